@@ -1,0 +1,1 @@
+"""The relay: a Twisted service that carries envelopes it cannot read."""

@@ -1,0 +1,1 @@
+"""How a one-time passcode leaves the server."""

@@ -1,0 +1,1 @@
+"""What a client keeps: the encrypted vault of one profile."""

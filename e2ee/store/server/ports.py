@@ -1,0 +1,374 @@
+"""The interfaces between the server and whatever keeps its state.
+
+Knows value types only: no SQL, no wire, no cryptography. Every method is asynchronous, and its
+answer means that the change is on disk. `sql` implementations stand beside this module, twins in
+`e2ee.store.memory`; both pass one contract suite (`tests/store/contract.py`). The shapes are made
+for several nodes: batches, epochs, and operations that may be repeated.
+
+`now` is service time in seconds everywhere: it runs only while the server runs and never jumps
+(`service_clock`), so a wall clock that jumps expires nothing. Wall times, where a person sees them,
+are milliseconds since 1970 and named `…_at`.
+
+Every method raises StoreUnavailable when the disk is full (nothing was written). Any other failure
+of a commit never returns: the database reports it once as StoreBroken and the process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessionId
+
+# --- accounts ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account with its one device. `statement` is the signed account statement, as received."""
+
+    address: Address
+    device: DeviceId
+    account_key: bytes
+    device_signing_key: bytes
+    generation: int
+    statement: bytes
+    statement_hash: bytes
+    token_hash: bytes | None
+    hidden: bool
+    last_login_at: int | None
+
+    @property
+    def where(self) -> DeviceAddress:
+        """The device as mailboxes and prekeys know it."""
+        return DeviceAddress(self.address, self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What a proven registration stores."""
+
+    address: Address
+    device: DeviceId
+    account_key: bytes
+    device_signing_key: bytes
+    generation: int
+    statement: bytes
+    statement_hash: bytes
+    signed_prekey: bytes
+    last_resort_prekey: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`displaced` is the device whose account was taken over, if there was one."""
+
+    displaced: DeviceId | None
+
+
+class RegistrationSpent(Enum):
+    """The passcode session was used or has expired in the meantime: nothing was changed."""
+
+    SPENT = "spent"
+
+
+class Accounts(Protocol):
+    """Who exists."""
+
+    async def find(self, address: Address) -> Account | None:
+        """The account of this number."""
+
+    async def register(
+        self, session: PasscodeSessionId, account: NewAccount, now: float
+    ) -> Registered | RegistrationSpent:
+        """Mark the session's code used and make or replace the account, in one transaction.
+
+        A replaced device loses its prekeys and its mailbox; each waiting envelope leaves a notice
+        TAKEN_OVER for its sender, and notices for the replaced device itself are dropped.
+        """
+
+    async def record_login(self, where: DeviceAddress, at: int, now: float) -> None:
+        """Remember the time of this login (wall, milliseconds) and that the device is in use."""
+
+    async def set_presence(self, where: DeviceAddress, token_hash: bytes, hidden: bool) -> bool:
+        """Store the hash of the contact token and whether the account hides; False if gone."""
+
+    async def delete(self, address: Address, now: float) -> bool:
+        """Remove an account with all that belongs to it; senders of waiting envelopes get notices."""
+
+    async def expire_unused(self, now: float, unused_seconds: float) -> int:
+        """Delete the prekeys of devices unused for so long; the number of devices."""
+
+    async def count(self) -> int:
+        """How many accounts there are."""
+
+
+# --- prekeys ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPreKey:
+    """A prekey by its id: the bytes are opaque here (signed structures, or a bare X25519 key)."""
+
+    key_id: int
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PreKeyUpload:
+    """`replace_stock` first drops the one-time keys of both kinds."""
+
+    signed_prekey: StoredPreKey | None = None
+    last_resort_prekey: StoredPreKey | None = None
+    one_time: Sequence[StoredPreKey] = ()
+    kem_one_time: Sequence[StoredPreKey] = ()
+    replace_stock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """One-time keys left."""
+
+    one_time: int
+    kem_one_time: int
+
+
+class UploadRefused(Enum):
+    """Why nothing of an upload was stored."""
+
+    CONFLICT = "conflict"  # an id exists, or was handed out, with other content
+    STOCK_FULL = "stock_full"  # more than the stock may hold
+    NO_DEVICE = "no_device"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleKeys:
+    """What one fetch hands out. `kem_prekey` is a one-time key if `kem_is_one_time`."""
+
+    signed_prekey: bytes
+    kem_prekey: bytes
+    kem_is_one_time: bool
+    one_time: StoredPreKey | None
+    stock: Stock
+
+
+class PreKeys(Protocol):
+    """Public prekeys, each one-time key handed out once, oldest first."""
+
+    async def publish(self, where: DeviceAddress, upload: PreKeyUpload) -> Stock | UploadRefused:
+        """Store an upload whole or not at all; the same upload twice is the same as once."""
+
+    async def take(self, where: DeviceAddress, one_time: bool) -> BundleKeys | None:
+        """The keys of one bundle; without `one_time` none of the stock is used. None: no device."""
+
+    async def stock(self, where: DeviceAddress) -> Stock:
+        """What is left."""
+
+
+# --- mailbox ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MailItem:
+    """One envelope for one device. `known` says that its sender showed the contact token."""
+
+    to: DeviceAddress
+    sender: DeviceAddress
+    envelope_id: EnvelopeId
+    envelope: bytes = field(repr=False)
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """A stored item with its place in the device's mailbox."""
+
+    seq: int
+    item: MailItem
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Stored under `seq`; `repeated` if this envelope was there already."""
+
+    seq: int
+    repeated: bool = False
+
+
+class AppendRefused(Enum):
+    """Why one item of a batch was not stored; the others are not affected."""
+
+    FULL = "full"  # the mailbox has no room
+    QUOTA = "quota"  # this sender, or all without contact token, have their share
+    NO_DEVICE = "no_device"
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A login's place: `epoch` fences older ones, `end` is the last seq that waits now (0: none)."""
+
+    epoch: int
+    end: int
+    waiting: int
+
+
+class NoticeKind(StrEnum):
+    """Why stored envelopes will not be delivered; the values of `wire.messages.NoticeReason`."""
+
+    EXPIRED = "expired"
+    TAKEN_OVER = "taken_over"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotice:
+    """A durable notice to the sender of envelopes."""
+
+    number: int
+    kind: NoticeKind
+    envelope_ids: Sequence[EnvelopeId]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimits:
+    """See `server.policy` for the values and their reasons. 0 = no limit."""
+
+    messages: int
+    bytes: int
+    share: float
+    strangers_waiting: int
+    stranger_waiting: int
+    seconds: float
+
+
+class Mailbox(Protocol):
+    """What waits for devices that do not take it now."""
+
+    async def attach(self, where: DeviceAddress) -> Attached:
+        """Raise the device's epoch for a new connection."""
+
+    async def append(
+        self, items: Sequence[MailItem], now: float
+    ) -> Sequence[Appended | AppendRefused]:
+        """Store items in this order, one result each; sequence numbers grow in commit order."""
+
+    async def after(
+        self, where: DeviceAddress, seq: int, count: int, size: int
+    ) -> Sequence[MailRow]:
+        """The next rows behind `seq`: at most `count`, and at most `size` bytes but for the first."""
+
+    async def remove(self, where: DeviceAddress, epoch: int, seqs: Sequence[int]) -> None:
+        """Forget acknowledged rows; an older epoch, or a missing row, does nothing."""
+
+    async def expire(self, now: float) -> int:
+        """Turn rows past their time into notices EXPIRED, in one transaction; their number."""
+
+    async def notices(self, where: DeviceAddress, count: int) -> Sequence[StoredNotice]:
+        """The oldest notices for a sender's device."""
+
+    async def remove_notices(self, where: DeviceAddress, numbers: Sequence[int]) -> None:
+        """Forget notices that were acknowledged."""
+
+    async def count(self) -> int:
+        """How many envelopes wait in all."""
+
+
+# --- limits -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket: `burst` at once, one back every `refill_seconds`. burst 0 = no limit."""
+
+    burst: float
+    refill_seconds: float
+
+
+class Limits(Protocol):
+    """Counted limits, changed by single atomic statements."""
+
+    async def take(self, name: str, key: str, bucket: Bucket, now: float, cost: float = 1.0) -> float:
+        """Take `cost` from the bucket of (name, key): 0.0, or the seconds until it is there.
+
+        A refusal takes nothing.
+        """
+
+
+# --- passcodes --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeLimits:
+    """See `server.policy` for the values and their reasons."""
+
+    life_seconds: float
+    guesses: int
+    live_sessions: int
+    waits_seconds: Sequence[float]
+    waits_forget_seconds: float
+    codes: Bucket  # for one number
+    number_guesses: Bucket  # for one number
+    source: Bucket  # codes and guesses asked from one source
+    total: Bucket  # codes of the whole server
+    prefix: Bucket  # codes of one country prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeRequest:
+    """A request for a code; `sealed_code` is stored only if the limits allow it."""
+
+    session: PasscodeSessionId
+    address: Address
+    prefix: str
+    sealed_code: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeAllotted:
+    """With `retry_after` 0 the session lives and its code must be sent; else it has no code."""
+
+    retry_after: float = 0.0
+    limit: str = ""  # the name of the limit, for the operator
+
+
+@dataclass(frozen=True, slots=True)
+class GuessAllowed:
+    """A guess has been taken; this is the code to compare it with."""
+
+    sealed_code: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GuessRefused:
+    """No guess: the session is unknown (or used, expired, another number's), spent, or a limit."""
+
+    reason: GuessRefusal
+    retry_after: float = 0.0
+
+
+class GuessRefusal(Enum):
+    UNKNOWN_SESSION = "unknown_session"
+    EXHAUSTED = "exhausted"
+    LIMITED = "limited"
+
+
+class Passcodes(Protocol):
+    """Sessions of registration: code, guesses and expiry belong to the session."""
+
+    async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
+        """Open a session, in one transaction with all its limits (but the source's, charged first).
+
+        Three live sessions of a number, the wait since its last code, and the buckets of number,
+        server and prefix each refuse with the seconds until it helps to ask again. A refused
+        request stores nothing and charges nothing.
+        """
+
+    async def guess(
+        self, session: PasscodeSessionId, address: Address, now: float
+    ) -> GuessAllowed | GuessRefused:
+        """Take one guess of the session and one of the number in one atomic step, before comparing."""
+
+    async def expire(self, now: float) -> int:
+        """Forget sessions past their life; their number."""

@@ -1,0 +1,1 @@
+"""The command line: verbs, the line interface, and the one place that prints."""

@@ -1,0 +1,57 @@
+"""Every bound of the wire, each with its reason. Knows sizes and times, not who enforces them.
+
+What an operator may change is policy and stands in `e2ee.server.policy`.
+"""
+
+from __future__ import annotations
+
+PROTOCOL_VERSION = 1
+"""The one version there is. The greeting carries a list, so that there can be another."""
+
+ALPN = b"e2ee/1"
+
+LENGTH_PREFIX_BYTES = 4
+FRAME_BEFORE_LOGIN_BYTES = 16 * 1024
+"""Enough for a registration body with an ML-KEM key; little enough to hold for a stranger."""
+FRAME_AFTER_LOGIN_BYTES = 128 * 1024
+"""An envelope and its frame, or a full upload of KEM prekeys."""
+
+ENVELOPE_BYTES = 96 * 1024
+"""A text of 64 KiB in four-byte steps of padding, with a handshake, and room for later types."""
+
+STATEMENT_BYTES = 512
+"""A signed account statement; its encoding in version 1 is far below."""
+SIGNED_PREKEY_BYTES = 256
+"""A signed X25519 prekey."""
+KEM_PREKEY_BYTES = 2048
+"""A signed KEM prekey: 1,568 bytes of ML-KEM-1024 and its frame."""
+ONE_TIME_UPLOAD = 100
+KEM_ONE_TIME_UPLOAD = 32
+"""As many ML-KEM-1024 keys as fit into one frame with room to spare."""
+
+WATCHED_TARGETS = 1000
+"""Contacts whose presence one request asks for: 40 KB, well inside a frame."""
+ONLINE_PAGE = 4096
+"""Numbers in one answer: 80 KB at the most."""
+SENTENCE_CHARACTERS = 300
+NOTICE_ENVELOPES = 1000
+"""Envelope ids in one notice; more need a second one."""
+
+WINDOW_MESSAGES = 256
+WINDOW_BYTES = 512 * 1024
+"""Unacknowledged pushes to one device: what a client that never reads can cost."""
+UNSENT_BYTES = 128 * 1024
+"""Bytes that the other side has not taken; above, nothing more is read from it."""
+REQUESTS_IN_FLIGHT = 256
+"""Unanswered requests of one connection; above, nothing more is read from it."""
+
+LOGIN_SECONDS = 10.0
+"""From the connection to the end of the login; single bytes do not extend it."""
+REGISTRATION_SECONDS = 10.0
+"""The same for a registration: no connection waits for a person."""
+PING_AFTER_SECONDS = 45.0
+IDLE_SECONDS = 90.0
+UNREAD_SECONDS = 90.0
+"""How long a peer may leave UNSENT_BYTES unread."""
+ACKNOWLEDGE_SECONDS = 1.0
+"""The fast path: how long an envelope stays in memory alone."""
