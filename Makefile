@@ -1,0 +1,58 @@
+# Everything runs in .venv, which is made on the first call and again when the dependencies change.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+JOBS ?= 2
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo chat test lint types trial coverage benchmark clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/installed-benchmark: $(VENV)/installed
+	$(PIP) install --quiet --editable '.[benchmark]'
+	touch $@
+
+demo: $(VENV)/installed  ## a real server and two real clients talk, one of them offline for a while
+	@$(BIN)/python examples/demo.py
+
+chat: $(VENV)/installed  ## the same, then the keyboard is yours against an echo bot
+	@$(BIN)/python examples/demo.py --chat
+
+test: lint types trial  ## all that CI runs: ruff, mypy, trial
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+
+types: $(VENV)/installed-test
+	$(BIN)/mypy
+
+trial: $(VENV)/installed-test
+	$(BIN)/python -m twisted.trial --jobs $(JOBS) $(TESTS)
+
+coverage: $(VENV)/installed-test  ## the tests with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m twisted.trial --jobs $(JOBS) $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+benchmark: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
+	$(BIN)/python -m benchmarks
+
+clean:  ## removes .venv and everything generated
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
