@@ -28,10 +28,10 @@ $(VENV)/installed-benchmark: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed  ## a real server and two real clients talk, one of them offline for a while
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 chat: $(VENV)/installed  ## the same, then the keyboard is yours against an echo bot
-	@$(BIN)/python examples/demo.py --chat
+	@$(BIN)/python -m examples.demo --chat
 
 test: lint types trial  ## all that CI runs: ruff, mypy, trial
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from echo_bot import EchoBot
-from stage import Chat, Stage, StageError, program, wait_until
+from examples.echo_bot import EchoBot
+from examples.stage import Chat, Stage, StageError, program, wait_until
 
 ALICE = "+15550100101"
 BOB = "+15550100102"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 
-from stage import Chat
+from examples.stage import Chat
 
 ARRIVAL = re.compile(r"\[[^\]]+\] [^:]+: (?P<text>.*)")
 

@@ -101,6 +101,8 @@ class Chat:
 class Stage:
     """A running server with a temporary directory; leaving the context ends and removes all."""
 
+    server_options: Sequence[str] = ("--presence", "everyone")
+
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="e2ee-demo-"))
         self.state = self.directory / "server"
@@ -119,15 +121,19 @@ class Stage:
         self._log.close()
         shutil.rmtree(self.directory)
 
+    def listen(self) -> str:
+        """The endpoint that the server listens on."""
+        return "tcp:0:interface=127.0.0.1"
+
     def start_server(self) -> str:
         """Start `twistd e2ee-server` on a free port of loopback; its connect link."""
         self._server = subprocess.Popen(
             [
                 program("twistd"), "-n", "--pidfile=", "e2ee-server",
                 "--state-dir", str(self.state),
-                "--listen", "tcp:0:interface=127.0.0.1",
+                "--listen", self.listen(),
                 "--otp", f"file:{self.codes}",
-                "--presence", "everyone",
+                *self.server_options,
             ],
             cwd=self.directory, stdout=self._log, stderr=self._log,
         )

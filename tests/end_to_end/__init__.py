@@ -1,0 +1,1 @@
+"""Real processes, real sockets, the real command line: what only the whole can show."""

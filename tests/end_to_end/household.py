@@ -1,0 +1,89 @@
+"""A server and profiles as real processes, with the results that a shell would see.
+
+Knows the command line only. Built on the demonstration's stage, so that what is shown to people is
+what is tested.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.stage import PATIENCE_SECONDS, Stage, program, wait_until
+
+ALICE = "+15550100101"
+BOB = "+15550100102"
+CAROL = "+15550100103"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a shell sees of a finished command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object on the last line of standard error."""
+        found: dict[str, Any] = json.loads(self.err.splitlines()[-1])
+        return found
+
+
+class Household(Stage):
+    """A stage whose server can be killed and started again in place, with commands that may fail."""
+
+    def __init__(self, *server_options: str) -> None:
+        super().__init__()
+        self.server_options = server_options
+        self.port = 0
+
+    def start_server(self) -> str:
+        """Start, on the same port as before if there was a start before."""
+        link = super().start_server()
+        self.port = int(link.split("/")[2].rsplit(":", 1)[1])
+        return link
+
+    def stop_server(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Signal the server and wait for its end; its exit status. The connect link is removed."""
+        if self._server is None:
+            return 0
+        self._server.send_signal(how)
+        status = self._server.wait(PATIENCE_SECONDS)
+        self._server = None
+        (self.state / "connect-link").unlink(missing_ok=True)
+        return status
+
+    def listen(self) -> str:
+        """The endpoint of the server: the same port at every start."""
+        return f"tcp:{self.port}:interface=127.0.0.1"
+
+    def do(self, profile: str, *arguments: str, given: str | bytes = b"", **environment: str) -> Result:
+        """Run one client command to its end."""
+        done = subprocess.run(
+            [program("e2ee"), "--profile", profile, *arguments],
+            env={**self.environment, **environment},
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True, timeout=2 * PATIENCE_SECONDS, check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def client_files(self, profile: str) -> list[Path]:
+        """Every file of a profile."""
+        root = Path(self.environment["E2EE_DATA_DIR"]) / profile
+        return [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
+
+    def wait_for_empty_mailboxes(self) -> None:
+        """Until nothing waits on the server."""
+        wait_until("empty mailboxes", lambda: not self.waiting())
