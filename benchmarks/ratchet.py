@@ -1,0 +1,70 @@
+"""Encrypt, decrypt, turn and set-up of a session, beside two independent libraries in the same run.
+
+Run as ``python -m benchmarks.ratchet``. Each figure is the median over rounds in which the
+contestants take turns, so that a machine whose speed drifts slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+from benchmarks.contestants import OurPeople, Pair, People, PythonPeople, RustPeople
+
+ROUNDS = 15
+MESSAGES = 200
+PLAINTEXT = bytes(400)
+
+
+def microseconds(work: Callable[[], None], count: int) -> float:
+    """CPU time of this process for one of `count` pieces of work."""
+    before = time.process_time()
+    work()
+    return (time.process_time() - before) / count * 1e6
+
+
+def measure(make: Callable[[], Pair]) -> dict[str, float]:
+    """One round of one contestant."""
+    pairs: list[Pair] = []
+    figures = {"set-up of both sides": microseconds(lambda: pairs.extend(make() for _ in range(5)), 5)}
+    pair = pairs[0]
+    sent: list[object] = []
+    figures["encrypt"] = microseconds(
+        lambda: sent.extend(pair.encrypt(0, PLAINTEXT) for _ in range(MESSAGES)), MESSAGES
+    )
+
+    def decrypt() -> None:
+        for message in sent:
+            pair.decrypt(1, message)
+
+    figures["decrypt"] = microseconds(decrypt, MESSAGES)
+
+    def turns() -> None:
+        for number in range(MESSAGES):
+            side = (number + 1) % 2
+            pair.decrypt(1 - side, pair.encrypt(side, PLAINTEXT))
+
+    figures["turn: encrypt, decrypt, both ratchet steps"] = microseconds(turns, MESSAGES)
+    return figures
+
+
+def main() -> None:
+    """Print a table: microseconds, and ours as a ratio to each peer."""
+    people: dict[str, People] = {
+        "e2ee": OurPeople(), "doubleratchet+x3dh": PythonPeople(), "vodozemac": RustPeople()
+    }
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in people}
+    for _ in range(ROUNDS):
+        for name, one in people.items():
+            rounds[name].append(measure(one.pair))
+    print(f"session, {len(PLAINTEXT)} bytes, µs of CPU time, median of {ROUNDS} rounds\n")
+    print(f"{'':44}" + "".join(f"{name:>20}" for name in people) + "   e2ee as a ratio to them")
+    for what in rounds["e2ee"][0]:
+        medians = {name: statistics.median(one[what] for one in rounds[name]) for name in people}
+        ratios = [f"{medians['e2ee'] / medians[name]:.2f}" for name in people if name != "e2ee"]
+        print(f"{what:44}" + "".join(f"{medians[name]:20.1f}" for name in people) + "   " + ", ".join(ratios))
+
+
+if __name__ == "__main__":
+    main()

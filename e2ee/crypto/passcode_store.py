@@ -1,0 +1,37 @@
+"""Passcodes at rest on the server: encrypted under a key that is not in the database.
+
+Knows how a code is sealed and what to; not who asked for it. A copy of the database alone gives no
+code, and a sealed code moved to another session or number does not open.
+"""
+
+from __future__ import annotations
+
+from e2ee.crypto import labels, primitives
+from e2ee.crypto.primitives import NONCE_BYTES, Entropy
+from e2ee.ids import Address, PasscodeSessionId
+
+_NO_SALT = bytes(primitives.HASH_BYTES)
+
+
+def derive_code_key(server_secret: bytes) -> bytes:
+    """The key for `seal_code` from the server's secret (HKDF, RFC 5869); 32 bytes."""
+    return primitives.hkdf(_NO_SALT, server_secret, labels.PASSCODE_STORE_KEY, primitives.KEY_BYTES)
+
+
+def seal_code(
+    key: bytes, session: PasscodeSessionId, address: Address, code: str, entropy: Entropy
+) -> bytes:
+    """The code as the database keeps it: nonce(12), ciphertext, tag(16)."""
+    nonce = entropy(NONCE_BYTES)
+    return nonce + primitives.aead_seal(key, nonce, code.encode("ascii"), _bound_to(session, address))
+
+
+def open_code(key: bytes, session: PasscodeSessionId, address: Address, sealed: bytes) -> str:
+    """The code; raises OpenFailed for another key, session or number, or changed bytes."""
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    return primitives.aead_open(key, nonce, ciphertext, _bound_to(session, address)).decode("ascii")
+
+
+def _bound_to(session: PasscodeSessionId, address: Address) -> bytes:
+    # The session has a fixed length, so no two pairs give the same bytes.
+    return labels.PASSCODE_AT_REST + bytes(session) + address.encode("ascii")

@@ -1,0 +1,150 @@
+"""Passcodes: made, sealed, counted and sent; later a guess at one is taken and the code opened.
+
+Knows sessions, the source of a request and the code sender; not the wire, and not what a guess is
+compared with (`registration`). Who has an account makes no difference to anything here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from e2ee.crypto.passcode_store import open_code, seal_code
+from e2ee.errors import OpenFailed
+from e2ee.ids import Address, PasscodeSessionId
+from e2ee.server.refusal import Refusal
+from e2ee.server.senders.interface import CodeNotSent, CodeSender
+from e2ee.store.server.ports import (
+    GuessAllowed,
+    GuessRefusal,
+    GuessRefused,
+    Limits,
+    PasscodeAllotted,
+    PasscodeLimit,
+    PasscodeLimits,
+    PasscodeRequest,
+    Passcodes,
+)
+from e2ee.wire.messages import RefusalCode
+
+Entropy = Callable[[int], bytes]
+
+SOURCE_LIMIT = "codes_per_source"
+SERVER_LIMITS = frozenset({PasscodeLimit.TOTAL, PasscodeLimit.PREFIX})
+"""Limits that say nothing about the number asked for: refused as such, and told to the operator."""
+
+_CODES = 10**6
+_CODE_ENTROPY_BYTES = 16
+"""So many more bits than a code has that no code is likelier than another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A session. With `retry_after` (seconds) nothing was sent, and it has no code."""
+
+    session: PasscodeSessionId
+    retry_after: float | None = None
+
+
+class PasscodeOffice:
+    """Issues codes and takes guesses, within the limits."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        passcodes: Passcodes,
+        limits: Limits,
+        sender: CodeSender,
+        rules: PasscodeLimits,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        entropy: Entropy,
+        code_key: bytes,
+    ) -> None:
+        """`now` is service time; `clock` tells the wall time for people; `code_key` seals codes."""
+        self._passcodes = passcodes
+        self._limits = limits
+        self._sender = sender
+        self.rules = rules
+        self._clock = clock
+        self._now = now
+        self._entropy = entropy
+        self._code_key = code_key
+
+    async def charge(self, source: str) -> None:
+        """Charge the source, before anything else; raises Refusal (RATE_LIMITED)."""
+        wait = await self._limits.take(SOURCE_LIMIT, source, self.rules.source, self._now())
+        if wait > 0:
+            raise _rate_limited("too many passcodes and guesses from your address", wait)
+
+    async def issue(self, address: Address) -> Issued:
+        """A session for this number, its code sent if the limits allow; raises Refusal.
+
+        When this returns, the sender has done what it does before a requester is answered.
+        """
+        session = PasscodeSessionId(self._entropy(PasscodeSessionId.SIZE))
+        code = self._new_code()
+        sealed = seal_code(self._code_key, session, address, code, self._entropy)
+        request = PasscodeRequest(session, address, address.country_code, sealed)
+        allotted = await self._passcodes.request(request, self._now())
+        if allotted.retry_after > 0:
+            return self._withheld(session, allotted)
+        await self._send(address, code)
+        return Issued(session)
+
+    async def guess(self, session: PasscodeSessionId, address: Address) -> str:
+        """Take a guess and return the code to compare it with; raises Refusal if there is none."""
+        result = await self._passcodes.guess(session, address, self._now())
+        if isinstance(result, GuessAllowed):
+            return self._open(session, address, result.sealed_code)
+        raise _guess_refused(result)
+
+    def _new_code(self) -> str:
+        return f"{int.from_bytes(self._entropy(_CODE_ENTROPY_BYTES), 'big') % _CODES:06d}"
+
+    def _withheld(self, session: PasscodeSessionId, allotted: PasscodeAllotted) -> Issued:
+        if allotted.limit not in SERVER_LIMITS:
+            return Issued(session, float(math.ceil(allotted.retry_after)))
+        self._log.warn("a passcode was not sent: the limit {limit} is reached", limit=allotted.limit)
+        raise _rate_limited("this server sends no more passcodes for now", allotted.retry_after)
+
+    async def _send(self, address: Address, code: str) -> None:
+        """Whatever goes wrong is the operator's to know; the answer is the same."""
+        expires_at = int((self._clock.seconds() + self.rules.life_seconds) * 1000)
+        try:
+            await self._sender.send(address, code, expires_at)
+        except CodeNotSent as error:
+            self._log.error("a passcode was not sent: {reason}", reason=str(error))
+        except Exception as error:
+            # The text of an unexpected error might repeat the code: only its kind is logged.
+            self._log.error("a passcode was not sent: {kind}", kind=type(error).__name__)
+
+    def _open(self, session: PasscodeSessionId, address: Address, sealed: bytes) -> str:
+        try:
+            return open_code(self._code_key, session, address, sealed)
+        except OpenFailed:
+            self._log.error("a stored passcode does not open: was server.secret changed?")
+            raise _unknown_session() from None
+
+
+def _guess_refused(refused: GuessRefused) -> Refusal:
+    if refused.reason is GuessRefusal.EXHAUSTED:
+        return Refusal(RefusalCode.CODE_EXHAUSTED, "no guess is left for this code: ask for a new one")
+    if refused.reason is GuessRefusal.LIMITED:
+        return _rate_limited("too many guesses for this number", refused.retry_after)
+    return _unknown_session()
+
+
+def _unknown_session() -> Refusal:
+    return Refusal(
+        RefusalCode.UNKNOWN_SESSION, "this code was used, has expired or was never sent: ask for a new one"
+    )
+
+
+def _rate_limited(sentence: str, wait: float) -> Refusal:
+    return Refusal(RefusalCode.RATE_LIMITED, sentence, float(math.ceil(wait)))

@@ -1,0 +1,173 @@
+"""Registration by passcode: a code is asked for on one connection and proven on another.
+
+Knows the order of the steps in `docs/protocol.md`, registration; not frames or databases. The code
+never crosses a connection: `start` and `prove` are SPAKE2, bound to the connection that carries
+them. What one attempt knows dies with its connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities
+from e2ee.errors import InvalidAddress, ProofRefused
+from e2ee.ids import Address, DeviceId, PasscodeSessionId
+from e2ee.server.passcodes import Entropy, PasscodeOffice
+from e2ee.server.policy import Policy, RegistrationMode
+from e2ee.server.refusal import Refusal
+from e2ee.server.registration_body import Announced, verified_account
+from e2ee.server.senders.interface import CodeSender
+from e2ee.server.workers import Prover
+from e2ee.store.server.ports import Accounts, Limits, Passcodes, RegistrationSpent
+from e2ee.wire.codec import encode
+from e2ee.wire.messages import (
+    CodeRequested,
+    OutcomeKind,
+    Prove,
+    Proved,
+    RefusalCode,
+    RegistrationOutcome,
+    RequestCode,
+    Start,
+    Started,
+)
+
+
+class Registration:
+    """The server's desk for registrations, one for all connections."""
+
+    def __init__(
+        self,
+        passcodes: Passcodes,
+        accounts: Accounts,
+        limits: Limits,
+        sender: CodeSender,
+        workers: Prover,
+        policy: Policy,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        entropy: Entropy,
+        code_key: bytes,
+    ) -> None:
+        """`now` is service time in seconds, `code_key` comes from `passcode_store.derive_code_key`."""
+        self.accounts = accounts
+        self.workers = workers
+        self.now = now
+        self.office = PasscodeOffice(
+            passcodes, limits, sender, policy.passcode_limits(), clock, now, entropy, code_key
+        )
+        self._mode = policy.registration
+        # Loads the tables of numbers now rather than on the reactor with the first request.
+        Address.parse("+15550100100")
+
+    def apply(self, policy: Policy) -> None:
+        """Go on under another policy; sessions keep what they have."""
+        self._mode = policy.registration
+        self.office.rules = policy.passcode_limits()
+
+    async def request_code(self, source: str, message: RequestCode) -> CodeRequested:
+        """Send a passcode to a number. `source` is what limits count: see `source.source_of`.
+
+        Raises Refusal: REGISTRATION_CLOSED, INVALID_NUMBER, RATE_LIMITED.
+        """
+        address = self.admitted(message.number)
+        await self.office.charge(source)
+        issued = await self.office.issue(address)
+        return CodeRequested(
+            message.n, bytes(issued.session), self.office.rules.life_seconds, issued.retry_after
+        )
+
+    def attempt(self, exporter: bytes, source: str) -> Attempt:
+        """What one connection may try; `exporter` is the 32 bytes of its TLS exporter."""
+        return Attempt(self, exporter, source)
+
+    def admitted(self, number: str) -> Address:
+        """The number in its one form, if anybody may register now; raises Refusal."""
+        if self._mode is RegistrationMode.CLOSED:
+            raise Refusal(RefusalCode.REGISTRATION_CLOSED, "this server takes no registrations")
+        try:
+            return Address.parse(number)
+        except InvalidAddress as error:
+            raise Refusal(RefusalCode.INVALID_NUMBER, str(error)) from None
+
+
+class Attempt:
+    """One connection's attempt to register: one start, then one prove."""
+
+    def __init__(self, registration: Registration, exporter: bytes, source: str) -> None:
+        self._registration = registration
+        self._exporter = exporter
+        self._source = source
+        self._begun = False
+        self._announced: Announced | None = None
+        self._confirmations: Confirmations | None = None
+
+    async def start(self, message: Start) -> Started:
+        """Take one guess, then answer SPAKE2. What is wrong from there on costs that guess.
+
+        Raises Refusal: REGISTRATION_CLOSED, INVALID_NUMBER, RATE_LIMITED, BUSY (no guess taken if
+        the queue is full), UNKNOWN_SESSION, CODE_EXHAUSTED, PROOF_REFUSED.
+        """
+        if self._begun:
+            raise _out_of_turn()
+        self._begun = True
+        address = self._registration.admitted(message.number)
+        announced = Announced(
+            PasscodeSessionId(message.session), address, message.account_key, self._exporter
+        )
+        b, self._confirmations = await self._respond(announced, message.a)
+        self._announced = announced
+        return Started(message.n, b)
+
+    async def prove(self, message: Prove) -> tuple[Proved, Address, DeviceId | None]:
+        """Check the client's confirmation and what it registers, then make or replace the account.
+
+        Returns the answer, the number, and the device whose account was taken over, if any. Raises
+        Refusal: PROOF_REFUSED for whatever is wrong, UNKNOWN_SESSION if the code was used or
+        expired in the meantime. Only a success uses the code up.
+        """
+        announced, confirmations = self._announced, self._confirmations
+        self._announced = self._confirmations = None
+        if announced is None or confirmations is None:
+            raise _out_of_turn()
+        try:
+            confirmations.check_client(message.body, message.confirmation)
+            account = verified_account(message.body, announced)
+        except ProofRefused:
+            raise _proof_refused() from None
+        registered = await self._registration.accounts.register(
+            announced.session, account, self._registration.now()
+        )
+        if registered is RegistrationSpent.SPENT:
+            raise Refusal(
+                RefusalCode.UNKNOWN_SESSION, "this code was used or has expired in the meantime"
+            )
+        if isinstance(registered, RegistrationSpent):
+            raise _proof_refused()
+        outcome = encode(RegistrationOutcome(OutcomeKind.REGISTERED))
+        proved = Proved(message.n, outcome, confirmations.server(message.body, outcome))
+        return proved, announced.address, registered.displaced
+
+    async def _respond(self, announced: Announced, a: bytes) -> tuple[bytes, Confirmations]:
+        """The source pays first, then a place in the queue is taken, then the guess."""
+        office = self._registration.office
+        await office.charge(self._source)
+        identities = ProofIdentities(
+            announced.session, announced.address, announced.account_key, announced.exporter
+        )
+        with self._registration.workers.place() as respond:
+            code = await office.guess(announced.session, announced.address)
+            try:
+                return await respond(code, identities, a)
+            except ProofRefused:
+                raise _proof_refused() from None
+
+
+def _proof_refused() -> Refusal:
+    return Refusal(RefusalCode.PROOF_REFUSED, "the code is wrong, or the proof of it is")
+
+
+def _out_of_turn() -> Refusal:
+    return Refusal(RefusalCode.ILLEGAL, "a connection has one start and one proof")
