@@ -2,7 +2,7 @@
 
 Knows value types only: no SQL, no wire, no cryptography. Every method is asynchronous, and its
 answer means that the change is on disk. `sql` implementations stand beside this module, twins in
-`e2ee.store.memory`; both pass one contract suite (`tests/store/contract.py`). The shapes are made
+`e2ee.store.memory`; both pass one contract suite (`tests/store/contract`). The shapes are made
 for several nodes: batches, epochs, and operations that may be repeated.
 
 `now` is service time in seconds everywhere: it runs only while the server runs and never jumps
@@ -69,9 +69,10 @@ class Registered:
 
 
 class RegistrationSpent(Enum):
-    """The passcode session was used or has expired in the meantime: nothing was changed."""
+    """Why nothing was changed."""
 
-    SPENT = "spent"
+    SPENT = "spent"  # the passcode session was used or has expired in the meantime
+    OLDER_STATEMENT = "older_statement"  # this account key has made a later statement, or another one
 
 
 class Accounts(Protocol):
@@ -87,6 +88,8 @@ class Accounts(Protocol):
 
         A replaced device loses its prekeys and its mailbox; each waiting envelope leaves a notice
         TAKEN_OVER for its sender, and notices for the replaced device itself are dropped.
+        A statement of the stored account key with a lower generation, or with the same and other
+        content, is refused: every client would call it a trust error.
         """
 
     async def record_login(self, where: DeviceAddress, at: int, now: float) -> None:
@@ -203,6 +206,7 @@ class AppendRefused(Enum):
     FULL = "full"  # the mailbox has no room
     QUOTA = "quota"  # this sender, or all without contact token, have their share
     NO_DEVICE = "no_device"
+    HELD = "held"  # an earlier item of this sender in this batch was refused: none overtakes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +250,18 @@ class MailboxLimits:
 class Mailbox(Protocol):
     """What waits for devices that do not take it now."""
 
-    async def attach(self, where: DeviceAddress) -> Attached:
-        """Raise the device's epoch for a new connection."""
+    async def attach(self, where: DeviceAddress) -> Attached | None:
+        """Raise the device's epoch for a new connection; None: no device."""
 
     async def append(
         self, items: Sequence[MailItem], now: float
     ) -> Sequence[Appended | AppendRefused]:
-        """Store items in this order, one result each; sequence numbers grow in commit order."""
+        """Store items in this order, one result each; sequence numbers grow in commit order.
+
+        All items are for one device. An envelope that waits already from the same sender is
+        `repeated`. Once an item is refused, every later one of its sender in this batch is HELD, so
+        that a refusal never lets a later message of the same pair pass.
+        """
 
     async def after(
         self, where: DeviceAddress, seq: int, count: int, size: int
@@ -263,7 +272,10 @@ class Mailbox(Protocol):
         """Forget acknowledged rows; an older epoch, or a missing row, does nothing."""
 
     async def expire(self, now: float) -> int:
-        """Turn rows past their time into notices EXPIRED, in one transaction; their number."""
+        """Turn rows past their time into notices EXPIRED; their number.
+
+        Each row and its notice change in one transaction; many rows go in several.
+        """
 
     async def notices(self, where: DeviceAddress, count: int) -> Sequence[StoredNotice]:
         """The oldest notices for a sender's device."""
@@ -273,6 +285,19 @@ class Mailbox(Protocol):
 
     async def count(self) -> int:
         """How many envelopes wait in all."""
+
+
+# --- the installation -------------------------------------------------------------------------
+
+
+class Facts(Protocol):
+    """Small facts about this installation, such as the pin of its backup key."""
+
+    async def get(self, name: str) -> bytes | None:
+        """What was put under this name."""
+
+    async def put(self, name: str, value: bytes) -> None:
+        """Remember it."""
 
 
 # --- limits -----------------------------------------------------------------------------------
@@ -294,6 +319,9 @@ class Limits(Protocol):
 
         A refusal takes nothing.
         """
+
+    async def expire(self, now: float) -> int:
+        """Forget the buckets that are full again, and whose keys they were; their number."""
 
 
 # --- passcodes --------------------------------------------------------------------------------
@@ -325,12 +353,25 @@ class PasscodeRequest:
     sealed_code: bytes = field(repr=False)
 
 
+class PasscodeLimit(StrEnum):
+    """What can refuse a code; where an operator can change it, under the name in `[limits]`."""
+
+    LIVE_SESSIONS = "live_sessions"
+    WAITS = "waits"
+    CODES = "codes_burst"
+    TOTAL = "codes_total"
+    PREFIX = "codes_per_prefix"
+
+
 @dataclass(frozen=True, slots=True)
 class PasscodeAllotted:
-    """With `retry_after` 0 the session lives and its code must be sent; else it has no code."""
+    """With `retry_after` 0 the session lives and its code must be sent; else it has no code.
+
+    `limit` is a PasscodeLimit: TOTAL and PREFIX say nothing about the number, and are refused as such.
+    """
 
     retry_after: float = 0.0
-    limit: str = ""  # the name of the limit, for the operator
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""Group commit: many operations, one COMMIT, and each fails alone.
+
+Knows savepoints and what each kind of SQLite's errors means for those who wait; knows no threads
+and no tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from e2ee.errors import StoreUnavailable
+from e2ee.store.connection import Connection, broken, is_fatal, lacks_room
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Statements of one caller. It may run twice, and must change nothing but the database.
+
+    `frees_room`: it only removes (or only reads), so that it goes on when the disk is full.
+    """
+
+    run: Callable[[Connection], Any]
+    frees_room: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation returned, or its error; true only after the commit."""
+
+    value: Any = field(default=None, repr=False)
+    error: Exception | None = None
+
+
+class _NoRoom(Exception):
+    """The disk is full: the batch was rolled back."""
+
+
+class GroupCommit:
+    """Runs batches on one connection, which it owns."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run(self, batch: Sequence[Operation]) -> list[Outcome]:
+        """One outcome for each operation, all of them on disk.
+
+        Without room the whole batch is rolled back and answered StoreUnavailable, but for what
+        frees room: that is done again, each alone. Raises StoreBroken for every other failure of
+        the database itself; then nothing may be answered.
+        """
+        try:
+            return self._commit(batch)
+        except _NoRoom:
+            self._roll_back()
+        self.truncate_log()
+        return [self._alone(operation) for operation in batch]
+
+    def truncate_log(self) -> bool:
+        """Move all of the write-ahead log into the database and cut it to nothing.
+
+        False if a reader or a full disk kept it from that. Raises StoreBroken.
+        """
+        return self._checkpoint("TRUNCATE")
+
+    def shorten_log(self) -> bool:
+        """Move what no reader needs any more, without waiting. Raises StoreBroken."""
+        return self._checkpoint("PASSIVE")
+
+    def _checkpoint(self, mode: str) -> bool:
+        try:
+            busy = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+        except Exception as error:
+            if lacks_room(error):
+                return False
+            raise broken(error) from error
+        return not busy
+
+    def _alone(self, operation: Operation) -> Outcome:
+        if operation.frees_room:
+            try:
+                return self._commit([operation])[0]
+            except _NoRoom:
+                self._roll_back()
+        return Outcome(error=StoreUnavailable("there is no room on the disk"))
+
+    def _commit(self, batch: Sequence[Operation]) -> list[Outcome]:
+        self._execute("BEGIN IMMEDIATE")
+        outcomes = [self._step(operation) for operation in batch]
+        self._execute("COMMIT")
+        return outcomes
+
+    def _step(self, operation: Operation) -> Outcome:
+        self._execute("SAVEPOINT operation")
+        try:
+            outcome = Outcome(value=operation.run(self._connection))
+        except Exception as error:
+            self._judge(error)
+            self._execute("ROLLBACK TO operation")
+            outcome = Outcome(error=error)
+        self._execute("RELEASE operation")
+        return outcome
+
+    def _judge(self, error: Exception) -> None:
+        """Return if the operation failed alone; raise if the transaction failed with it."""
+        if lacks_room(error):
+            raise _NoRoom from error
+        if is_fatal(error) or not self._connection.in_transaction:
+            raise broken(error) from error
+
+    def _execute(self, sql: str) -> None:
+        try:
+            self._connection.execute(sql)
+        except Exception as error:
+            if lacks_room(error):
+                raise _NoRoom from error
+            raise broken(error) from error
+
+    def _roll_back(self) -> None:
+        # SQLite rolls back by itself on some errors, not on others.
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")

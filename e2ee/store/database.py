@@ -1,0 +1,175 @@
+"""A database behind threads: one writer with group commit, one reader, nothing on the reactor.
+
+Knows how operations travel to their connection and their outcomes back; knows no tables. An answer
+to a write means that it is on disk (COMMIT with fsync). See `docs/protocol.md`, sections 6 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+
+from e2ee.errors import StoreBroken, StoreError, StoreUnavailable
+from e2ee.store.commit import Operation, Outcome
+from e2ee.store.connection import Connection, connect
+from e2ee.store.lanes import Lane, Lanes, ThreadLanes
+from e2ee.store.upgrade import schema_files, upgrade
+from e2ee.store.workers import Call, Reader, TruncateLog, Writer
+
+__all__ = ["Connection", "Database"]
+
+T = TypeVar("T")
+
+WAITING_OPERATIONS = 10_000
+"""Operations without an answer; beyond, StoreUnavailable at once instead of a growing queue."""
+
+TRUNCATE_SECONDS = 30.0
+"""From the first write to the end of the log that holds it: no trace of deleted rows outlives it."""
+
+
+class Database:
+    """An open database; `Database.open` makes one. All methods are called on the reactor's thread."""
+
+    def __init__(
+        self, clock: IReactorTime, lanes: Lanes, on_broken: Callable[[BaseException], None]
+    ) -> None:
+        self._clock = clock
+        self._lanes = lanes
+        self._on_broken = on_broken
+        self._broken = False
+        self._closed = False
+        self._waiting = 0
+        self._truncation: IDelayedCall | None = None
+        self._writer: Lane
+        self._reader: Lane | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        key: bytes,
+        schema: str,
+        reactor: IReactorTime,
+        on_broken: Callable[[BaseException], None],
+        *,
+        single_connection: bool = False,
+        lanes: Lanes | None = None,
+        connector: Callable[[Path, bytes], Connection] = connect,
+    ) -> Database:
+        """Open or make the database at `path` and bring it to the newest schema, in its own thread.
+
+        `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
+        StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
+        With `single_connection` reads run where writes run. `lanes` and `connector` are for tests.
+
+        Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
+        for a newer schema or what the file system refuses.
+        """
+        lanes = lanes or ThreadLanes(cast(IReactorFromThreads, reactor))
+        self = cls(reactor, lanes, on_broken)
+
+        def open_writer() -> Connection:
+            scripts = schema_files(schema)
+            connection = connector(path, key)
+            try:
+                upgrade(connection, scripts)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        writer = Writer(open_writer, path.with_name(path.name + "-wal"), lanes.deliver, self)
+        self._writer = await self._start(f"e2ee-{schema}-writer", writer)
+        if not single_connection:
+            reader = Reader(lambda: connector(path, key), lanes.deliver, self)
+            try:
+                self._reader = await self._start(f"e2ee-{schema}-reader", reader)
+            except BaseException:
+                await self.close()
+                raise
+        return self
+
+    async def write(self, operation: Callable[[Connection], T], *, frees_room: bool = False) -> T:
+        """Run `operation` in the writer's thread, inside the batch's transaction; its result once
+        it is on disk.
+
+        An exception of the operation undoes what it did, and nothing else of the batch, and is
+        raised here. StoreUnavailable: no room on the disk, or too many operations wait; nothing was
+        written. It may run twice, so it must change nothing but the database. `frees_room` marks one
+        that only removes: it is tried again by itself on a full disk.
+        """
+        call = Call(Operation(operation, frees_room), Deferred())
+        self._put(self._writer, call)
+        return cast(T, await call.answer)
+
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        """Run `operation`, which only reads, on one consistent state of the database.
+
+        It sees every write that has been answered.
+        """
+        call = Call(Operation(operation, frees_room=True), Deferred(), reads=True)
+        self._put(self._reader or self._writer, call)
+        return cast(T, await call.answer)
+
+    async def close(self) -> None:
+        """Finish what waits, empty the write-ahead log, end the threads. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._truncation is not None and self._truncation.active():
+            self._truncation.cancel()
+        # The reader first: while its connection is open, it may hold up the last checkpoint.
+        for lane in (self._reader, self._writer):
+            if lane is not None:
+                ended: Deferred[None] = Deferred()
+                lane.stop(lambda ended=ended: ended.callback(None))  # type: ignore[misc]
+                await ended
+
+    async def _start(self, name: str, worker: Reader | Writer) -> Lane:
+        lane = self._lanes.start(name, worker)
+        error = await worker.opened
+        if error is not None:
+            ended: Deferred[None] = Deferred()
+            lane.stop(lambda: ended.callback(None))
+            await ended
+            raise error
+        return lane
+
+    def _put(self, lane: Lane, call: Call) -> None:
+        if self._closed:
+            raise StoreError("the database is closed")
+        if self._broken:
+            return
+        if self._waiting >= WAITING_OPERATIONS:
+            raise StoreUnavailable("too many operations wait for the disk")
+        self._waiting += 1
+        lane.put(call)
+
+    def answered(self, answers: Sequence[tuple[Call, Outcome]]) -> None:
+        """For the workers: give each caller its outcome."""
+        self._waiting -= len(answers)
+        if self._broken:
+            return
+        if self._truncation is None and not self._closed and any(not call.reads for call, _ in answers):
+            self._truncation = self._clock.callLater(TRUNCATE_SECONDS, self._writer.put, TruncateLog())
+        for call, outcome in answers:
+            if outcome.error is not None:
+                call.answer.errback(outcome.error)
+            else:
+                call.answer.callback(outcome.value)
+
+    def truncated(self, done: bool) -> None:
+        """For the workers: the log is empty, or it has to be tried again."""
+        self._truncation = None
+        if not done and not self._closed:
+            self._truncation = self._clock.callLater(TRUNCATE_SECONDS, self._writer.put, TruncateLog())
+
+    def broke(self, error: StoreBroken) -> None:
+        """For the workers: answer nothing from now on, and say so once."""
+        if not self._broken:
+            self._broken = True
+            self._on_broken(error)

@@ -1,0 +1,211 @@
+"""What waits for devices, in SQL. Knows order, quotas and notices; never looks into an envelope.
+
+The counters of a mailbox and of each sender's share are kept by triggers of the schema, so that an
+append costs the same in a full mailbox as in an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
+from e2ee.store.connection import Connection
+from e2ee.store.database import Database
+from e2ee.store.server.devices import device_row, leave_notices, split_ids
+from e2ee.store.server.ports import (
+    Appended,
+    AppendRefused,
+    Attached,
+    MailboxLimits,
+    MailItem,
+    MailRow,
+    NoticeKind,
+    StoredNotice,
+)
+from e2ee.store.server.quotas import Usage, refusal
+
+EXPIRED_AT_ONCE = 1000
+"""Rows in one transaction of `expire`: others wait for it."""
+
+
+class SqlMailbox:
+    """`ports.Mailbox` on a database."""
+
+    def __init__(self, database: Database, limits: MailboxLimits) -> None:
+        self._database = database
+        self._limits = limits
+
+    async def attach(self, where: DeviceAddress) -> Attached | None:
+        """See `ports.Mailbox.attach`."""
+        return await self._database.write(lambda connection: _attach(connection, where), frees_room=True)
+
+    async def append(self, items: Sequence[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
+        """See `ports.Mailbox.append`."""
+
+        def store(connection: Connection) -> list[Appended | AppendRefused]:
+            refused: set[tuple[DeviceAddress, DeviceAddress]] = set()
+            results: list[Appended | AppendRefused] = []
+            for item in items:
+                pair = (item.to, item.sender)
+                result = (
+                    AppendRefused.HELD if pair in refused else _append(connection, item, self._limits, now)
+                )
+                if isinstance(result, AppendRefused):
+                    refused.add(pair)
+                results.append(result)
+            return results
+
+        return await self._database.write(store)
+
+    async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
+        """See `ports.Mailbox.after`."""
+        return await self._database.read(lambda connection: _after(connection, where, seq, count, size))
+
+    async def remove(self, where: DeviceAddress, epoch: int, seqs: Sequence[int]) -> None:
+        """See `ports.Mailbox.remove`."""
+
+        def delete(connection: Connection) -> None:
+            device_id = device_row(connection, where)
+            connection.executemany(
+                "DELETE FROM mail WHERE seq = ?"
+                " AND device_id = (SELECT id FROM device WHERE id = ? AND epoch = ?)",
+                [(seq, device_id, epoch) for seq in seqs],
+            )
+
+        await self._database.write(delete, frees_room=True)
+
+    async def expire(self, now: float) -> int:
+        """See `ports.Mailbox.expire`."""
+        if not self._limits.seconds:
+            return 0
+        total, count = 0, EXPIRED_AT_ONCE
+        while count == EXPIRED_AT_ONCE:
+            count = await self._database.write(
+                lambda connection: _expire(connection, now - self._limits.seconds), frees_room=True
+            )
+            total += count
+        return total
+
+    async def notices(self, where: DeviceAddress, count: int) -> Sequence[StoredNotice]:
+        """See `ports.Mailbox.notices`."""
+
+        def oldest(connection: Connection) -> list[StoredNotice]:
+            rows = connection.execute(
+                "SELECT number, kind, envelope_ids FROM notice WHERE device_id = ?"
+                " ORDER BY number LIMIT ?",
+                (device_row(connection, where), count),
+            )
+            return [StoredNotice(number, NoticeKind(kind), split_ids(ids)) for number, kind, ids in rows]
+
+        return await self._database.read(oldest)
+
+    async def remove_notices(self, where: DeviceAddress, numbers: Sequence[int]) -> None:
+        """See `ports.Mailbox.remove_notices`."""
+
+        def delete(connection: Connection) -> None:
+            device_id = device_row(connection, where)
+            connection.executemany(
+                "DELETE FROM notice WHERE number = ? AND device_id = ?",
+                [(number, device_id) for number in numbers],
+            )
+
+        await self._database.write(delete, frees_room=True)
+
+    async def count(self) -> int:
+        """See `ports.Mailbox.count`."""
+        return await self._database.read(
+            lambda connection: int(
+                connection.execute("SELECT coalesce(sum(messages), 0) FROM device").fetchone()[0]
+            )
+        )
+
+
+def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:
+    row = connection.execute(
+        "UPDATE device SET epoch = epoch + 1 WHERE address = ? AND device = ?"
+        " RETURNING epoch, messages, id",
+        (where.address, bytes(where.device)),
+    ).fetchone()
+    if row is None:
+        return None
+    epoch, waiting, device_id = row
+    (end,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM mail WHERE device_id = ?", (device_id,)
+    ).fetchone()
+    return Attached(epoch, end, waiting)
+
+
+def _append(
+    connection: Connection, item: MailItem, limits: MailboxLimits, now: float
+) -> Appended | AppendRefused:
+    device = connection.execute(
+        "SELECT id, messages, bytes, strangers FROM device WHERE address = ? AND device = ?",
+        (item.to.address, bytes(item.to.device)),
+    ).fetchone()
+    if device is None:
+        return AppendRefused.NO_DEVICE
+    device_id = device[0]
+    there = connection.execute(
+        "SELECT seq FROM mail WHERE device_id = ? AND envelope_id = ?"
+        " AND sender_address = ? AND sender_device = ?",
+        (device_id, bytes(item.envelope_id), item.sender.address, bytes(item.sender.device)),
+    ).fetchone()
+    if there:
+        return Appended(there[0], repeated=True)
+    share = connection.execute(
+        "SELECT messages, bytes, strangers FROM share WHERE device_id = ? AND sender_address = ?",
+        (device_id, item.sender.address),
+    ).fetchone()
+    of_sender = Usage(*share) if share else Usage()
+    refused = refusal(limits, Usage(*device[1:]), of_sender, len(item.envelope), item.known)
+    return Appended(_insert(connection, device_id, item, now)) if refused is None else refused
+
+
+def _insert(connection: Connection, device_id: int, item: MailItem, now: float) -> int:
+    """The new row's seq; a trigger of the schema keeps it as the device's last."""
+    (seq,) = connection.execute(
+        "INSERT INTO mail SELECT id, last_seq + 1, ?, ?, ?, ?, ?, ?, ? FROM device WHERE id = ?"
+        " RETURNING seq",
+        (
+            item.sender.address,
+            bytes(item.sender.device),
+            bytes(item.envelope_id),
+            item.known,
+            len(item.envelope),
+            now,
+            item.envelope,
+            device_id,
+        ),
+    ).fetchone()
+    return int(seq)
+
+
+def _after(
+    connection: Connection, where: DeviceAddress, seq: int, count: int, size: int
+) -> list[MailRow]:
+    cursor = connection.execute(
+        "SELECT seq, sender_address, sender_device, envelope_id, envelope, known FROM mail"
+        " WHERE device_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (device_row(connection, where), seq, count),
+    )
+    rows: list[MailRow] = []
+    for number, address, device, envelope_id, envelope, known in cursor:
+        size -= len(envelope)
+        if rows and size < 0:
+            break
+        sender = DeviceAddress(Address(address), DeviceId(device))
+        item = MailItem(where, sender, EnvelopeId(envelope_id), envelope, bool(known))
+        rows.append(MailRow(number, item))
+    return rows
+
+
+def _expire(connection: Connection, before: float) -> int:
+    rows = connection.execute(
+        "SELECT rowid, sender_address, sender_device, envelope_id FROM mail WHERE at <= ?"
+        " ORDER BY at, rowid LIMIT ?",
+        (before, EXPIRED_AT_ONCE),
+    ).fetchall()
+    # First the room is made, then it is needed: so this works on a full disk as well.
+    connection.executemany("DELETE FROM mail WHERE rowid = ?", [row[:1] for row in rows])
+    leave_notices(connection, (row[1:] for row in rows), NoticeKind.EXPIRED)
+    return len(rows)

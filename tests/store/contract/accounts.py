@@ -1,0 +1,216 @@
+"""The contract of `ports.Accounts`."""
+
+from __future__ import annotations
+
+from e2ee.store.server import ports
+from tests.store.contract.fixture import (
+    ALICE,
+    BOB,
+    CAROL,
+    FREE,
+    MAILBOX_LIMITS,
+    ContractCase,
+    at,
+    device_id,
+    item,
+    new_account,
+    session_id,
+)
+
+
+class AccountsContract(ContractCase):
+    """Who exists, and what goes with him."""
+
+    def find(self) -> ports.Account | None:
+        return self.done(self.stores.accounts.find(ALICE))
+
+    def test_a_number_without_account_is_not_found(self) -> None:
+        self.assertIsNone(self.find())
+        self.assertEqual(self.done(self.stores.accounts.count()), 0)
+
+    def test_a_registered_account_is_found_as_it_was_registered(self) -> None:
+        new = new_account(ALICE, generation=7)
+        self.assertEqual(self.register(new), ports.Registered(displaced=None))
+        found = self.find()
+        assert found is not None
+        self.assertEqual(
+            found,
+            ports.Account(
+                address=ALICE,
+                device=new.device,
+                account_key=new.account_key,
+                device_signing_key=new.device_signing_key,
+                generation=7,
+                statement=new.statement,
+                statement_hash=new.statement_hash,
+                token_hash=None,
+                hidden=False,
+                last_login_at=None,
+            ),
+        )
+        self.assertEqual(found.where, at(ALICE))
+        self.assertEqual(self.done(self.stores.accounts.count()), 1)
+
+    def test_a_session_registers_once(self) -> None:
+        session = self.session(ALICE)
+        accounts = self.stores.accounts
+        first, second = self.together(
+            accounts.register(session, new_account(ALICE, generation=1), 0.0),
+            accounts.register(session, new_account(ALICE, device=2, generation=2), 0.0),
+        )
+        self.assertEqual(first, ports.Registered(None))
+        self.assertEqual(second, ports.RegistrationSpent.SPENT)
+        found = self.find()
+        assert found is not None
+        self.assertEqual(found.device, device_id(1))
+
+    def test_an_unknown_session_registers_nobody(self) -> None:
+        result = self.done(self.stores.accounts.register(session_id(10**6), new_account(ALICE), 0.0))
+        self.assertEqual(result, ports.RegistrationSpent.SPENT)
+        self.assertIsNone(self.find())
+
+    def test_a_session_of_another_number_registers_nobody(self) -> None:
+        session = self.session(BOB)
+        result = self.done(self.stores.accounts.register(session, new_account(ALICE), 0.0))
+        self.assertEqual(result, ports.RegistrationSpent.SPENT)
+        self.assertIsInstance(
+            self.done(self.stores.accounts.register(session, new_account(BOB), 0.0)), ports.Registered
+        )
+
+    def test_a_session_registers_until_its_life_ends(self) -> None:
+        late, last = self.session(ALICE), self.session(ALICE)
+        result = self.done(self.stores.accounts.register(late, new_account(ALICE), 600.0))
+        self.assertEqual(result, ports.RegistrationSpent.SPENT)
+        result = self.done(self.stores.accounts.register(last, new_account(ALICE), 599.9))
+        self.assertIsInstance(result, ports.Registered)
+
+    def test_a_session_without_guesses_left_still_registers_who_guessed_right(self) -> None:
+        session = self.session(ALICE)
+        passcodes = self.stores.passcodes(FREE)
+        for _ in range(5):
+            self.assertIsInstance(self.done(passcodes.guess(session, ALICE, 0.0)), ports.GuessAllowed)
+        result = self.done(self.stores.accounts.register(session, new_account(ALICE), 0.0))
+        self.assertIsInstance(result, ports.Registered)
+
+    def test_a_lower_generation_of_the_same_key_is_refused_and_changes_nothing(self) -> None:
+        self.register(new_account(ALICE, generation=5))
+        session = self.session(ALICE)
+        result = self.done(self.stores.accounts.register(session, new_account(ALICE, 2, 4), 0.0))
+        self.assertEqual(result, ports.RegistrationSpent.OLDER_STATEMENT)
+        found = self.find()
+        assert found is not None
+        self.assertEqual((found.device, found.generation), (device_id(1), 5))
+        result = self.done(self.stores.accounts.register(session, new_account(ALICE, 2, 6), 0.0))
+        self.assertEqual(result, ports.Registered(displaced=device_id(1)))
+
+    def test_the_same_generation_with_other_content_is_refused_with_the_same_it_is_not(self) -> None:
+        self.register(new_account(ALICE, generation=5))
+        session = self.session(ALICE)
+        other = new_account(ALICE, generation=5, salt=b"other")
+        result = self.done(self.stores.accounts.register(session, other, 0.0))
+        self.assertEqual(result, ports.RegistrationSpent.OLDER_STATEMENT)
+        result = self.done(self.stores.accounts.register(session, new_account(ALICE, generation=5), 0.0))
+        self.assertIsInstance(result, ports.Registered)
+
+    def test_another_account_key_begins_anew_with_any_generation(self) -> None:
+        self.register(new_account(ALICE, generation=5))
+        self.assertEqual(
+            self.register(new_account(ALICE, 2, 1, key=b"N" * 32)), ports.Registered(device_id(1))
+        )
+
+    def test_a_takeover_drops_the_mailbox_with_a_notice_to_each_sender(self) -> None:
+        for address in (ALICE, BOB, CAROL):
+            self.register(new_account(address))
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        items = [item(ALICE, BOB, 1), item(ALICE, CAROL, 2), item(ALICE, BOB, 3)]
+        self.done(mailbox.append(items, 0.0))
+        self.register(new_account(ALICE, 2, 2))
+        self.assertEqual(self.done(mailbox.after(at(ALICE, 2), 0, 10, 1000)), [])
+        self.assertEqual(self.done(mailbox.after(at(ALICE), 0, 10, 1000)), [])
+        self.assertEqual(self.done(mailbox.count()), 0)
+        (to_bob,) = self.done(mailbox.notices(at(BOB), 10))
+        self.assertEqual(to_bob.kind, ports.NoticeKind.TAKEN_OVER)
+        self.assertEqual(list(to_bob.envelope_ids), [items[0].envelope_id, items[2].envelope_id])
+        (to_carol,) = self.done(mailbox.notices(at(CAROL), 10))
+        self.assertEqual(list(to_carol.envelope_ids), [items[1].envelope_id])
+
+    def test_a_notice_has_a_thousand_ids_at_the_most(self) -> None:
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        items = [item(ALICE, BOB, number) for number in range(1001)]
+        self.done(mailbox.append(items, 0.0))
+        self.register(new_account(ALICE, 2, 2))
+        first, second = self.done(mailbox.notices(at(BOB), 10))
+        ids = [*first.envelope_ids, *second.envelope_ids]
+        self.assertEqual(ids, [each.envelope_id for each in items])
+        self.assertEqual(len(first.envelope_ids), 1000)
+
+    def test_a_takeover_drops_the_notices_for_the_replaced_device(self) -> None:
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        self.done(mailbox.append([item(ALICE, BOB, 1), item(BOB, BOB, 2)], 0.0))
+        self.register(new_account(ALICE, 2, 2))
+        self.register(new_account(BOB, 2, 2))
+        for device in (1, 2):
+            self.assertEqual(self.done(mailbox.notices(at(BOB, device), 10)), [])
+
+    def test_a_takeover_drops_prekeys_presence_and_login(self) -> None:
+        self.register(new_account(ALICE))
+        accounts, prekeys = self.stores.accounts, self.stores.prekeys
+        self.done(accounts.set_presence(at(ALICE), b"T" * 32, True))
+        self.done(accounts.record_login(at(ALICE), 1234, 0.0))
+        self.done(
+            prekeys.publish(at(ALICE), ports.PreKeyUpload(one_time=[ports.StoredPreKey(1, b"old")]))
+        )
+        self.register(new_account(ALICE, 2, 2))
+        found = self.find()
+        assert found is not None
+        self.assertEqual((found.token_hash, found.hidden, found.last_login_at), (None, False, None))
+        self.assertIsNone(self.done(prekeys.take(at(ALICE), True)))
+        bundle = self.done(prekeys.take(at(ALICE, 2), True))
+        assert bundle is not None
+        self.assertEqual((bundle.signed_prekey, bundle.one_time), (b"signed\x02", None))
+
+    def test_presence_and_logins_are_those_of_the_present_device_only(self) -> None:
+        self.register(new_account(ALICE, 2))
+        accounts = self.stores.accounts
+        self.assertFalse(self.done(accounts.set_presence(at(ALICE), b"T" * 32, True)))
+        self.done(accounts.record_login(at(ALICE), 99, 0.0))
+        found = self.find()
+        assert found is not None
+        self.assertEqual((found.token_hash, found.hidden, found.last_login_at), (None, False, None))
+        self.assertTrue(self.done(accounts.set_presence(at(ALICE, 2), b"T" * 32, True)))
+        self.done(accounts.record_login(at(ALICE, 2), 99, 0.0))
+        found = self.find()
+        assert found is not None
+        self.assertEqual((found.token_hash, found.hidden, found.last_login_at), (b"T" * 32, True, 99))
+
+    def test_a_deleted_account_is_gone_and_the_senders_know(self) -> None:
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        self.done(mailbox.append([item(ALICE, BOB, 1), item(ALICE, ALICE, 2)], 0.0))
+        self.assertTrue(self.done(self.stores.accounts.delete(ALICE, 0.0)))
+        self.assertFalse(self.done(self.stores.accounts.delete(ALICE, 0.0)))
+        self.assertIsNone(self.find())
+        self.assertEqual(self.done(mailbox.count()), 0)
+        (notice,) = self.done(mailbox.notices(at(BOB), 10))
+        self.assertEqual(notice.kind, ports.NoticeKind.DELETED)
+
+    def test_keys_of_an_unused_device_go_a_used_ones_stay(self) -> None:
+        accounts, prekeys = self.stores.accounts, self.stores.prekeys
+        self.register(new_account(ALICE), now=0.0)
+        self.register(new_account(BOB), now=0.0)
+        self.register(new_account(CAROL), now=0.1)
+        self.done(accounts.record_login(at(BOB), 1, 50.0))
+        self.assertEqual(self.done(accounts.expire_unused(90.0, 90.0)), 1)
+        self.assertIsNone(self.done(prekeys.take(at(ALICE), True)))
+        self.assertIsNotNone(self.done(prekeys.take(at(BOB), True)))
+        self.assertIsNotNone(self.done(prekeys.take(at(CAROL), True)))
+        self.assertEqual(self.done(accounts.expire_unused(90.0, 90.0)), 0)
+        self.assertIsNotNone(self.find())
+        upload = ports.PreKeyUpload(ports.StoredPreKey(1, b"new"), ports.StoredPreKey(2, b"new KEM"))
+        self.assertEqual(self.done(prekeys.publish(at(ALICE), upload)), ports.Stock(0, 0))
+        self.assertIsNotNone(self.done(prekeys.take(at(ALICE), True)))

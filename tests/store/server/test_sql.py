@@ -1,0 +1,26 @@
+"""The SQL stores keep the contract."""
+
+from __future__ import annotations
+
+from tests.store.contract import accounts, limits, mailbox, passcodes, prekeys
+from tests.store.server.sql import OnDatabase
+
+
+class SqlAccountsTests(OnDatabase, accounts.AccountsContract):
+    """Accounts."""
+
+
+class SqlPreKeysTests(OnDatabase, prekeys.PreKeysContract):
+    """Prekeys."""
+
+
+class SqlMailboxTests(OnDatabase, mailbox.MailboxContract):
+    """Mailboxes."""
+
+
+class SqlLimitsTests(OnDatabase, limits.LimitsContract):
+    """Limits."""
+
+
+class SqlPasscodesTests(OnDatabase, passcodes.PasscodesContract):
+    """Passcodes."""
