@@ -36,6 +36,10 @@ class SignatureRefused(CryptoError):
     """A signature that does not verify, or a signed structure that is not in its one encoding."""
 
 
+class EncodingRefused(CryptoError):
+    """Stored bytes of `e2ee.crypto` that are not in their one encoding."""
+
+
 class OpenFailed(CryptoError):
     """The one error for every envelope that cannot be opened, whatever the reason."""
 

@@ -65,6 +65,16 @@ class Address(str):
             raise InvalidAddress("this is not a possible number of its country")
         return cls(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
+    @property
+    def country_code(self) -> str:
+        """The digits of its country calling code; empty if no country has one that fits."""
+        import phonenumbers
+
+        try:
+            return str(phonenumbers.parse(self, None).country_code)
+        except phonenumbers.NumberParseException:
+            return ""
+
 
 class _FixedBytes(bytes):
     """Bytes of one length; each subclass names one kind of thing."""

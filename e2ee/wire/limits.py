@@ -46,12 +46,15 @@ REQUESTS_IN_FLIGHT = 256
 """Unanswered requests of one connection; above, nothing more is read from it."""
 
 LOGIN_SECONDS = 10.0
-"""From the connection to the end of the login; single bytes do not extend it."""
-REGISTRATION_SECONDS = 10.0
-"""The same for a registration: no connection waits for a person."""
+"""From the connection to the end of a login or registration: no connection waits for a person.
+
+Single bytes do not extend it.
+"""
 PING_AFTER_SECONDS = 45.0
 IDLE_SECONDS = 90.0
 UNREAD_SECONDS = 90.0
 """How long a peer may leave UNSENT_BYTES unread."""
+CLOSE_SECONDS = 5.0
+"""How long an orderly end may take before the connection is cut."""
 ACKNOWLEDGE_SECONDS = 1.0
 """The fast path: how long an envelope stays in memory alone."""

@@ -73,7 +73,7 @@ class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 # --- greeting ---------------------------------------------------------------------------------
 
 
-class Hello(Message, tag="hi"):
+class Hello(Message, tag="hi", frozen=True):
     """Client, first: the protocol versions and features that it has."""
 
     n: RequestNumber
@@ -81,7 +81,7 @@ class Hello(Message, tag="hi"):
     features: Features
 
 
-class Welcome(Message, tag="hi="):
+class Welcome(Message, tag="hi=", frozen=True):
     """The answer: the version chosen, the server's features, and its backup pin (protocol 1)."""
 
     n: RequestNumber
@@ -93,7 +93,7 @@ class Welcome(Message, tag="hi="):
 # --- registration -----------------------------------------------------------------------------
 
 
-class RequestCode(Message, tag="code"):
+class RequestCode(Message, tag="code", frozen=True):
     """Ask for a passcode for this number. `invite` is empty where there is none."""
 
     n: RequestNumber
@@ -101,7 +101,7 @@ class RequestCode(Message, tag="code"):
     invite: Annotated[bytes, Meta(max_length=32)] = b""
 
 
-class CodeRequested(Message, tag="code="):
+class CodeRequested(Message, tag="code=", frozen=True):
     """The same for every number. With `retry_after` nothing was sent and `session` has no code."""
 
     n: RequestNumber
@@ -110,7 +110,7 @@ class CodeRequested(Message, tag="code="):
     retry_after: Seconds | None = None
 
 
-class Start(Message, tag="start"):
+class Start(Message, tag="start", frozen=True):
     """Begin SPAKE2 for a session: takes one guess."""
 
     n: RequestNumber
@@ -120,12 +120,12 @@ class Start(Message, tag="start"):
     a: Bytes33
 
 
-class Started(Message, tag="start="):
+class Started(Message, tag="start=", frozen=True):
     n: RequestNumber
     b: Bytes33
 
 
-class RegistrationBody(Message):
+class RegistrationBody(Message, frozen=True):
     """What `Prove` confirms; encoded on its own, hashed as received."""
 
     statement: Statement
@@ -135,7 +135,7 @@ class RegistrationBody(Message):
     device_signature: Bytes64
 
 
-class Prove(Message, tag="prove"):
+class Prove(Message, tag="prove", frozen=True):
     """The client confirms first: HMAC(Kc, SHA-256(body))."""
 
     n: RequestNumber
@@ -147,13 +147,13 @@ class OutcomeKind(StrEnum):
     REGISTERED = "registered"
 
 
-class RegistrationOutcome(Message):
+class RegistrationOutcome(Message, frozen=True):
     """What the server did; encoded on its own inside `Proved`, authenticated as received."""
 
     kind: OutcomeKind
 
 
-class Proved(Message, tag="prove="):
+class Proved(Message, tag="prove=", frozen=True):
     """HMAC(Ks, SHA-256(body) ‖ outcome): without it the client believes nothing."""
 
     n: RequestNumber
@@ -164,14 +164,14 @@ class Proved(Message, tag="prove="):
 # --- login ------------------------------------------------------------------------------------
 
 
-class LogIn(Message, tag="login"):
+class LogIn(Message, tag="login", frozen=True):
     n: RequestNumber
     number: Number
     device: Bytes8
     signature: Bytes64
 
 
-class LoggedIn(Message, tag="login="):
+class LoggedIn(Message, tag="login=", frozen=True):
     """`waiting` counts the mailbox at this moment; pushes follow, then `Drained`."""
 
     n: RequestNumber
@@ -184,12 +184,12 @@ class LoggedIn(Message, tag="login="):
 # --- directory --------------------------------------------------------------------------------
 
 
-class OneTimePreKey(Message):
+class OneTimePreKey(Message, frozen=True):
     key_id: KeyId
     key: Bytes32
 
 
-class Publish(Message, tag="publish"):
+class Publish(Message, tag="publish", frozen=True):
     """Add prekeys; idempotent by id and content. `replace_stock` first drops the one-time keys."""
 
     n: RequestNumber
@@ -200,31 +200,31 @@ class Publish(Message, tag="publish"):
     replace_stock: bool = False
 
 
-class Published(Message, tag="publish="):
+class Published(Message, tag="publish=", frozen=True):
     n: RequestNumber
     one_time_stock: Count
     kem_one_time_stock: Count
 
 
-class LookUp(Message, tag="lookup"):
+class LookUp(Message, tag="lookup", frozen=True):
     """The account statement of a number; consumes nothing."""
 
     n: RequestNumber
     number: Number
 
 
-class LookedUp(Message, tag="lookup="):
+class LookedUp(Message, tag="lookup=", frozen=True):
     n: RequestNumber
     statement: Statement
 
 
-class FetchBundle(Message, tag="bundle"):
+class FetchBundle(Message, tag="bundle", frozen=True):
     n: RequestNumber
     number: Number
     token: Bytes16 | None
 
 
-class Bundle(Message, tag="bundle="):
+class Bundle(Message, tag="bundle=", frozen=True):
     """`kem_prekey` is a one-time one or the last-resort one; its own type byte says which."""
 
     n: RequestNumber
@@ -234,7 +234,7 @@ class Bundle(Message, tag="bundle="):
     one_time: OneTimePreKey | None
 
 
-class StockLow(Message, tag="stock"):
+class StockLow(Message, tag="stock", frozen=True):
     """Push: the one-time keys run low."""
 
     one_time_stock: Count
@@ -244,7 +244,7 @@ class StockLow(Message, tag="stock"):
 # --- delivery ---------------------------------------------------------------------------------
 
 
-class Send(Message, tag="send"):
+class Send(Message, tag="send", frozen=True):
     """Carry an envelope to the device of `statement_hash` (SHA-256 of the signed statement)."""
 
     n: RequestNumber
@@ -260,19 +260,19 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
 
 
-class Accepted(Message, tag="send="):
+class Accepted(Message, tag="send=", frozen=True):
     n: RequestNumber
     outcome: Outcome
 
 
-class StaleDevice(Message, tag="stale"):
+class StaleDevice(Message, tag="stale", frozen=True):
     """The answer to a `Send` for another statement than the current one, which it carries."""
 
     n: RequestNumber
     statement: Statement
 
 
-class Push(Message, tag="push"):
+class Push(Message, tag="push", frozen=True):
     """An envelope for this device. `push` counts from 1 on each connection."""
 
     push: PushNumber
@@ -286,7 +286,7 @@ class Verdict(StrEnum):
     SET_ASIDE = "set_aside"
 
 
-class Acknowledge(Message, tag="ack"):
+class Acknowledge(Message, tag="ack", frozen=True):
     """After the recipient's commit. The envelope id must be that of this push."""
 
     push: PushNumber
@@ -294,7 +294,7 @@ class Acknowledge(Message, tag="ack"):
     verdict: Verdict
 
 
-class Drained(Message, tag="drained"):
+class Drained(Message, tag="drained", frozen=True):
     """Push: every envelope that waited at the login has been pushed."""
 
 
@@ -304,7 +304,7 @@ class NoticeReason(StrEnum):
     DELETED = "deleted"
 
 
-class Notice(Message, tag="notice"):
+class Notice(Message, tag="notice", frozen=True):
     """Push: envelopes answered `stored` that will not be delivered. Repeated until acknowledged."""
 
     notice: NoticeNumber
@@ -312,14 +312,14 @@ class Notice(Message, tag="notice"):
     envelope_ids: Annotated[tuple[Bytes16, ...], Meta(min_length=1, max_length=limits.NOTICE_ENVELOPES)]
 
 
-class AcknowledgeNotice(Message, tag="notice-ack"):
+class AcknowledgeNotice(Message, tag="notice-ack", frozen=True):
     notice: NoticeNumber
 
 
 # --- presence ---------------------------------------------------------------------------------
 
 
-class SetPresence(Message, tag="presence"):
+class SetPresence(Message, tag="presence", frozen=True):
     """SHA-256 of the own contact token, and whether this account hides."""
 
     n: RequestNumber
@@ -327,18 +327,18 @@ class SetPresence(Message, tag="presence"):
     hidden: bool
 
 
-class Done(Message, tag="done"):
+class Done(Message, tag="done", frozen=True):
     n: RequestNumber
 
 
-class Target(Message):
+class Target(Message, frozen=True):
     """Somebody whose presence is asked for, with the contact token that he gave."""
 
     number: Number
     token: Bytes16
 
 
-class Watch(Message, tag="watch"):
+class Watch(Message, tag="watch", frozen=True):
     """Who of `targets` (with the policy `everyone`: who at all, in pages) is connected.
 
     `after` is the last number of the page before, empty for the first. With `subscribe`, changes
@@ -351,7 +351,7 @@ class Watch(Message, tag="watch"):
     subscribe: bool = False
 
 
-class Online(Message, tag="watch="):
+class Online(Message, tag="watch=", frozen=True):
     """Sorted numbers without the asker's own; `more` if there is a further page."""
 
     n: RequestNumber
@@ -359,7 +359,7 @@ class Online(Message, tag="watch="):
     more: bool
 
 
-class PresenceChanged(Message, tag="presence!"):
+class PresenceChanged(Message, tag="presence!", frozen=True):
     """Push, to those who subscribed."""
 
     number: Number
@@ -369,15 +369,15 @@ class PresenceChanged(Message, tag="presence!"):
 # --- always -----------------------------------------------------------------------------------
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, tag="ping", frozen=True):
     n: RequestNumber
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, tag="pong", frozen=True):
     n: RequestNumber
 
 
-class Refused(Message, tag="no"):
+class Refused(Message, tag="no", frozen=True):
     """The answer to a request that was not done; without `n`, the last frame before the end."""
 
     n: RequestNumber | None

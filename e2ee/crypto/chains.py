@@ -1,0 +1,43 @@
+"""The key derivations of the Double Ratchet (its specification, sections 2.2 and 5.2).
+
+Knows chains and the root, not when to step them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2ee.crypto import labels
+from e2ee.crypto.primitives import KEY_BYTES, hkdf, hmac_sha256_pair
+
+_MESSAGE_KEY = b"\x01"
+_CHAIN_KEY = b"\x02"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A sending or receiving chain: its key, and the number of the message that comes next."""
+
+    key: bytes = field(repr=False)
+    number: int
+
+    def step(self) -> tuple[bytes, Chain]:
+        """The message key of the next message, and the chain behind it."""
+        message_key, chain_key = hmac_sha256_pair(self.key, _MESSAGE_KEY, _CHAIN_KEY)
+        return message_key, Chain(chain_key, self.number + 1)
+
+
+def root_step(root_key: bytes, agreed: bytes) -> tuple[bytes, Chain]:
+    """The next root key, and the chain that a Diffie-Hellman secret begins."""
+    output = hkdf(root_key, agreed, labels.ROOT_STEP, 2 * KEY_BYTES)
+    return output[:KEY_BYTES], Chain(output[KEY_BYTES:], 0)
+
+
+def skip(chain: Chain, wanted: int) -> tuple[list[tuple[int, bytes]], Chain]:
+    """The (number, message key) of everything before the message `wanted`, and the chain at it."""
+    keys = []
+    while chain.number < wanted:
+        number = chain.number
+        message_key, chain = chain.step()
+        keys.append((number, message_key))
+    return keys, chain

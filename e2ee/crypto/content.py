@@ -1,0 +1,128 @@
+"""What stands inside an envelope: a typed, versioned structure, encoded in one way.
+
+Knows fields and bounds, not how contents are encrypted or what becomes of them. Everything malformed
+is OpenFailed: it comes from an authenticated sender, but is treated like a wrong MAC.
+
+Layout, all numbers big-endian: type (1), version 0x01, message id (16), time (8), have_up_to (8), own
+generation (8), their generation (8), contact token (flag, then 16 bytes); a text goes on with its
+sequence number (8), length (4) and UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2ee.crypto import limits
+from e2ee.crypto.encoding import FieldReader, number
+from e2ee.errors import EncodingRefused, OpenFailed
+from e2ee.ids import ContactToken, MessageId
+
+_TEXT = 1
+_TOKEN_NOTICE = 2
+_VERSION = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message for a person, 1 to 65,536 bytes of UTF-8.
+
+    `sequence` counts the text-like contents of the sender's device for this account from 1, over all
+    sessions; `have_up_to` is the highest contiguous one received from the other side, 0 for none.
+    The generations are those of both statements as the sender knows them. `token` is the sender's
+    contact token, for contacts whom he has accepted. Times are ms since 1970.
+    """
+
+    message_id: MessageId
+    sent_at: int
+    have_up_to: int
+    own_generation: int
+    their_generation: int
+    token: ContactToken | None = field(repr=False)
+    sequence: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenNotice:
+    """Hands the contact token over without a text. Shown to nobody, has no sequence number."""
+
+    message_id: MessageId
+    sent_at: int
+    have_up_to: int
+    own_generation: int
+    their_generation: int
+    token: ContactToken = field(repr=False)
+
+
+Content = Text | TokenNotice
+
+
+def encode_content(content: Content) -> bytes:
+    """The bytes to seal. ValueError for what has no encoding, such as an empty or too long text."""
+    kind = _TEXT if isinstance(content, Text) else _TOKEN_NOTICE
+    common = b"".join((
+        number(kind, 1),
+        _VERSION,
+        content.message_id,
+        _counter(content.sent_at),
+        _counter(content.have_up_to),
+        _counter(content.own_generation),
+        _counter(content.their_generation),
+        b"\0" if content.token is None else b"\1" + content.token,
+    ))
+    return common + _encode_text(content) if isinstance(content, Text) else common
+
+
+def decode_content(encoded: bytes) -> Content:
+    """The reverse; raises OpenFailed for anything that `encode_content` would not have made."""
+    try:
+        return _decode(FieldReader(encoded))
+    except (EncodingRefused, UnicodeDecodeError):
+        raise OpenFailed from None
+
+
+def _encode_text(content: Text) -> bytes:
+    text = content.text.encode()
+    if not 0 < len(text) <= limits.TEXT_BYTES:
+        raise ValueError(f"a text has 1 to {limits.TEXT_BYTES} bytes, not {len(text)}")
+    if content.sequence < 1:
+        raise ValueError("sequence numbers begin at 1")
+    return _counter(content.sequence) + number(len(text), 4) + text
+
+
+def _counter(value: int) -> bytes:
+    if not 0 <= value < limits.COUNTERS:
+        raise ValueError("a counter is a number below 2**53")
+    return number(value, 8)
+
+
+def _decode(reader: FieldReader) -> Content:
+    kind = reader.number(1)
+    reader.expect(_VERSION)
+    message_id = MessageId(reader.take(MessageId.SIZE))
+    sent_at, have_up_to = _read_counter(reader), _read_counter(reader)
+    own_generation, their_generation = _read_counter(reader), _read_counter(reader)
+    token = ContactToken(reader.take(ContactToken.SIZE)) if reader.flag() else None
+    common = message_id, sent_at, have_up_to, own_generation, their_generation
+    if kind == _TEXT:
+        return Text(*common, token, *_decode_text(reader))
+    if kind == _TOKEN_NOTICE and token is not None:
+        reader.end()
+        return TokenNotice(*common, token)
+    raise EncodingRefused("of another type")
+
+
+def _decode_text(reader: FieldReader) -> tuple[int, str]:
+    sequence, length = _read_counter(reader), reader.number(4)
+    if sequence < 1 or not 0 < length <= limits.TEXT_BYTES:
+        raise EncodingRefused("a number out of its range")
+    text = reader.take(length).decode()
+    reader.end()
+    return sequence, text
+
+
+def _read_counter(reader: FieldReader) -> int:
+    value = reader.number(8)
+    if value >= limits.COUNTERS:
+        raise EncodingRefused("a number out of its range")
+    return value

@@ -1,0 +1,86 @@
+"""The layout of an envelope: bytes and their places.
+
+Knows no key. Layout, all numbers big-endian: version 0x01, type (1), session id (8), ratchet key
+(32), previous chain length (4), number (4), extension length (2), extension, [handshake length (2),
+handshake], IV (16), ciphertext, tag (32). The handshake is there in type 0x01, and not in type 0x02.
+Version 1 has no extensions. Everything malformed is OpenFailed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from struct import Struct
+
+from e2ee.crypto import limits
+from e2ee.crypto.primitives import BLOCK_BYTES, IV_BYTES
+from e2ee.crypto.sealing import TAG_BYTES
+from e2ee.errors import OpenFailed
+
+SESSION_ID_BYTES = 8
+_VERSION = 1
+_WITH_HANDSHAKE = 1
+_PLAIN = 2
+_HEAD = Struct(">BB8s32sIIH")
+_LENGTH = Struct(">H")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The parts of an envelope. `covered` is every byte before the tag; nothing here is verified yet."""
+
+    session_id: bytes
+    ratchet_key: bytes
+    previous: int
+    number: int
+    handshake: bytes | None = field(repr=False)
+    iv: bytes = field(repr=False)
+    ciphertext: bytes = field(repr=False)
+    tag: bytes = field(repr=False)
+    covered: bytes = field(repr=False)
+
+
+def encode_head(
+    session_id: bytes, ratchet_key: bytes, previous: int, number: int, handshake: bytes | None
+) -> bytes:
+    """Everything before the IV."""
+    kind = _PLAIN if handshake is None else _WITH_HANDSHAKE
+    head = _HEAD.pack(_VERSION, kind, session_id, ratchet_key, previous, number, 0)
+    return head if handshake is None else head + _LENGTH.pack(len(handshake)) + handshake
+
+
+def decode_envelope(envelope: bytes) -> Envelope:
+    """Take an envelope apart; raises OpenFailed."""
+    if not _HEAD.size <= len(envelope) <= limits.ENVELOPE_BYTES:
+        raise OpenFailed
+    version, kind, session_id, ratchet_key, previous, number, extension = _HEAD.unpack_from(envelope)
+    if version != _VERSION or kind not in (_WITH_HANDSHAKE, _PLAIN) or extension != 0:
+        raise OpenFailed
+    if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
+        raise OpenFailed
+    handshake, at = _take_handshake(envelope) if kind == _WITH_HANDSHAKE else (None, _HEAD.size)
+    body, end = at + IV_BYTES, len(envelope) - TAG_BYTES
+    if end - body < BLOCK_BYTES or (end - body) % BLOCK_BYTES:
+        raise OpenFailed
+    return Envelope(
+        session_id,
+        ratchet_key,
+        previous,
+        number,
+        handshake,
+        envelope[at:body],
+        envelope[body:end],
+        envelope[end:],
+        envelope[:end],
+    )
+
+
+def _take_handshake(envelope: bytes) -> tuple[bytes, int]:
+    """The handshake behind the head, and where it ends."""
+    begin = _HEAD.size + _LENGTH.size
+    if len(envelope) < begin:
+        raise OpenFailed
+    (length,) = _LENGTH.unpack_from(envelope, _HEAD.size)
+    end = begin + length
+    if length > limits.HANDSHAKE_BYTES or end > len(envelope):
+        raise OpenFailed
+    return envelope[begin:end], end

@@ -1,0 +1,108 @@
+"""Public keys, one type for each role; whoever holds one knows that it is well formed.
+
+Knows no private key, and not who owns what: that stands in signed structures (`account_statement`,
+`prekeys`). The server imports this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from e2ee.crypto import primitives
+from e2ee.crypto.labels import in_context
+from e2ee.errors import KeyRefused
+
+
+class KemSuite(IntEnum):
+    """The KEMs that prekeys may have, by the number in statements and prekeys."""
+
+    ML_KEM_1024 = 1
+
+    @classmethod
+    def of(cls, number: int) -> KemSuite:
+        """The suite of this number; raises KeyRefused for an unknown one."""
+        try:
+            return cls(number)
+        except ValueError:
+            raise KeyRefused("a KEM suite that is not known") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 public key, 32 bytes. Raises KeyRefused for what `primitives` does not accept."""
+
+    raw: bytes
+    parsed: primitives.Ed25519Public = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.ed25519_public(self.raw))
+
+    def verify(self, context: bytes, message: bytes, signature: bytes) -> None:
+        """Check a signature made under this context label; raises SignatureRefused."""
+        primitives.ed25519_verify(self.parsed, in_context(context, message), signature)
+
+
+class AccountKey(SigningKey):
+    """A person's identity, shown by the safety number: signs account statements."""
+
+    __slots__ = ()
+
+
+class DeviceSigningKey(SigningKey):
+    """One installation's: signs prekeys and logins. Stands in the account statement."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementKey:
+    """An X25519 public key, 32 bytes. Raises KeyRefused for what `primitives` does not accept."""
+
+    raw: bytes
+    parsed: primitives.X25519Public = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.x25519_public(self.raw))
+
+
+class DeviceKey(AgreementKey):
+    """One installation's part in every handshake: IK of PQXDH. Stands in the account statement."""
+
+    __slots__ = ()
+
+
+class SignedPreKeyPublic(AgreementKey):
+    """The key inside a signed prekey: SPK of PQXDH."""
+
+    __slots__ = ()
+
+
+class OneTimePreKeyPublic(AgreementKey):
+    """The key of a one-time prekey: OPK of PQXDH."""
+
+    __slots__ = ()
+
+
+class EphemeralKey(AgreementKey):
+    """Made for one handshake: EK of PQXDH."""
+
+    __slots__ = ()
+
+
+class RatchetKey(AgreementKey):
+    """Made for one turn of a session: DHs and DHr of the Double Ratchet."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KemKey:
+    """The public key of a KEM prekey. Raises KeyRefused if it fails the checks of FIPS 203."""
+
+    suite: KemSuite
+    raw: bytes = field(repr=False)
+    parsed: primitives.MlKemPublic = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.mlkem_public(self.raw))

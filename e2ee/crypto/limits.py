@@ -1,0 +1,59 @@
+"""Every bound of the cryptography, each with its reason. Knows numbers only."""
+
+from __future__ import annotations
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+STATEMENT_BYTES = 512
+"""A signed account statement; one with all its features has 326."""
+FEATURES = 64
+"""Feature numbers in a statement: far more than there will be."""
+SIGNED_PREKEY_BYTES = 256
+KEM_PREKEY_BYTES = 2048
+"""A signed ML-KEM-1024 prekey has 1,648 bytes."""
+
+TEXT_BYTES = 64 * 1024
+"""A text message, in UTF-8."""
+ENVELOPE_BYTES = 96 * 1024
+"""The longest text padded, with header and handshake, and room for later kinds of content."""
+HANDSHAKE_BYTES = 4096
+"""A handshake: a statement and an ML-KEM-1024 ciphertext, about 1,900 bytes."""
+CONTENT_BYTES = 88 * 1024 - 1
+"""What can be padded and still fits into an envelope with a handshake."""
+
+PADDING_FLOOR_BYTES = 256
+"""Short messages are the most and say the most by their length: they all look alike."""
+PADDING_STEP_BYTES = 4096
+"""Powers of two up to here, then multiples of it, so that a long text costs little more."""
+
+MESSAGE_NUMBERS = 2**31
+"""Counters of a chain stay below: they fit into 4 bytes and into every database's integers."""
+COUNTERS = 2**53
+"""Sequence numbers, generations and times stay below, as on the wire."""
+
+SKIPPED_GAP = 2000
+"""Message keys derived for one envelope, over both gaps: what a forged header can cost."""
+SKIPPED_STORED = 2000
+"""Skipped message keys kept by one session; the oldest go first."""
+SKIPPED_MS = 31 * DAY_MS
+"""A day longer than a mailbox keeps an envelope."""
+RETIRED_RATCHET_KEYS = 16
+"""Ratchet keys of ended receiving chains that are recognised before a Diffie-Hellman."""
+
+UNANSWERED_MESSAGES = 1000
+"""A sending chain without an answer: below SKIPPED_GAP, so that none of it can be lost to it."""
+UNANSWERED_MS = 7 * DAY_MS
+"""The same by age, so that a signed prekey in use is never older than two weeks."""
+OLDER_SESSIONS = 4
+"""Sessions with one device besides the current one: those only receive."""
+
+SIGNED_PREKEY_LIFE_MS = 7 * DAY_MS
+"""A signed or last-resort prekey is replaced after this."""
+RETIRED_PREKEY_MS = 30 * DAY_MS
+"""Private halves of replaced prekeys are kept as long as a mailbox keeps an envelope."""
+
+ARGON2_MEMORY_KIB = 64 * 1024
+ARGON2_ITERATIONS = 3
+ARGON2_LANES = 4
+"""Together 100 to 150 ms on a small machine, the first choice of RFC 9106 for little memory."""
+SALT_BYTES = 16

@@ -1,0 +1,70 @@
+"""Encryption of one message under one message key: padding, AES-256-CBC, then HMAC-SHA256 over all.
+
+Knows neither ratchets nor layouts. The MAC is checked first, in constant time, and every failure is
+OpenFailed (Double Ratchet, section 5.2).
+"""
+
+from __future__ import annotations
+
+from e2ee.crypto import labels, limits
+from e2ee.crypto.primitives import (
+    KEY_BYTES,
+    aes_cbc_decrypt,
+    aes_cbc_encrypt,
+    equal,
+    hkdf_expand,
+    hmac_sha256,
+)
+from e2ee.errors import OpenFailed
+
+TAG_BYTES = 32
+_MARK = b"\x80"
+
+
+def padded_size(size: int) -> int:
+    """The size in bytes that a content of `size` bytes and its mark are padded to."""
+    needed = size + 1
+    if needed > limits.PADDING_STEP_BYTES:
+        return -(-needed // limits.PADDING_STEP_BYTES) * limits.PADDING_STEP_BYTES
+    step = limits.PADDING_FLOOR_BYTES
+    while step < needed:
+        step *= 2
+    return step
+
+
+def pad(content: bytes) -> bytes:
+    """The content, a byte 0x80, and zeros up to the next step."""
+    return (content + _MARK).ljust(padded_size(len(content)), b"\0")
+
+
+def unpad(padded: bytes) -> bytes:
+    """The content; OpenFailed if it is not padded to exactly its step. Only after the MAC was checked."""
+    content = padded.rstrip(b"\0")
+    if not content.endswith(_MARK) or len(padded) != padded_size(len(content) - 1):
+        raise OpenFailed
+    return content[:-1]
+
+
+def seal(message_key: bytes, iv: bytes, associated: bytes, head: bytes, content: bytes) -> bytes:
+    """`head`, IV, ciphertext and tag; the tag covers `associated` and every byte before it.
+
+    The IV goes into the keys, too: a message key used twice (a restored copy) gives two pairs.
+    """
+    cipher_key, mac_key = _keys(message_key, iv)
+    covered = head + iv + aes_cbc_encrypt(cipher_key, iv, pad(content))
+    return covered + hmac_sha256(mac_key, associated + covered)
+
+
+def open_sealed(
+    message_key: bytes, iv: bytes, associated: bytes, covered: bytes, ciphertext: bytes, tag: bytes
+) -> bytes:
+    """The content; `covered` are all bytes before the tag. Raises OpenFailed."""
+    cipher_key, mac_key = _keys(message_key, iv)
+    if not equal(hmac_sha256(mac_key, associated + covered), tag):
+        raise OpenFailed
+    return unpad(aes_cbc_decrypt(cipher_key, iv, ciphertext))
+
+
+def _keys(message_key: bytes, iv: bytes) -> tuple[bytes, bytes]:
+    keys = hkdf_expand(message_key, labels.MESSAGE_KEYS + iv, 2 * KEY_BYTES)
+    return keys[:KEY_BYTES], keys[KEY_BYTES:]

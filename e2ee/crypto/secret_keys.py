@@ -1,0 +1,173 @@
+"""Private keys, one type for each role.
+
+Knows no protocol. The server never imports this module. Every `repr` hides the key; `generate` takes
+the source of entropy, `raw` is for the vault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from e2ee.crypto import primitives
+from e2ee.crypto.keys import (
+    AccountKey,
+    AgreementKey,
+    DeviceKey,
+    DeviceSigningKey,
+    EphemeralKey,
+    KemKey,
+    KemSuite,
+    OneTimePreKeyPublic,
+    RatchetKey,
+    SignedPreKeyPublic,
+)
+from e2ee.crypto.labels import in_context
+from e2ee.crypto.primitives import Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecretKey:
+    """An Ed25519 private key by its seed of 32 bytes."""
+
+    raw: bytes = field(repr=False)
+    parsed: primitives.Ed25519Secret = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.ed25519_secret(self.raw))
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """A new key."""
+        return cls(entropy(primitives.KEY_BYTES))
+
+    def sign(self, context: bytes, message: bytes) -> bytes:
+        """A signature of 64 bytes under a context label of `labels`."""
+        return primitives.ed25519_sign(self.parsed, in_context(context, message))
+
+    def public_raw(self) -> bytes:
+        """The public half, 32 bytes."""
+        return self.parsed.public_key().public_bytes_raw()
+
+
+class AccountSecretKey(SigningSecretKey):
+    """The private half of AccountKey."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> AccountKey:
+        """The public half."""
+        return AccountKey(self.public_raw())
+
+
+class DeviceSigningSecretKey(SigningSecretKey):
+    """The private half of DeviceSigningKey."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> DeviceSigningKey:
+        """The public half."""
+        return DeviceSigningKey(self.public_raw())
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementSecretKey:
+    """An X25519 private key of 32 bytes."""
+
+    raw: bytes = field(repr=False)
+    parsed: primitives.X25519Secret = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.x25519_secret(self.raw))
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """A new key."""
+        return cls(entropy(primitives.KEY_BYTES))
+
+    def exchange(self, other: AgreementKey) -> bytes:
+        """The Diffie-Hellman secret, 32 bytes; raises KeyRefused if it is zero."""
+        return primitives.x25519(self.parsed, other.parsed)
+
+    def public_raw(self) -> bytes:
+        """The public half, 32 bytes."""
+        return self.parsed.public_key().public_bytes_raw()
+
+
+class DeviceSecretKey(AgreementSecretKey):
+    """The private half of DeviceKey."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> DeviceKey:
+        """The public half."""
+        return DeviceKey(self.public_raw())
+
+
+class SignedPreKeySecretKey(AgreementSecretKey):
+    """The private half of SignedPreKeyPublic."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> SignedPreKeyPublic:
+        """The public half."""
+        return SignedPreKeyPublic(self.public_raw())
+
+
+class OneTimePreKeySecretKey(AgreementSecretKey):
+    """The private half of OneTimePreKeyPublic."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> OneTimePreKeyPublic:
+        """The public half."""
+        return OneTimePreKeyPublic(self.public_raw())
+
+
+class EphemeralSecretKey(AgreementSecretKey):
+    """The private half of EphemeralKey; lives for one call."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> EphemeralKey:
+        """The public half."""
+        return EphemeralKey(self.public_raw())
+
+
+class RatchetSecretKey(AgreementSecretKey):
+    """The private half of RatchetKey."""
+
+    __slots__ = ()
+
+    @property
+    def public(self) -> RatchetKey:
+        """The public half."""
+        return RatchetKey(self.public_raw())
+
+
+@dataclass(frozen=True, slots=True)
+class KemSecretKey:
+    """The private half of KemKey, by its seed (64 bytes for ML-KEM-1024)."""
+
+    suite: KemSuite
+    raw: bytes = field(repr=False)
+    parsed: primitives.MlKemSecret = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", primitives.mlkem_secret(self.raw))
+
+    @classmethod
+    def generate(cls, suite: KemSuite, entropy: Entropy) -> Self:
+        """A new key."""
+        return cls(suite, entropy(primitives.MLKEM_SEED_BYTES))
+
+    @property
+    def public(self) -> KemKey:
+        """The public half."""
+        return KemKey(self.suite, self.parsed.public_key().public_bytes_raw())

@@ -1,0 +1,298 @@
+"""Messages over a TLS transport: a small adapter around `e2ee.wire`.
+
+Knows transports, time and the order of an end; not what a message means. Nothing of what passes
+through is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure as TwistedFailure
+from zope.interface import implementer
+
+from e2ee.errors import Code, Failure
+from e2ee.net.deadlines import Deadline, Silence
+from e2ee.net.handler import Handler
+from e2ee.net.handshake import EXPECTED_GROUP, AnyPeer, Guard, TlsFacts, read_facts
+from e2ee.net.outbound import Outbound
+from e2ee.wire import limits
+from e2ee.wire.connection import ClientConnection, ServerConnection
+from e2ee.wire.messages import Message, Ping, Pong, RefusalCode
+from e2ee.wire.phases import Phase
+from e2ee.wire.violations import OutOfTurn, ProtocolViolation
+
+__all__ = ["Handler", "MessageProtocol", "TlsFacts"]
+
+
+class _State(Enum):
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    ENDING = "ending"  # nothing is processed; what was written may still leave
+    GONE = "gone"
+
+
+@implementer(IHandshakeListener)
+class MessageProtocol(Protocol):
+    """One connection, either side: `MessageProtocol(ServerConnection(), clock, handler)`.
+
+    It ends by itself: 10 s (LOGIN_SECONDS) after it was made unless its phase is `ready` by then;
+    after 90 s of silence; when the other side leaves UNSENT_BYTES unread for 90 s; after a
+    violation; and when the purpose of the connection is reached (`closing`). A server does not
+    read from a client that does not read, or that has REQUESTS_IN_FLIGHT requests unanswered.
+    """
+
+    _log = Logger()
+    transport: Any
+
+    def __init__(
+        self,
+        connection: ClientConnection | ServerConnection,
+        clock: IReactorTime,
+        handler: Handler,
+        guard: Guard | None = None,
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._handler = handler
+        self._guard: Guard = AnyPeer() if guard is None else guard
+        self._state = _State.HANDSHAKE
+        self._secured = False
+        self._reason: Failure | None = None
+        self._reading = True
+        self._taking = False
+        self._resume: IDelayedCall | None = None
+        self._outbound = Outbound(self._unsent_changed)
+        self._login = Deadline(clock, limits.LOGIN_SECONDS, self._login_expired)
+        self._unread = Deadline(clock, limits.UNREAD_SECONDS, self._unread_expired)
+        self._cut = Deadline(clock, limits.CLOSE_SECONDS, self.abort)
+        self._silence = Silence(
+            clock, limits.PING_AFTER_SECONDS, limits.IDLE_SECONDS, self._ping, self._silence_expired
+        )
+
+    # --- what the owner calls ---
+
+    @property
+    def phase(self) -> Phase:
+        """What the conversation is about at the moment."""
+        return self._connection.phase
+
+    def next_number(self) -> int:
+        """Client: a number for the next request."""
+        if isinstance(self._connection, ClientConnection):
+            return self._connection.next_number()
+        raise OutOfTurn("a server does not ask")
+
+    def next_push(self) -> int:
+        """Server: the number that the next Push must have."""
+        if isinstance(self._connection, ServerConnection):
+            return self._connection.next_push()
+        raise OutOfTurn("a client does not push")
+
+    def send(self, message: Message) -> None:
+        """Send a message; after the end it goes nowhere. Raises OutOfTurn if it is not legal now."""
+        if self._state is _State.HANDSHAKE:
+            raise OutOfTurn("nothing is sent before the handshake is done")
+        if self._state is not _State.OPEN:
+            return
+        self._write(self._connection.send(message))
+        self._follow_phase()
+        self._choose_reading()
+
+    def close(self, code: RefusalCode | None = None, sentence: str = "") -> None:
+        """End in good order, a server (given a code) with a last Refused.
+
+        Nothing that arrives from now on is processed.
+        """
+        if self._state is _State.HANDSHAKE:
+            self.abort()
+        if self._state is not _State.OPEN:
+            return
+        if code is not None and isinstance(self._connection, ServerConnection):
+            self._write(self._connection.refusal(code, sentence))
+        self._end()
+
+    def abort(self) -> None:
+        """Cut the connection now; what has not left yet is dropped."""
+        if self._state is _State.GONE:
+            return
+        self._stop()
+        self.transport.abortConnection()
+
+    # --- what Twisted calls ---
+
+    def connectionMade(self) -> None:
+        """TCP is up; nothing begins before `handshakeCompleted`."""
+        self._login.start()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up: the second lock, behind the verify callback. Then the conversation begins."""
+        if self._state is not _State.HANDSHAKE:
+            return
+        try:
+            facts = read_facts(self.transport)
+            self._guard.judge(facts)
+        except Failure as failure:
+            self._give_up(failure)
+            return
+        if facts.group != EXPECTED_GROUP:
+            self._log.warn("the key exchange fell back to {group}", group=facts.group)
+        self._state = _State.OPEN
+        self._secured = True
+        self.transport.registerProducer(self._outbound, True)
+        self._call(lambda: self._handler.secured(facts))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the other side, after TLS."""
+        if self._state is _State.OPEN:
+            self._silence.heard()
+            self._take(data)
+
+    def connectionLost(self, reason: TwistedFailure = connectionDone) -> None:
+        """The transport is gone."""
+        self._stop()
+        self._cut.stop()
+        self._state = _State.GONE
+        failure = self._reason or self._guard.explain(reason.value, self._secured)
+        self._call(lambda: self._handler.lost(failure))
+
+    # --- what arrives ---
+
+    def _take(self, data: bytes) -> None:
+        """Hand on what is complete, as long as reading goes on; what is left waits in the core."""
+        messages = self._connection.receive(data)
+        if self._taking:
+            return
+        self._taking = True
+        try:
+            while self._state is _State.OPEN and self._may_read():
+                message = next(messages, None)
+                if message is None:
+                    break
+                self._hand_on(message)
+        except ProtocolViolation as violation:
+            self._violated(violation)
+        finally:
+            self._taking = False
+        self._follow_phase()
+        self._choose_reading()
+
+    def _hand_on(self, message: Message) -> None:
+        if isinstance(message, Ping):
+            self.send(Pong(message.n))
+        elif not isinstance(message, Pong):
+            self._call(lambda: self._handler.received(message))
+
+    def _violated(self, violation: ProtocolViolation) -> None:
+        if self._state is not _State.OPEN:
+            return
+        self._reason = Failure(Code.FAILED, f"the other side broke the protocol: {violation.sentence}")
+        self.close(violation.code, violation.sentence)
+
+    def _call(self, step: Callable[[], None]) -> None:
+        """Run one step of the handler; a defect in it costs this connection and nothing else."""
+        try:
+            step()
+        except ProtocolViolation as violation:
+            self._violated(violation)
+        except Exception:
+            self._log.failure("a connection's handler failed")
+            self.abort()
+
+    # --- flow ---
+
+    def _write(self, data: bytes) -> None:
+        self._outbound.writing(len(data))
+        self.transport.write(data)
+
+    def _may_read(self) -> bool:
+        # A client always reads: two sides that both wait to be read from would wait for ever.
+        if isinstance(self._connection, ClientConnection):
+            return True
+        return not (self._connection.saturated or self._outbound.full)
+
+    def _choose_reading(self) -> None:
+        if self._state is not _State.OPEN or self._taking:
+            return
+        if not self._may_read():
+            if self._reading:
+                self._reading = False
+                self.transport.pauseProducing()
+        elif not self._reading and self._resume is None:
+            # Not at once: this may be called from deep inside a handler.
+            self._resume = self._clock.callLater(0, self._read_on)
+
+    def _read_on(self) -> None:
+        self._resume = None
+        if self._state is not _State.OPEN or not self._may_read():
+            return
+        self._reading = True
+        self.transport.resumeProducing()
+        self._take(b"")
+
+    def _unsent_changed(self) -> None:
+        if self._state is not _State.OPEN:
+            return
+        if self._outbound.full:
+            self._unread.start()
+        else:
+            self._unread.stop()
+        self._choose_reading()
+
+    # --- time ---
+
+    def _follow_phase(self) -> None:
+        if self._state is not _State.OPEN:
+            return
+        if self._connection.phase is Phase.READY:
+            if self._login.running:
+                self._login.stop()
+                self._silence.start()
+        elif self._connection.phase is Phase.CLOSING:
+            self._end()
+
+    def _ping(self) -> None:
+        if isinstance(self._connection, ClientConnection):
+            self.send(Ping(self._connection.next_number()))
+
+    def _login_expired(self) -> None:
+        self._expire(f"the login was not finished within {limits.LOGIN_SECONDS:.0f} seconds")
+
+    def _silence_expired(self) -> None:
+        self._expire(f"nothing was heard for {limits.IDLE_SECONDS:.0f} seconds")
+
+    def _unread_expired(self) -> None:
+        self._give_up(Failure(Code.UNREACHABLE, "the other side does not read what is sent to it"))
+
+    def _expire(self, sentence: str) -> None:
+        self._reason = self._reason or Failure(Code.UNREACHABLE, sentence)
+        self.close(RefusalCode.TIMEOUT, sentence)
+
+    # --- the end ---
+
+    def _give_up(self, reason: Failure) -> None:
+        self._reason = reason
+        self.abort()
+
+    def _end(self) -> None:
+        """Let what was written leave, then close; cut it if that takes too long."""
+        self._stop()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        if self._state is _State.ENDING:
+            self._cut.start()
+
+    def _stop(self) -> None:
+        if self._state is not _State.GONE:
+            self._state = _State.ENDING
+        self._connection.close()
+        for deadline in (self._login, self._unread, self._silence):
+            deadline.stop()
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None

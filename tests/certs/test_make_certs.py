@@ -1,0 +1,95 @@
+"""The tool that makes a private CA and server certificates."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import stat
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from certs.make_certs import main
+from e2ee.net import x509
+from e2ee.net.connect_link import format_pin
+
+NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+LATER = NOW + datetime.timedelta(days=600)
+
+
+class MakeCertsTests(SynchronousTestCase):
+    """ca, server, renew."""
+
+    def setUp(self) -> None:
+        self.dir = Path(self.mktemp()) / "made"
+        # Files are private whatever the umask says.
+        self.addCleanup(os.umask, os.umask(0))
+
+    def run_tool(self, command: str, *options: str, now: datetime.datetime = NOW, code: int = 0) -> str:
+        written: list[str] = []
+        self.assertEqual(main([command, str(self.dir), *options], now, written.append), code, written)
+        return "".join(written)
+
+    def credentials(self) -> x509.Credentials:
+        return x509.load_credentials(
+            (self.dir / "server-certificate.pem").read_bytes(), (self.dir / "server-key.pem").read_bytes()
+        )
+
+    def test_a_ca_and_a_server_certificate(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        said = self.run_tool("server", "--host", "chat.example.org", "--host", "192.0.2.10")
+        made = self.credentials()
+        [authority] = x509.load_certificates((self.dir / "ca.pem").read_bytes())
+        made.certificate.verify_directly_issued_by(authority)
+        self.assertEqual(x509.names_of(made.certificate), ("chat.example.org", "192.0.2.10"))
+        self.assertIn(format_pin(made.pin), said)
+
+    def test_files_and_their_folder_are_private(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.run_tool("server", "--host", "localhost")
+        self.assertEqual(
+            sorted(each.name for each in self.dir.iterdir()),
+            ["ca-key.pem", "ca.pem", "server-certificate.pem", "server-key.pem"],
+        )
+        for path in self.dir.iterdir():
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+        self.assertEqual(stat.S_IMODE(self.dir.stat().st_mode), 0o700)
+
+    def test_ecdsa_by_default_and_rsa_on_request(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.run_tool("server", "--host", "localhost")
+        self.assertEqual(self.credentials().key.key_size, 256)
+        (self.dir / "server-key.pem").unlink()
+        self.run_tool("server", "--host", "localhost", "--rsa")
+        self.assertEqual(self.credentials().key.key_size, 3072)
+
+    def test_renewal_keeps_key_pin_and_names(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.run_tool("server", "--host", "chat.example.org", "--host", "::1")
+        before = self.credentials()
+        self.run_tool("renew", now=LATER)
+        after = self.credentials()
+        self.assertEqual(after.pin, before.pin)
+        self.assertEqual(x509.names_of(after.certificate), ("chat.example.org", "::1"))
+        after.check(LATER + datetime.timedelta(days=700))
+
+    def test_renewal_with_other_names(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.run_tool("server", "--host", "chat.example.org")
+        self.run_tool("renew", "--host", "new.example.org")
+        self.assertEqual(x509.names_of(self.credentials().certificate), ("new.example.org",))
+
+    def test_no_key_is_replaced(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        before = (self.dir / "ca-key.pem").read_bytes()
+        self.assertIn("exists", self.run_tool("ca", "--name", "Another", code=1))
+        self.assertEqual((self.dir / "ca-key.pem").read_bytes(), before)
+
+    def test_without_a_ca_there_is_a_sentence(self) -> None:
+        self.dir.mkdir(parents=True)
+        self.assertIn("ca.pem", self.run_tool("server", "--host", "localhost", code=1))
+
+    def test_a_name_that_cannot_be_one(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.assertIn("cannot stand", self.run_tool("server", "--host", "b\u00fccher.example", code=1))
+        self.assertFalse((self.dir / "server-key.pem").exists())

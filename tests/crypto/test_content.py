@@ -1,0 +1,125 @@
+"""Contents: every field comes back, bounds hold on both sides, the rest is OpenFailed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.crypto import limits
+from e2ee.crypto.content import Content, Text, TokenNotice, decode_content, encode_content
+from e2ee.errors import OpenFailed
+from e2ee.ids import ContactToken, MessageId
+from tests.crypto.mutations import resized
+
+TOKEN = ContactToken(b"t" * 16)
+TEXT = Text(MessageId(b"m" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, 5, "Hello")
+NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
+
+counters = st.integers(0, limits.COUNTERS - 1)
+tokens = st.binary(min_size=16, max_size=16).map(ContactToken)
+message_ids = st.binary(min_size=16, max_size=16).map(MessageId)
+contents: st.SearchStrategy[Content] = st.builds(
+    Text,
+    message_ids,
+    counters,
+    counters,
+    counters,
+    counters,
+    st.none() | tokens,
+    st.integers(1, limits.COUNTERS - 1),
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=300),
+) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens)
+
+
+class Contents(SynchronousTestCase):
+    @settings(deadline=None, max_examples=150)
+    @given(contents)
+    def test_every_content_comes_back(self, content: Content) -> None:
+        self.assertEqual(decode_content(encode_content(content)), content)
+
+    def test_the_layout_of_a_text(self) -> None:
+        numbers = b"".join(value.to_bytes(8, "big") for value in (1_800_000_000_000, 4, 10, 11))
+        expected = b"\x01\x01" + b"m" * 16 + numbers + b"\x01" + b"t" * 16
+        expected += (5).to_bytes(8, "big") + b"\0\0\0\x05Hello"
+        self.assertEqual(encode_content(TEXT), expected)
+
+    def test_a_text_without_token(self) -> None:
+        without = replace(TEXT, token=None)
+        self.assertEqual(decode_content(encode_content(without)), without)
+        self.assertEqual(len(encode_content(without)), len(encode_content(TEXT)) - 16)
+
+    def test_every_kind_of_unicode(self) -> None:
+        simple = ("é", "e\u0301", "漢字", "\u202eabc", "\0", "a\nb\r\n", "\x1b[2J", "\ufeff", "\U0010ffff")
+        for text in (*simple, "\U0001f469\u200d\U0001f469\u200d\U0001f467"):
+            content = replace(TEXT, text=text)
+            self.assertEqual(decode_content(encode_content(content)), content)
+
+    def test_64_kib_of_utf_8_and_not_one_byte_more(self) -> None:
+        for text in ("x" * 65536, "é" * 32768, "😀" * 16384):
+            content = replace(TEXT, text=text)
+            self.assertEqual(decode_content(encode_content(content)), content)
+            self.assertRaises(ValueError, encode_content, replace(TEXT, text=text + "x"))
+
+    def test_a_longer_text_is_refused_by_the_recipient_too(self) -> None:
+        encoded = encode_content(replace(TEXT, text="x" * 65536))
+        longer = encoded.replace((65536).to_bytes(4, "big"), (65537).to_bytes(4, "big")) + b"x"
+        self.assertRaises(OpenFailed, decode_content, longer)
+
+    def test_an_empty_text_is_refused_on_both_sides(self) -> None:
+        self.assertRaises(ValueError, encode_content, replace(TEXT, text=""))
+        encoded = encode_content(TEXT).replace(b"\0\0\0\x05Hello", bytes(4))
+        self.assertRaises(OpenFailed, decode_content, encoded)
+
+    def test_what_is_not_utf_8_is_refused_on_both_sides(self) -> None:
+        self.assertRaises(ValueError, encode_content, replace(TEXT, text="\ud800"))
+        encoded = encode_content(TEXT)
+        for ending in (b"Hell\xff", b"He\xed\xa0\x80", b"Hel\xc0\x80", b"Hell\xc3"):
+            self.assertRaises(OpenFailed, decode_content, encoded[:-5] + ending)
+
+    def test_sequence_numbers_begin_at_1(self) -> None:
+        self.assertRaises(ValueError, encode_content, replace(TEXT, sequence=0))
+        encoded = encode_content(TEXT)
+        at = len(encoded) - len(b"\0\0\0\x05Hello")
+        self.assertEqual(encoded[at - 1], 5)
+        self.assertRaises(OpenFailed, decode_content, encoded[: at - 1] + b"\0" + encoded[at:])
+
+    def test_counters_stay_below_2_to_53_on_both_sides(self) -> None:
+        last = 2**53 - 1
+        for name in ("sent_at", "have_up_to", "own_generation", "their_generation", "sequence"):
+            highest = replace(TEXT, **{name: last})  # type: ignore[arg-type]
+            encoded = encode_content(highest)
+            self.assertEqual(decode_content(encoded), highest)
+            for value in (2**53, -1):
+                self.assertRaises(ValueError, encode_content, replace(TEXT, **{name: value}))  # type: ignore[arg-type]
+            too_high = encoded.replace(last.to_bytes(8, "big"), (2**53).to_bytes(8, "big"))
+            self.assertRaises(OpenFailed, decode_content, too_high)
+
+    def test_a_token_notice_has_a_token_and_nothing_else(self) -> None:
+        encoded = encode_content(NOTICE)
+        self.assertEqual(decode_content(encoded), NOTICE)
+        self.assertRaises(OpenFailed, decode_content, encoded[:-17] + b"\0")
+
+    def test_other_types_versions_flags_and_lengths_are_refused(self) -> None:
+        for encoded in (encode_content(TEXT), encode_content(NOTICE)):
+            for changed in resized(encoded):
+                self.assertRaises(OpenFailed, decode_content, changed)
+            for at, value in ((0, 0), (0, 3), (0, 255), (1, 0), (1, 2), (50, 2)):
+                changed = encoded[:at] + bytes((value,)) + encoded[at + 1 :]
+                self.assertRaises(OpenFailed, decode_content, changed)
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.binary(max_size=200), st.sampled_from([b"", b"\x01\x01", b"\x02\x01"]))
+    def test_random_bytes_are_a_content_or_refused(self, noise: bytes, head: bytes) -> None:
+        try:
+            content = decode_content(head + noise)
+        except OpenFailed:
+            return
+        self.assertEqual(encode_content(content), head + noise)
+
+    def test_no_repr_shows_text_or_token(self) -> None:
+        for content in (TEXT, NOTICE):
+            self.assertNotIn("Hello", repr(content))
+            self.assertNotIn("ttt", repr(content))

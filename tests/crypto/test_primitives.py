@@ -1,0 +1,220 @@
+"""The primitives against published answers, and what they refuse."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.crypto import primitives
+from e2ee.errors import KeyRefused, OpenFailed, SignatureRefused
+from tests.crypto import vectors
+from tests.crypto.people import SeededEntropy
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+X25519_ORDER_8 = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"
+ED25519_ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"
+
+
+def little(value: int) -> bytes:
+    """32 bytes, least significant first, as both curves write numbers."""
+    return value.to_bytes(32, "little")
+
+
+class KeyedHashes(SynchronousTestCase):
+    def test_hmac_sha256_of_rfc_4231(self) -> None:
+        checked = 0
+        for record in vectors.records("HMAC/rfc-4231-sha256.txt", "len"):
+            tag = primitives.hmac_sha256(bytes.fromhex(record["key"]), bytes.fromhex(record["msg"]))
+            self.assertEqual(tag.hex(), record["md"])
+            checked += 1
+        self.assertGreaterEqual(checked, 6)
+
+    def test_a_pair_is_two_hmacs_under_one_key(self) -> None:
+        self.assertEqual(
+            primitives.hmac_sha256_pair(b"key", b"one", b"other"),
+            (primitives.hmac_sha256(b"key", b"one"), primitives.hmac_sha256(b"key", b"other")),
+        )
+
+    def test_hkdf_of_rfc_5869(self) -> None:
+        checked = 0
+        for record in vectors.records("KDF/rfc-5869-HKDF-SHA256.txt", "count"):
+            ikm, salt = bytes.fromhex(record["ikm"]), bytes.fromhex(record["salt"])
+            info, length = bytes.fromhex(record["info"]), int(record["l"])
+            self.assertEqual(primitives.hkdf(salt, ikm, info, length).hex(), record["okm"])
+            expanded = primitives.hkdf_expand(bytes.fromhex(record["prk"]), info, length)
+            self.assertEqual(expanded.hex(), record["okm"])
+            checked += 1
+        self.assertEqual(checked, 3)
+
+    def test_argon2id_of_its_reference_implementation(self) -> None:
+        key = primitives.argon2id(b"password", b"somesalt", memory_kib=256, iterations=2, lanes=1)
+        self.assertEqual(key.hex(), "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe")
+
+    def test_a_hash_is_compared_whole(self) -> None:
+        self.assertTrue(primitives.equal(b"same", b"same"))
+        self.assertFalse(primitives.equal(b"same", b"sama"))
+        self.assertFalse(primitives.equal(b"same", b"same+"))
+
+
+class X25519(SynchronousTestCase):
+    def test_the_function_of_rfc_7748(self) -> None:
+        checked = 0
+        for record in vectors.records("asymmetric/X25519/rfc7748.txt", "count"):
+            raw = bytes.fromhex(record["input_u"])
+            if raw[31] & 0x80:
+                # The RFC has implementations mask the high bit; we refuse such a key.
+                self.assertRaises(KeyRefused, primitives.x25519_public, raw)
+                raw = raw[:31] + bytes((raw[31] & 0x7F,))
+            secret = primitives.x25519_secret(bytes.fromhex(record["input_scalar"]))
+            agreed = primitives.x25519(secret, primitives.x25519_public(raw))
+            self.assertEqual(agreed.hex(), record["output_u"])
+            checked += 1
+        self.assertGreaterEqual(checked, 2)
+
+    def test_keys_that_are_not_canonical_are_refused(self) -> None:
+        for value in (P, P + 1, P + 9, 2**255 - 1, 2**255, 2**255 + 9, 2**256 - 1):
+            self.assertRaises(KeyRefused, primitives.x25519_public, little(value))
+
+    def test_the_largest_and_smallest_acceptable_values(self) -> None:
+        for value in (2, 9, P - 2):
+            primitives.x25519_public(little(value))
+
+    def test_every_point_of_low_order_is_refused(self) -> None:
+        order_8 = int.from_bytes(bytes.fromhex(X25519_ORDER_8), "little")
+        other_8 = 39382357235489614581723060781553021112529911719440698176882885853963445705823
+        for value in (0, 1, P - 1, order_8, other_8):
+            self.assertRaises(KeyRefused, primitives.x25519_public, little(value))
+
+    def test_a_zero_secret_is_the_same_refusal(self) -> None:
+        secret = primitives.x25519_secret(SeededEntropy("x")(32))
+        unchecked = primitives.X25519Public.from_public_bytes(bytes.fromhex(X25519_ORDER_8))
+        self.assertRaises(KeyRefused, primitives.x25519, secret, unchecked)
+
+    def test_other_lengths_are_refused(self) -> None:
+        for size in (0, 31, 33):
+            self.assertRaises(KeyRefused, primitives.x25519_public, b"\x09" * size)
+            self.assertRaises(KeyRefused, primitives.x25519_secret, b"\x09" * size)
+
+
+class Ed25519(SynchronousTestCase):
+    def test_the_reference_vectors(self) -> None:
+        for seed, public, message, signature in vectors.signatures(64):
+            secret = primitives.ed25519_secret(seed)
+            self.assertEqual(primitives.ed25519_sign(secret, message), signature)
+            primitives.ed25519_verify(primitives.ed25519_public(public), message, signature)
+
+    def test_every_key_of_small_order_is_refused_with_either_sign(self) -> None:
+        order_8 = int.from_bytes(bytes.fromhex(ED25519_ORDER_8), "little")
+        for value in (0, 1, P - 1, order_8, P - order_8):
+            for sign in (0, 2**255):
+                self.assertRaises(KeyRefused, primitives.ed25519_public, little(value + sign))
+
+    def test_the_library_alone_would_accept_one_and_any_message_under_it(self) -> None:
+        identity = little(1)
+        forged = identity + bytes(32)
+        unchecked = primitives.Ed25519Public.from_public_bytes(identity)
+        for message in (b"one", b"other"):
+            primitives.ed25519_verify(unchecked, message, forged)
+
+    def test_keys_that_are_not_canonical_are_refused(self) -> None:
+        for value in (P, P + 1, P + 3, 2**255 - 1):
+            for sign in (0, 2**255):
+                self.assertRaises(KeyRefused, primitives.ed25519_public, little(value + sign))
+
+    def test_a_signature_has_one_form(self) -> None:
+        """S ≥ L and a non-canonical R are refused, so nobody makes a second signature of one."""
+        secret = primitives.ed25519_secret(SeededEntropy("s")(32))
+        public = secret.public_key()
+        signature = primitives.ed25519_sign(secret, b"message")
+        shifted = int.from_bytes(signature[32:], "little") + ORDER
+        for changed in (signature[:32] + little(shifted), little(P + 1) + bytes(32), b"", signature + b"\0"):
+            self.assertRaises(SignatureRefused, primitives.ed25519_verify, public, b"message", changed)
+
+    def test_other_lengths_are_refused(self) -> None:
+        for size in (0, 31, 33):
+            self.assertRaises(KeyRefused, primitives.ed25519_public, b"\x09" * size)
+            self.assertRaises(KeyRefused, primitives.ed25519_secret, b"\x09" * size)
+
+
+class MlKem(SynchronousTestCase):
+    def test_the_known_answers(self) -> None:
+        known = vectors.records("asymmetric/MLKEM/kat_MLKEM_1024.rsp", "count")
+        for record, _ in zip(known, range(5), strict=False):
+            secret = primitives.mlkem_secret(bytes.fromhex(record["d"] + record["z"]))
+            self.assertEqual(secret.public_key().public_bytes_raw().hex(), record["pk"])
+            agreed = primitives.mlkem_decapsulate(secret, bytes.fromhex(record["ct"]))
+            self.assertEqual(agreed.hex(), record["ss"])
+            rejected = primitives.mlkem_decapsulate(secret, bytes.fromhex(record["ct_n"]))
+            self.assertEqual(rejected.hex(), record["ss_n"])
+
+    def test_what_was_encapsulated_is_decapsulated(self) -> None:
+        secret = primitives.mlkem_secret(bytes(64))
+        agreed, ciphertext = primitives.mlkem_encapsulate(secret.public_key())
+        self.assertEqual(primitives.mlkem_decapsulate(secret, ciphertext), agreed)
+        self.assertEqual((len(agreed), len(ciphertext)), (32, primitives.MLKEM_CIPHERTEXT_BYTES))
+
+    def test_a_key_with_a_coefficient_out_of_range_is_refused(self) -> None:
+        raw = primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
+        primitives.mlkem_public(raw)
+        self.assertRaises(KeyRefused, primitives.mlkem_public, b"\xff" * 1536 + raw[1536:])
+
+    def test_other_lengths_are_refused(self) -> None:
+        raw = primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
+        for changed in (b"", raw[:-1], raw + b"\0"):
+            self.assertRaises(KeyRefused, primitives.mlkem_public, changed)
+        self.assertRaises(KeyRefused, primitives.mlkem_secret, bytes(63))
+        for size in (0, 1567, 1569):
+            secret = primitives.mlkem_secret(bytes(64))
+            self.assertRaises(OpenFailed, primitives.mlkem_decapsulate, secret, bytes(size))
+
+
+class SymmetricEncryption(SynchronousTestCase):
+    def test_aes_256_cbc_of_nist(self) -> None:
+        checked = 0
+        for record in vectors.records("ciphers/AES/CBC/CBCGFSbox256.rsp", "count"):
+            key, iv = bytes.fromhex(record["key"]), bytes.fromhex(record["iv"])
+            ciphertext = primitives.aes_cbc_encrypt(key, iv, bytes.fromhex(record["plaintext"]))
+            self.assertEqual(ciphertext[:16].hex(), record["ciphertext"])
+            self.assertEqual(len(ciphertext), 32, "PKCS#7 adds a whole block to a whole block")
+            checked += 1
+        self.assertGreaterEqual(checked, 5)
+
+    def test_every_length_comes_back(self) -> None:
+        for size in range(50):
+            ciphertext = primitives.aes_cbc_encrypt(bytes(32), bytes(16), b"x" * size)
+            self.assertEqual(primitives.aes_cbc_decrypt(bytes(32), bytes(16), ciphertext), b"x" * size)
+
+    def test_wrong_padding_or_length_is_the_one_error(self) -> None:
+        def without_padding(plaintext: bytes) -> bytes:
+            return primitives.aes_cbc_encrypt(bytes(32), bytes(16), plaintext)[: len(plaintext)]
+
+        endings = (b"\x00", b"\x11", b"\x02", b"\xff", b"\x03\x02\x03")
+        plaintexts = [b"y" * (16 - len(ending)) + ending for ending in endings]
+        for ciphertext in (b"", bytes(15), bytes(17), *map(without_padding, plaintexts)):
+            self.assertRaises(OpenFailed, primitives.aes_cbc_decrypt, bytes(32), bytes(16), ciphertext)
+
+    def test_aead_refuses_every_change(self) -> None:
+        key, nonce = bytes(32), bytes(12)
+        sealed = primitives.aead_seal(key, nonce, b"plain", b"bound")
+        self.assertEqual(primitives.aead_open(key, nonce, sealed, b"bound"), b"plain")
+        changed = bytes((sealed[0] ^ 1,)) + sealed[1:]
+        for arguments in (
+            (key, nonce, changed, b"bound"),
+            (key, nonce, sealed, b"other"),
+            (key, b"\1" * 12, sealed, b"bound"),
+            (b"\1" * 32, nonce, sealed, b"bound"),
+            (key, nonce, b"", b"bound"),
+            (key, b"", sealed, b"bound"),
+        ):
+            self.assertRaises(OpenFailed, primitives.aead_open, *arguments)
+
+    def test_a_wrapped_key_comes_back_under_the_right_key_only(self) -> None:
+        entropy = SeededEntropy("wrap")
+        wrapping, key = entropy(32), entropy(32)
+        wrapped = primitives.wrap_key(wrapping, key, entropy)
+        self.assertEqual(primitives.unwrap_key(wrapping, wrapped), key)
+        self.assertNotEqual(primitives.wrap_key(wrapping, key, entropy), wrapped)
+        self.assertNotIn(key, wrapped)
+        self.assertRaises(OpenFailed, primitives.unwrap_key, entropy(32), wrapped)
+        for size in (0, 5, 12, len(wrapped) - 1):
+            self.assertRaises(OpenFailed, primitives.unwrap_key, wrapping, wrapped[:size])

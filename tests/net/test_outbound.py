@@ -1,0 +1,97 @@
+"""What the other side does not take: a server stops reading from it, and ends it in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.net.outbound import TRANSPORT_BUFFER_BYTES, Outbound
+from e2ee.wire import limits
+from e2ee.wire import messages as m
+from tests.net.conversation import NUMBER, ConversationCase, envelope
+
+
+class BackpressureTests(ConversationCase):
+    """A server does not read from a client that does not read, and ends it after 90 seconds."""
+
+    def fill(self) -> Callable[[], bool]:
+        """A client that does not read, with more than UNSENT_BYTES waiting for it."""
+        self.conversation.log_in()
+        self.conversation.wire.server.stalled = True
+        server = self.conversation.server.latest
+        for number in (1, 2, 3):
+            server.send(envelope(number))
+            self.network.settle()
+        return lambda: self.conversation.wire.server.reading
+
+    def test_it_is_not_read_from(self) -> None:
+        reading = self.fill()
+        self.assertFalse(reading())
+
+    def test_it_is_read_from_again_when_it_has_read(self) -> None:
+        reading = self.fill()
+        self.conversation.wire.server.stalled = False
+        self.network.settle()
+        self.assertTrue(reading())
+        for _ in range(3):
+            self.network.settle(limits.UNREAD_SECONDS / 2)
+        self.assertEqual(self.conversation.handler.reasons, [])
+
+    def test_it_is_cut_after_90_seconds(self) -> None:
+        self.fill()
+        self.network.settle(limits.UNREAD_SECONDS - 0.01)
+        self.assertEqual(self.conversation.server.handler.reasons, [])
+        self.network.settle(0.01)
+        [reason] = self.conversation.server.handler.reasons
+        self.assertIn("does not read", reason.sentence)
+
+    def test_a_client_always_reads(self) -> None:
+        client = self.conversation.log_in()
+        self.conversation.wire.client.stalled = True
+        for number in (11, 12, 13):
+            client.send(m.Send(number, NUMBER, b"h" * 32, None, b"x" * 90 * 1024))
+            self.network.settle()
+        self.assertTrue(self.conversation.wire.client.reading)
+
+    def test_256_unanswered_requests_pause_reading_until_one_is_answered(self) -> None:
+        client = self.conversation.log_in()
+        handler, server = self.conversation.server.handler, self.conversation.server.latest
+        before = len(handler.messages)
+        for _ in range(limits.REQUESTS_IN_FLIGHT + 3):
+            client.send(m.LookUp(client.next_number(), NUMBER))
+        self.network.settle()
+        self.assertEqual(len(handler.messages) - before, limits.REQUESTS_IN_FLIGHT)
+        self.assertFalse(self.conversation.wire.server.reading)
+        for number in range(3, 3 + limits.REQUESTS_IN_FLIGHT):
+            server.send(m.LookedUp(number, b"statement"))
+        self.network.settle()
+        self.assertEqual(len(handler.messages) - before, limits.REQUESTS_IN_FLIGHT + 3)
+        self.assertTrue(self.conversation.wire.server.reading)
+
+
+class OutboundTests(SynchronousTestCase):
+    """How unsent bytes are counted."""
+
+    def test_both_sides_of_the_limit(self) -> None:
+        outbound = Outbound(lambda: None)
+        outbound.writing(10)
+        outbound.pauseProducing()
+        outbound.writing(limits.UNSENT_BYTES - TRANSPORT_BUFFER_BYTES)
+        self.assertFalse(outbound.full)
+        outbound.writing(1)
+        self.assertTrue(outbound.full)
+        outbound.resumeProducing()
+        self.assertFalse(outbound.full)
+
+    def test_nothing_counts_while_the_transport_takes_it(self) -> None:
+        outbound = Outbound(lambda: None)
+        for _ in range(100):
+            outbound.writing(limits.UNSENT_BYTES)
+        self.assertFalse(outbound.full)
+
+    def test_the_write_that_fills_the_transport_counts(self) -> None:
+        outbound = Outbound(lambda: None)
+        outbound.writing(limits.UNSENT_BYTES + 1)
+        outbound.pauseProducing()
+        self.assertTrue(outbound.full)
