@@ -27,7 +27,7 @@ def show_disk(stage: Stage) -> None:
     waiting = stage.waiting()
     say(f"On the server's disk wait {len(waiting)} envelopes. Opened with the server's own key, they are:")
     for envelope in waiting:
-        print(f"  server | {len(envelope):5} bytes  {envelope[:24].hex()}…", flush=True)
+        print(f"  server | {len(envelope):5} bytes  …{envelope[-64:-32].hex()}…", flush=True)
     found = stage.find_on_disk(SECRET)
     if found or any(SECRET.encode() in envelope for envelope in waiting):
         raise StageError("the text stands on the server's disk")
@@ -38,6 +38,8 @@ def converse(stage: Stage) -> None:
     """Alice and Bob talk; Bob goes away and comes back."""
     say("Both are online. Lines with > are typed, lines with | are on the screen:")
     alice, bob = Chat(stage, "alice", BOB), Chat(stage, "bob", ALICE)
+    bob.see(ALICE)
+    alice.see(BOB)
     alice.type("Hello Bob, can anybody read this on its way?")
     bob.screen.wait_for("can anybody read this")
     bob.type("Only you and I. Even for a quantum computer it is noise.")

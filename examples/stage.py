@@ -89,6 +89,18 @@ class Chat:
         self._input.write(line + "\n")
         self._input.flush()
 
+    def see(self, address: str) -> None:
+        """Ask who is online until somebody is: then both are there, and everything arrives at once."""
+        self.screen.wait_for("* chat with")
+
+        def asked() -> bool:
+            self.type("/online")
+            count = len(self.screen.lines)
+            wait_until("an answer", lambda: len(self.screen.lines) > count)
+            return any(line.startswith(address) for line in self.screen.lines)
+
+        wait_until(f"{address} online", asked)
+
     def leave(self) -> None:
         """End of input, as a person ends with Ctrl-D; raises StageError unless it ends with 0."""
         self._input.close()
@@ -175,7 +187,7 @@ class Stage:
         try:
             secret = (self.state / "server.secret").read_text().strip()
             connection.execute(f"PRAGMA key = \"x'{secret}'\"")
-            return [row[0] for row in connection.execute("SELECT envelope FROM mailbox ORDER BY rowid")]
+            return [row[0] for row in connection.execute("SELECT envelope FROM mail ORDER BY seq")]
         finally:
             connection.close()
 

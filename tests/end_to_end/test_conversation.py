@@ -57,6 +57,8 @@ class ConversationTests(SynchronousTestCase):
         """Lines typed in one chat appear in the other."""
         alice = Chat(self.house, "alice", BOB, show=False)
         bob = Chat(self.house, "bob", ALICE, show=False)
+        bob.see(ALICE)
+        alice.see(BOB)
         for number in range(20):
             alice.type(f"ping {number}")
             bob.screen.wait_for(f"ping {number}")
