@@ -1,0 +1,216 @@
+"""The address book and the user's word on keys: names, blocking, safety numbers, trust.
+
+Knows the vault, and asks the directory for a key that was never seen. See `docs/cryptography.md`,
+section 5, and `docs/protocol.md`, section 7.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from e2ee.client.context import Context
+from e2ee.client.directory import Directory
+from e2ee.client.events import Contact, SafetyNumber, TrustChange
+from e2ee.client.outgoing import Outgoing
+from e2ee.client.own_token import replace_token
+from e2ee.client.trust import StatementRefused, digits_of, note_statement, shown_key, use_key
+from e2ee.client.trust import refused_statement_failure as refused_failure
+from e2ee.errors import Code, Failure, InvalidAddress
+from e2ee.ids import Address
+from e2ee.store.client import contacts
+from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.connection import Connection
+
+NAME_CHARACTERS = 100
+SAFETY_NUMBER_DIGITS = 60
+
+
+class AddressBook:
+    """One profile's. `changed` is called with each number whose messages may go on now."""
+
+    def __init__(
+        self,
+        context: Context,
+        directory: Directory,
+        outgoing: Outgoing,
+        *,
+        changed: Callable[[Address], None],
+        token_replaced: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._directory = directory
+        self._outgoing = outgoing
+        self._changed = changed
+        self._token_replaced = token_replaced
+
+    async def resolve(self, text: str) -> Address:
+        """The number that a person means: an address, or a contact's name. Raises Failure(USAGE)."""
+        if text.strip(" ").startswith(("+", "tel:+")):
+            try:
+                return Address.parse(text)
+            except InvalidAddress as error:
+                raise Failure(Code.USAGE, f"{text}: {error}") from None
+        address = await self._context.vault.read(lambda tx: contacts.address_of_name(tx, text))
+        if address is None:
+            raise Failure(Code.USAGE, f"{text}: no contact has this name, and a number begins with +")
+        return address
+
+    async def contacts(self) -> list[Contact]:
+        """All contacts, sorted by number."""
+        records = await self._context.vault.read(contacts.list_contacts)
+        return [_contact(record) for record in records]
+
+    async def add(self, address: Address, name: str) -> Contact:
+        """Name a number, and accept it. Raises Failure(USAGE)."""
+        self._refuse_own(address)
+
+        def operation(tx: Connection) -> ContactRecord:
+            _refuse_name(tx, address, name)
+            contacts.touch_contact(tx, address, accepted=True)
+            contacts.unblock_contact(tx, address)
+            contacts.name_contact(tx, address, name)
+            self._outgoing.queue_token(tx, address, self._context.now)
+            return contacts.load_contact(tx, address)
+
+        record = await self._context.write(operation)
+        self._changed(address)
+        return _contact(record)
+
+    async def rename(self, address: Address, name: str) -> Contact:
+        """Give a contact another name. Raises Failure(USAGE)."""
+
+        def operation(tx: Connection) -> ContactRecord:
+            _require(tx, address)
+            _refuse_name(tx, address, name)
+            contacts.name_contact(tx, address, name)
+            return contacts.load_contact(tx, address)
+
+        return _contact(await self._context.write(operation))
+
+    async def block(self, address: Address) -> Contact:
+        """Show nothing more of this number, and let it see nothing more: all others get a new token."""
+        self._refuse_own(address)
+
+        def operation(tx: Connection) -> ContactRecord:
+            was_accepted = contacts.load_contact(tx, address).accepted
+            contacts.touch_contact(tx, address, accepted=False)
+            contacts.block_contact(tx, address)
+            if was_accepted:
+                replace_token(tx, self._context.entropy)
+                self._hand_out_token(tx)
+            return contacts.load_contact(tx, address)
+
+        record = await self._context.write(operation)
+        self._token_replaced()
+        return _contact(record)
+
+    def _hand_out_token(self, tx: Connection) -> None:
+        for contact in contacts.list_contacts(tx):
+            if contact.accepted:
+                self._outgoing.queue_token(tx, contact.address, self._context.now)
+
+    async def remove(self, address: Address) -> Contact:
+        """Take a contact out of the address book. Raises Failure(USAGE) if there is none."""
+
+        def operation(tx: Connection) -> ContactRecord:
+            _require(tx, address)
+            contacts.unlist_contact(tx, address)
+            return contacts.load_contact(tx, address)
+
+        return _contact(await self._context.write(operation))
+
+    # --- trust ------------------------------------------------------------------------------
+
+    async def knows_key(self, address: Address) -> bool:
+        """Whether an account key of this number is known."""
+        contact = await self._context.vault.read(lambda tx: contacts.load_contact(tx, address))
+        return shown_key(contact) is not None
+
+    async def look_up(self, address: Address) -> None:
+        """Learn the account key of a number. Raises Failure."""
+        signed = await self._directory.look_up(address)
+        if signed is None:
+            raise Failure(Code.UNKNOWN_RECIPIENT, f"nobody is registered as {address}")
+        warn, now = self._context.warn, self._context.now
+        try:
+            await self._context.write(lambda tx: note_statement(tx, signed, address, warn=warn, now=now))
+        except StatementRefused as refused:
+            raise refused_failure(refused) from None
+
+    async def safety_number(self, address: Address) -> SafetyNumber:
+        """The safety number with a contact whose key is known: of the key that waits for a word, if any."""
+        self._refuse_own(address)
+        return await self._context.vault.read(lambda tx: self._safety_number(tx, address))
+
+    def _safety_number(self, tx: Connection, address: Address) -> SafetyNumber:
+        contact = contacts.load_contact(tx, address)
+        key = shown_key(contact)
+        if key is None:
+            raise Failure(Code.UNKNOWN_RECIPIENT, f"the key of {address} is not known yet")
+        verified = contact.verified and contact.pending_key is None
+        return SafetyNumber(address, digits_of(self._context.own, address, key), verified)
+
+    async def confirm(self, address: Address, digits: str) -> SafetyNumber:
+        """Mark a contact verified whose safety number is this. Raises Failure(SAFETY_NUMBER)."""
+        compared = "".join(one for one in digits if one.isascii() and one.isdigit())
+
+        def operation(tx: Connection) -> SafetyNumber:
+            number = self._safety_number(tx, address)
+            if not hmac.compare_digest(number.digits.encode(), compared.encode()):
+                raise Failure(
+                    Code.SAFETY_NUMBER,
+                    f"this is not the safety number with {address}; somebody may be in between",
+                )
+            self._use_pending(tx, address)
+            contacts.mark_verified(tx, address)
+            return self._safety_number(tx, address)
+
+        number = await self._context.write(operation)
+        self._changed(address)
+        return number
+
+    async def trust(self, address: Address) -> TrustChange:
+        """Accept the changed key of a contact, unverified."""
+
+        def operation(tx: Connection) -> TrustChange:
+            contact = contacts.load_contact(tx, address)
+            if contact.pending_key is None or contact.trusted_key is None:
+                return TrustChange(None, None)
+            old = digits_of(self._context.own, address, contact.trusted_key)
+            self._use_pending(tx, address)
+            return TrustChange(old, digits_of(self._context.own, address, contact.pending_key))
+
+        change = await self._context.write(operation)
+        self._changed(address)
+        return change
+
+    @staticmethod
+    def _use_pending(tx: Connection, address: Address) -> None:
+        pending = contacts.load_contact(tx, address).pending_key
+        if pending is not None:
+            use_key(tx, address, pending)
+
+    def _refuse_own(self, address: Address) -> None:
+        if address == self._context.own.address:
+            raise Failure(Code.USAGE, f"{address} is your own number")
+
+
+def _require(tx: Connection, address: Address) -> None:
+    if not contacts.load_contact(tx, address).listed:
+        raise Failure(Code.USAGE, f"{address} is not in the address book")
+
+
+def _refuse_name(tx: Connection, address: Address, name: str) -> None:
+    if not name.strip() or name != name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
+        raise Failure(
+            Code.USAGE, f"a name has 1 to {NAME_CHARACTERS} printable characters and no space at its ends"
+        )
+    if name.startswith(("+", "tel:+")):
+        raise Failure(Code.USAGE, f"{name}: a name does not begin like a number")
+    if contacts.address_of_name(tx, name) not in (None, address):
+        raise Failure(Code.USAGE, f"{name}: another contact has this name")
+
+
+def _contact(record: ContactRecord) -> Contact:
+    return Contact(record.address, record.name, record.accepted, record.blocked, record.verified)

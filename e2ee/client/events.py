@@ -1,0 +1,223 @@
+"""What the client's conversations tell whoever shows them: events and plain values.
+
+Frozen values without behaviour. Knows nothing of the vault, the wire or terminals; text and names in
+here come from other people and go through the user interface's sanitiser before they are printed.
+All times are whole milliseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from e2ee.errors import Failure
+from e2ee.ids import Address, DeviceId, MessageId
+
+
+class SentState(StrEnum):
+    """How far an own message has come."""
+
+    QUEUED = "queued"  # committed to the outbox, not accepted by the server
+    STORED = "stored"  # the server has it on disk, or the recipient's vault keeps it unread
+    DELIVERED = "delivered"  # the recipient's vault has opened it
+    READ = "read"
+    FAILED = "failed"  # it will not be delivered
+
+
+class FailedReason(StrEnum):
+    """Why an own message will not be delivered."""
+
+    EXPIRED = "expired"
+    TAKEN_OVER = "taken_over"
+    DELETED = "deleted"
+    NOT_ACCEPTED = "not_accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """An own message as it stands now. `error` says why it waits, or why it failed."""
+
+    message_id: MessageId
+    to: Address
+    state: SentState
+    error: Failure | None = None
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A text. `repeated`: it may have been printed before a crash. `late`: its gap was marked.
+
+    `position` is its place among what is unshown in the vault; pass the event to
+    `Messenger.mark_printing` before, and `Messenger.mark_shown` after it was flushed.
+    """
+
+    message_id: MessageId
+    address: Address
+    name: str | None
+    device: DeviceId
+    sent_at: int
+    received_at: int
+    text: str = field(repr=False)
+    verified: bool
+    repeated: bool = False
+    late: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """The account key of a contact is another one since `at`; nothing is sent until it is trusted."""
+
+    address: Address
+    name: str | None
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undecryptable:
+    """An envelope that claims to come from `address` and could not be read. It proves nothing."""
+
+    address: Address
+    name: str | None
+    received_at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`missing` messages of `address` have not arrived before the one that follows."""
+
+    address: Address
+    name: str | None
+    missing: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFailed:
+    """An own message will not be delivered."""
+
+    message_id: MessageId
+    to: Address
+    name: str | None
+    reason: FailedReason
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """The state of an own message has changed, or the reason why it waits."""
+
+    message: SentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """Logged in. `waiting` counts the mailbox at that moment."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The connection is lost, or could not be made; it is tried again."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnded:
+    """The connection is given up: displaced, logged out, or a trust failure; see `failure.code`."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Everything that waited in the mailbox at the login has been taken over by the vault."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Somebody came or left; only after `Messenger.watch_presence`."""
+
+    address: Address
+    name: str | None
+    online: bool
+
+
+ShownEvent = MessageReceived | KeyChanged | Undecryptable | Gap | MessageFailed
+"""Kept in the vault until a reader has shown it; has a `position`."""
+
+Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody in the address book. Who only wrote to us has no name and is not accepted."""
+
+    address: Address
+    name: str | None
+    accepted: bool
+    blocked: bool
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyNumber:
+    """60 digits that are the same at both ends, unless somebody is in between."""
+
+    address: Address
+    digits: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrustChange:
+    """What `trust` did: both None if there was nothing to accept."""
+
+    old_digits: str | None
+    new_digits: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A text of the past. `state` is None for what came in; `from_address` is the own one for `out`."""
+
+    direction: str  # "in" or "out"
+    message_id: MessageId
+    from_address: Address
+    to: Address
+    name: str | None  # of the other side
+    device: DeviceId | None  # the sender's, of what came in
+    sent_at: int
+    received_at: int | None
+    text: str = field(repr=False)
+    verified: bool
+    late: bool
+    state: SentState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the vault and the link know about this profile's conversations."""
+
+    connected: bool
+    key_exchange: str | None  # the TLS group of the present connection
+    peer_pin: bytes | None  # SHA-256 of the server's public key on the present connection
+    outbox: int
+    unshown: int
+    one_time_prekeys: int  # private halves that wait in the vault
+    kem_one_time_prekeys: int
+    failure: Failure | None  # why there is no connection

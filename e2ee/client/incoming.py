@@ -1,0 +1,258 @@
+"""What happens in the vault to an envelope that was pushed: opened and kept, or set aside.
+
+One operation inside one transaction: the next ratchet state, the message, envelope id and message id,
+used one-time keys gone. Only after its commit may the envelope be acknowledged. Knows nothing of the
+link (`receiver`). See `docs/protocol.md`, section 6, and `docs/cryptography.md`, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from e2ee.client.sequence import skip_text, take_text
+from e2ee.client.trust import Standing, StatementRefused, judge, note_statement, statement_for
+from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.content import Content, Text, decode_content
+from e2ee.crypto.handshake import Handshake
+from e2ee.crypto.own_device import OwnDevice
+from e2ee.crypto.prekey_secrets import KemPreKeySecret, OneTimePreKeySecret, PreKeySecrets, SignedPreKeySecret
+from e2ee.crypto.session import Session, accept_session, peek
+from e2ee.errors import E2eeError, OpenFailed, RepeatedFirstMessage
+from e2ee.ids import Address, DeviceId, EnvelopeId
+from e2ee.store.client import contacts, envelopes, prekeys, sessions
+from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.messages import RELEASED, MessageRecord, is_received
+from e2ee.store.client.prekeys import PreKeyKind
+from e2ee.store.client.sessions import SessionRecord
+from e2ee.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An envelope, and from whom the server says that it comes. `received_at` is ms since 1970."""
+
+    address: Address
+    device: DeviceId
+    envelope: bytes = field(repr=False)
+    envelope_id: EnvelopeId
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the directory serves for the sender's number; None where it knows no such account."""
+
+    statement: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an envelope. `arrivals` are positions of what is to be shown because of it.
+
+    `held`: its text waits for a gap. `stock_unknown`: it named a one-time key that is not here.
+    """
+
+    opened: bool
+    arrivals: Sequence[int] = ()
+    held: bool = False
+    stock_unknown: bool = False
+
+
+class Unconfirmed(E2eeError):
+    """The envelope opens, with an account key that is believed only once the directory serves it."""
+
+
+class _UnknownOneTimeKey(OpenFailed):
+    """A first message for a one-time key that was used, or never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A content, whose account key sent it, and the arrival that tells that this key is another one."""
+
+    account_key: bytes
+    content: Content
+    key_changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Opens envelopes for one own device. `warn` is the profile's setting for changed keys."""
+
+    own: OwnDevice
+    warn: bool
+
+    def take(self, tx: Connection, pushed: Pushed, served: Served | None = None) -> Taken:
+        """Open and keep an envelope, or set it aside.
+
+        Raises Unconfirmed, having changed nothing, if the directory must be asked first; pass its
+        answer as `served` then.
+        """
+        seen = envelopes.was_opened(tx, pushed.envelope_id)
+        envelopes.forget_attempts(tx, pushed.envelope_id)
+        if seen:
+            return Taken(opened=True)
+        try:
+            opened = self._open(tx, pushed, served)
+        except RepeatedFirstMessage:
+            return Taken(opened=False)
+        except _UnknownOneTimeKey:
+            return replace(self.set_aside(tx, pushed), stock_unknown=seen is None)
+        except OpenFailed:
+            return self.set_aside(tx, pushed)
+        envelopes.note_opened(tx, pushed.envelope_id, pushed.address, pushed.received_at)
+        arrivals, held = self._keep(tx, pushed, opened)
+        if opened.key_changed is not None:
+            arrivals = [opened.key_changed, *arrivals]
+        return Taken(True, arrivals, held)
+
+    def set_aside(self, tx: Connection, pushed: Pushed) -> Taken:
+        """Keep an envelope that cannot be opened; tell of it once, unless its number is blocked."""
+        seen = envelopes.was_opened(tx, pushed.envelope_id) is not None
+        envelopes.forget_attempts(tx, pushed.envelope_id)
+        envelopes.note_set_aside(
+            tx, pushed.envelope_id, pushed.address, pushed.received_at, pushed.envelope
+        )
+        if seen or contacts.load_contact(tx, pushed.address).blocked:
+            return Taken(opened=False)
+        told = Arrival(ArrivalKind.UNDECRYPTABLE, pushed.address, pushed.received_at)
+        return Taken(opened=False, arrivals=[add_arrival(tx, told)])
+
+    # --- opening ----------------------------------------------------------------------------
+
+    def _open(self, tx: Connection, pushed: Pushed, served: Served | None) -> _Opened:
+        """Open it; sessions, prekeys and trust are as they must be then."""
+        view = peek(pushed.envelope)
+        record = sessions.session_by_id(tx, pushed.address, view.session_id)
+        if record is not None:
+            return self._open_in(tx, record, pushed)
+        if view.handshake is None:
+            raise OpenFailed
+        if prekeys.first_message_seen(tx, view.handshake.ephemeral_key.raw):
+            raise RepeatedFirstMessage
+        return self._accept(tx, view.handshake, pushed, served)
+
+    def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed) -> _Opened:
+        if record.device != pushed.device:
+            raise OpenFailed
+        session, encoded = Session.decode(record.state).open(pushed.envelope, pushed.received_at)
+        content = decode_content(encoded)
+        sessions.save_opened(tx, replace(record, state=session.encode()))
+        return _Opened(record.account_key, content)
+
+    def _accept(
+        self, tx: Connection, handshake: Handshake, pushed: Pushed, served: Served | None
+    ) -> _Opened:
+        try:
+            statement = statement_for(handshake.signed_statement, pushed.address)
+        except StatementRefused:
+            raise OpenFailed from None
+        if statement.device != pushed.device:
+            raise OpenFailed
+        secrets = _secrets(tx, handshake)
+        session, encoded = accept_session(self.own, pushed.envelope, secrets, pushed.received_at)
+        content = decode_content(encoded)
+        key_changed = self._believe(tx, handshake.signed_statement, pushed, served)
+        account_key = statement.account_key.raw
+        sessions.add_session(
+            tx,
+            SessionRecord(
+                address=pushed.address,
+                device=pushed.device,
+                session_id=session.session_id,
+                account_key=account_key,
+                statement_hash=statement_hash(handshake.signed_statement),
+                state=session.encode(),
+            ),
+        )
+        _use_up(tx, handshake)
+        return _Opened(account_key, content, key_changed)
+
+    def _believe(
+        self, tx: Connection, signed: bytes, pushed: Pushed, served: Served | None
+    ) -> int | None:
+        """Let the account key of a first message count, or refuse the message.
+
+        The arrival that tells of a changed key, if it is news.
+        """
+        statement = statement_for(signed, pushed.address)
+        try:
+            standing = judge(tx, statement, signed)
+            if standing is Standing.TRUSTED:
+                contacts.save_statement(tx, pushed.address, statement.account_key.raw, signed)
+                return None
+            if served is None and not self._is_confirmed(tx, statement.account_key.raw, signed, pushed):
+                raise Unconfirmed(f"the account key of {pushed.address} has to be looked up")
+            if served is not None and served.statement != signed:
+                raise OpenFailed
+            noted = note_statement(tx, signed, pushed.address, warn=self.warn, now=pushed.received_at)
+        except StatementRefused:
+            raise OpenFailed from None
+        return noted.arrival
+
+    @staticmethod
+    def _is_confirmed(tx: Connection, account_key: bytes, signed: bytes, pushed: Pushed) -> bool:
+        """Whether the directory has served this very statement before and it waits for a word."""
+        if contacts.load_contact(tx, pushed.address).pending_key != account_key:
+            return False
+        return contacts.load_statement(tx, pushed.address, account_key) == signed
+
+    # --- keeping ----------------------------------------------------------------------------
+
+    def _keep(self, tx: Connection, pushed: Pushed, opened: _Opened) -> tuple[list[int], bool]:
+        address, content = pushed.address, opened.content
+        contacts.save_have_up_to(tx, address, content.have_up_to)
+        if content.token is not None:
+            contacts.save_token(tx, address, content.token)
+        if not isinstance(content, Text) or is_received(tx, address, content.message_id):
+            return [], False
+        contact = contacts.load_contact(tx, address)
+        if contact.blocked:
+            skip_text(tx, address, pushed.device, content.sequence)
+            return [], False
+        contacts.touch_contact(tx, address, accepted=False)
+        record = MessageRecord(
+            direction="in",
+            address=address,
+            device=pushed.device,
+            message_id=content.message_id,
+            sequence=content.sequence,
+            sent_at=content.sent_at,
+            received_at=pushed.received_at,
+            text=content.text,
+            verified=contact.verified and contact.trusted_key == opened.account_key,
+            late=False,
+            state=RELEASED,
+        )
+        return take_text(tx, record, pushed.device)
+
+
+def _secrets(tx: Connection, handshake: Handshake) -> PreKeySecrets:
+    """The private halves that a handshake names; raises OpenFailed where one is not here."""
+    signed = prekeys.prekey_secret(tx, PreKeyKind.SIGNED, handshake.signed_prekey_id)
+    kem = prekeys.prekey_secret(tx, _kem_kind(handshake), handshake.kem_prekey_id)
+    if signed is None:
+        raise OpenFailed
+    if kem is None:
+        raise _UnknownOneTimeKey if handshake.kem_one_time else OpenFailed
+    one_time = None
+    if handshake.one_time_id is not None:
+        encoded = prekeys.prekey_secret(tx, PreKeyKind.ONE_TIME, handshake.one_time_id)
+        if encoded is None:
+            raise _UnknownOneTimeKey
+        one_time = OneTimePreKeySecret.decode(encoded)
+    return PreKeySecrets(SignedPreKeySecret.decode(signed), KemPreKeySecret.decode(kem), one_time)
+
+
+def _kem_kind(handshake: Handshake) -> PreKeyKind:
+    return PreKeyKind.KEM_ONE_TIME if handshake.kem_one_time else PreKeyKind.LAST_RESORT
+
+
+def _use_up(tx: Connection, handshake: Handshake) -> None:
+    """The first message is opened: its one-time keys go, its ephemeral key is remembered."""
+    if handshake.one_time_id is not None:
+        prekeys.delete_prekey(tx, PreKeyKind.ONE_TIME, handshake.one_time_id)
+    if handshake.kem_one_time:
+        prekeys.delete_prekey(tx, PreKeyKind.KEM_ONE_TIME, handshake.kem_prekey_id)
+    prekeys.remember_first_message(tx, handshake.ephemeral_key.raw, handshake.signed_prekey_id)

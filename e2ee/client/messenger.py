@@ -1,0 +1,284 @@
+"""The client's conversations: one object that whoever shows them talks to.
+
+Composes sender, receiver, prekeeper, presence and address book around one open vault and one link.
+Knows nothing of terminals, files or arguments; everything that it answers stands in `events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from e2ee.client.address_book import AddressBook
+from e2ee.client.config import ChangedKey
+from e2ee.client.context import Context
+from e2ee.client.directory import Directory
+from e2ee.client.events import (
+    Contact,
+    Event,
+    HistoryEntry,
+    SafetyNumber,
+    SentMessage,
+    ShownEvent,
+    Status,
+    TrustChange,
+)
+from e2ee.client.gaps import Gaps
+from e2ee.client.incoming import Incoming
+from e2ee.client.link_watch import LinkWatch
+from e2ee.client.network_link import MakeLink, network_link
+from e2ee.client.outgoing import Outgoing
+from e2ee.client.prekeeper import PreKeeper
+from e2ee.client.presence import Presence
+from e2ee.client.profile import OpenProfile
+from e2ee.client.reading import Reading
+from e2ee.client.receiver import Receiver
+from e2ee.client.sender import Sender
+from e2ee.client.tasks import Tasks
+from e2ee.client.upkeep import Upkeep
+from e2ee.crypto.kem import encapsulate
+from e2ee.crypto.primitives import Entropy
+from e2ee.ids import Address, MessageId
+from e2ee.wire import messages as m
+
+
+class Messenger:
+    """The conversations of one open profile. All methods are called on the reactor's thread.
+
+    `reactor` is the clock, too. With `once` the link does not try a second time. `make_link` is the
+    network's, unless given. Stop it before the profile is closed.
+    """
+
+    def __init__(
+        self,
+        open_profile: OpenProfile,
+        reactor: Any,
+        entropy: Entropy,
+        *,
+        once: bool = False,
+        make_link: MakeLink | None = None,
+    ) -> None:
+        config, own = open_profile.config, open_profile.own
+        context = Context(
+            vault=open_profile.vault,
+            clock=reactor,
+            own=own,
+            entropy=entropy,
+            warn=config.changed_key is ChangedKey.WARN,
+            hidden=config.hidden,
+            tasks=Tasks(reactor),
+        )
+        outgoing = Outgoing(own, entropy, encapsulate)
+        directory = Directory(context)
+        self._context = context
+        self._sender = Sender(context, outgoing)
+        self._prekeeper = PreKeeper(context)
+        self._presence = Presence(context)
+        self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
+        self._receiver = Receiver(
+            context,
+            directory,
+            Incoming(own, context.warn),
+            Gaps(context),
+            changed=self._sender.wake,
+            stock_unknown=self._prekeeper.stock_unknown,
+            drained=self._drained,
+        )
+        self._book = AddressBook(
+            context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
+        )
+        self._reading = Reading(context)
+        self._upkeep = Upkeep(context, self._sender, self._prekeeper)
+        context.link = (make_link or network_link(open_profile, reactor, entropy, once))(
+            self._push, self._watch.entered
+        )
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def start(self, *, connect: bool = True) -> None:
+        """Prepare the vault, then connect, unless only what it holds is wanted."""
+        self._receiver.careful = await self._upkeep.begin(connect=connect)
+        if connect:
+            self._context.link.start()
+
+    async def stop(self) -> None:
+        """End the connection and everything that runs. The profile may be closed then."""
+        await self._context.link.stop()
+        await self._context.tasks.finish()
+        await self._upkeep.end()
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell `listener` of every event from now on; returns what ends that."""
+        return self._context.listeners.subscribe(listener)
+
+    @property
+    def own_address(self) -> Address:
+        """The own number."""
+        return self._context.own.address
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the link is logged in now."""
+        return self._context.is_up
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether it was logged in at least once since the start."""
+        return self._context.connection > 0
+
+    async def connected(self, timeout: float | None) -> None:
+        """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, or at once a
+        matter of trust, DISPLACED, LOGGED_OUT."""
+        await self._watch.connected(timeout)
+
+    async def drained(self, timeout: float | None) -> None:
+        """Wait until everything that waited in the mailbox is in the vault. Raises as `connected`, or
+        Failure(TIMEOUT)."""
+        await self._watch.drained(timeout)
+
+    # --- sending ----------------------------------------------------------------------------
+
+    async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
+        """Commit a text to the outbox, from where it is sent by itself.
+
+        The same id with the same text and recipient is one message however often it is queued.
+        Raises Failure(USAGE), nothing kept, for an empty text, one over 64 KiB of UTF-8 or with lone
+        surrogates, the own number, or an id that belongs to another message.
+        """
+        return await self._sender.queue(to, text, message_id)
+
+    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
+        """Wait until the server has accepted a text, or it has failed.
+
+        Returns earlier, with `error`, if it waits for something that does not come within `timeout`
+        seconds; at the timeout `queued` without error. Raises the link's last Failure if that is given
+        up, Failure(USAGE) for an unknown id.
+        """
+        return await self._sender.accepted(message_id, timeout)
+
+    async def sent(self, message_id: MessageId) -> SentMessage:
+        """An own text as it stands. Raises Failure(USAGE) for an unknown id."""
+        return await self._sender.sent(message_id)
+
+    async def outbox(self) -> list[SentMessage]:
+        """All texts that wait to be accepted, in order."""
+        return await self._sender.outbox()
+
+    async def cancel(self, message_id: MessageId) -> SentMessage:
+        """Take a text out of the outbox. It may have left already: then only its state says so."""
+        return await self._sender.cancel(message_id)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def unshown(self, limit: int | None = None) -> list[ShownEvent]:
+        """What no reader has shown, oldest first; `limit` counts texts."""
+        return await self._reading.unshown(limit)
+
+    async def unshown_count(self) -> int:
+        """How many texts no reader has shown."""
+        return await self._reading.unshown_count()
+
+    async def mark_printing(self, events: Sequence[ShownEvent]) -> None:
+        """Before these are printed: after a crash they are marked as repeated."""
+        await self._reading.mark_printing(events)
+
+    async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
+        """After these were printed and flushed."""
+        await self._reading.mark_shown(events)
+
+    async def history(
+        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
+    ) -> list[HistoryEntry]:
+        """The newest `limit` texts with one number or all, oldest of them first; works offline."""
+        return await self._reading.history(address, search, since_ms, limit)
+
+    # --- presence ---------------------------------------------------------------------------
+
+    async def online(self) -> list[tuple[Address, str | None]]:
+        """Who else is connected, sorted by number, with names. Raises Failure."""
+        return await self._presence.online()
+
+    async def watch_presence(self) -> None:
+        """Have PresenceChanged told from now on, on later connections too. Raises Failure."""
+        await self._presence.watch()
+
+    # --- people -----------------------------------------------------------------------------
+
+    async def resolve(self, text: str) -> Address:
+        """The number that a person means: an address, or a contact's name. Raises Failure(USAGE)."""
+        return await self._book.resolve(text)
+
+    async def contacts(self) -> list[Contact]:
+        """The address book, sorted by number."""
+        return await self._book.contacts()
+
+    async def add_contact(self, address: Address, name: str) -> Contact:
+        """Name a number and accept it. Raises Failure(USAGE)."""
+        return await self._book.add(address, name)
+
+    async def rename_contact(self, address: Address, name: str) -> Contact:
+        """Raises Failure(USAGE)."""
+        return await self._book.rename(address, name)
+
+    async def block_contact(self, address: Address) -> Contact:
+        """Acknowledge what comes from a number and never show it."""
+        return await self._book.block(address)
+
+    async def remove_contact(self, address: Address) -> Contact:
+        """Take a number out of the address book. Raises Failure(USAGE)."""
+        return await self._book.remove(address)
+
+    async def safety_number(self, address: Address) -> SafetyNumber:
+        """The safety number with somebody; asks the directory where the key is not known yet.
+
+        Raises Failure: UNREACHABLE without a connection then, UNKNOWN_RECIPIENT, USAGE.
+        """
+        if not await self._book.knows_key(address) and address != self.own_address:
+            await self._book.look_up(address)
+        return await self._book.safety_number(address)
+
+    async def confirm(self, address: Address, digits: str) -> SafetyNumber:
+        """Compare and mark verified; accepts a changed key. Raises Failure(SAFETY_NUMBER) and as above."""
+        await self.safety_number(address)
+        return await self._book.confirm(address, digits)
+
+    async def trust(self, address: Address) -> TrustChange:
+        """Accept the changed key of somebody; what waits is sent then."""
+        return await self._book.trust(address)
+
+    async def status(self) -> Status:
+        """What vault and link know."""
+        return await self._reading.status()
+
+    # --- what comes from the link -----------------------------------------------------------
+
+    def _connected(self, logged_in: m.LoggedIn) -> None:
+        self._receiver.connected()
+        self._presence.connected()
+        self._sender.wake_all()
+        self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)
+
+    def _push(self, message: m.Message) -> None:
+        if isinstance(message, m.Push):
+            self._receiver.push(message)
+        elif isinstance(message, m.Drained):
+            self._receiver.drained()
+        elif isinstance(message, m.Notice):
+            self._context.tasks.spawn(self._sender.notice(message))
+        elif isinstance(message, m.StockLow):
+            self._prekeeper.stock_is(message.one_time_stock, message.kem_one_time_stock)
+        elif isinstance(message, m.PresenceChanged):
+            self._context.tasks.spawn(self._presence.changed(message))
+
+    def _drained(self) -> None:
+        self._watch.note_drained()
+        self._context.tasks.spawn(self._prekeeper.forget_retired())
+
+    def _key_settled(self, address: Address) -> None:
+        self._sender.changed(address)
+        self._sender.wake(address)
+
+    def _token_replaced(self) -> None:
+        if self._context.is_up:
+            self._presence.connected()
+            self._sender.wake_all()

@@ -1,0 +1,224 @@
+"""What happens in the vault to an own message: queued, sealed, accepted, failed.
+
+Operations over one transaction each, so that the ratchet never advances without the envelope that it
+was advanced for, and no chain position is used twice. Knows sessions and the outbox; nothing of the
+link (`lane`). See `docs/protocol.md`, section 6, "Sender".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from e2ee.client.events import FailedReason, SentState
+from e2ee.client.own_token import own_token
+from e2ee.client.trust import verified
+from e2ee.crypto import limits
+from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.bundle import VerifiedBundle
+from e2ee.crypto.content import Text, TokenNotice, encode_content
+from e2ee.crypto.kem import Encapsulate
+from e2ee.crypto.own_device import OwnDevice
+from e2ee.crypto.primitives import Entropy
+from e2ee.crypto.session import Session, begin_session
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address, EnvelopeId, MessageId
+from e2ee.store.client import contacts, messages, outbox, sessions
+from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.client.messages import MessageRecord
+from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.sessions import SessionRecord
+from e2ee.store.connection import Connection
+
+ENVELOPE_MS = 14 * limits.DAY_MS
+"""An envelope that waited longer in the outbox is made anew."""
+WAITING_MS = 30 * limits.DAY_MS
+"""A message that waited longer has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Makes envelopes for one own device."""
+
+    own: OwnDevice
+    entropy: Entropy
+    encapsulate: Encapsulate
+
+    # --- queueing ---------------------------------------------------------------------------
+
+    def queue_text(self, tx: Connection, to: Address, text: str, message_id: MessageId, now: int) -> bool:
+        """Put a text into the outbox, sealed at once where there is a session to seal it in.
+
+        False if it is there already. Raises Failure(USAGE) if the id belongs to another text or
+        recipient. Writing to somebody accepts him, unless he is blocked.
+        """
+        known = messages.sent_message(tx, message_id)
+        if known is not None:
+            if (known.address, known.text) == (to, text):
+                return False
+            raise Failure(Code.USAGE, f"the id {message_id} belongs to another message")
+        blocked = contacts.load_contact(tx, to).blocked
+        contacts.touch_contact(tx, to, accepted=not blocked)
+        row = messages.add_message(tx, self._record(tx, to, text, message_id, now))
+        outbox.add_to_outbox(tx, to, row, now)
+        self.seal_waiting(tx, to, now)
+        return True
+
+    def _record(
+        self, tx: Connection, to: Address, text: str, message_id: MessageId, now: int
+    ) -> MessageRecord:
+        return MessageRecord(
+            direction="out",
+            address=to,
+            device=None,
+            message_id=message_id,
+            sequence=contacts.next_sequence(tx, to),
+            sent_at=now,
+            received_at=None,
+            text=text,
+            verified=False,
+            late=False,
+            state=SentState.QUEUED,
+        )
+
+    def queue_token(self, tx: Connection, to: Address, now: int) -> None:
+        """Have the own contact token handed over to an accepted contact without a text."""
+        if outbox.token_waits(tx, to):
+            return
+        outbox.add_to_outbox(tx, to, None, now)
+        self.seal_waiting(tx, to, now)
+
+    # --- sealing ----------------------------------------------------------------------------
+
+    def seal_waiting(
+        self, tx: Connection, to: Address, now: int, bundle: VerifiedBundle | None = None
+    ) -> bool:
+        """Seal what waits unsealed to this number, in order, as far as a session allows.
+
+        With `bundle`, whose account key must be the trusted one, a new session is begun. False if
+        something is left that needs (another) bundle.
+        """
+        waiting = outbox.unsealed_for(tx, to)
+        contact = contacts.load_contact(tx, to)
+        if not waiting:
+            return True
+        if contact.trusted_key is None or contact.pending_key is not None:
+            return False
+        record = self._begin(tx, contact, bundle) if bundle else self._session(tx, contact)
+        if record is None:
+            return False
+        return self._seal_all(tx, contact, record, waiting, now)
+
+    def _session(self, tx: Connection, contact: ContactRecord) -> SessionRecord | None:
+        """The session to send on, if it is with the device of the newest trusted statement."""
+        signed = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
+        if signed is None:
+            return None
+        record = sessions.session_to_send_on(tx, contact.address, verified(signed).device)
+        if record is None or record.statement_hash != statement_hash(signed):
+            return None
+        return record
+
+    def _begin(self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle) -> SessionRecord | None:
+        if bundle.statement.account_key.raw != contact.trusted_key:
+            return None
+        session = begin_session(self.own, bundle, self.entropy, self.encapsulate)
+        record = SessionRecord(
+            address=contact.address,
+            device=bundle.statement.device,
+            session_id=session.session_id,
+            account_key=bundle.statement.account_key.raw,
+            statement_hash=session.their_statement_hash,
+            state=session.encode(),
+        )
+        sessions.add_session(tx, record)
+        return record
+
+    def _seal_all(
+        self,
+        tx: Connection,
+        contact: ContactRecord,
+        record: SessionRecord,
+        waiting: Sequence[OutboxRecord],
+        now: int,
+    ) -> bool:
+        session = Session.decode(record.state)
+        done = True
+        for entry in waiting:
+            if session.is_worn(now):
+                done = False
+                break
+            content = self._content(tx, contact, record, entry, now)
+            if content is None:
+                outbox.remove_from_outbox(tx, entry.position)
+                continue
+            session, envelope = session.seal(content, now, self.entropy)
+            outbox.save_envelope(tx, entry.position, envelope, record.statement_hash, now)
+            if entry.message is not None:
+                messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope))
+        sessions.save_sent(tx, replace(record, state=session.encode()))
+        return done
+
+    def _content(
+        self,
+        tx: Connection,
+        contact: ContactRecord,
+        record: SessionRecord,
+        entry: OutboxRecord,
+        now: int,
+    ) -> bytes | None:
+        """What to seal; None for a token that is not to be given any more."""
+        token = own_token(tx, self.entropy) if contact.accepted and not contact.blocked else None
+        have_up_to = messages.load_stream(tx, contact.address, record.device).received_up_to
+        signed = contacts.load_statement(tx, contact.address, record.account_key)
+        theirs = 0 if signed is None else verified(signed).generation
+        generations = self.own.generation, theirs
+        if entry.message is None:
+            if token is None:
+                return None
+            message_id = MessageId(self.entropy(MessageId.SIZE))
+            return encode_content(TokenNotice(message_id, now, have_up_to, *generations, token))
+        text = messages.message_by_row(tx, entry.message)
+        return encode_content(
+            Text(text.message_id, text.sent_at, have_up_to, *generations, token, text.sequence, text.text)
+        )
+
+
+# --- what the server said -----------------------------------------------------------------------
+
+
+def note_accepted(tx: Connection, entry: OutboxRecord, state: SentState) -> MessageRecord | None:
+    """The server has this entry's envelope; the text as it stands now, if it was one."""
+    if not outbox.remove_from_outbox(tx, entry.position) or entry.message is None:
+        return None
+    messages.set_sent_state(tx, entry.message, state)
+    return messages.message_by_row(tx, entry.message)
+
+
+def note_failed(
+    tx: Connection, entry: OutboxRecord, reason: str, now: int
+) -> tuple[MessageRecord, int] | None:
+    """This entry will not be delivered; the text, if it was one, and the arrival that tells of it."""
+    if not outbox.remove_from_outbox(tx, entry.position) or entry.message is None:
+        return None
+    return _fail(tx, messages.message_by_row(tx, entry.message), reason, now)
+
+
+def note_envelope_lost(
+    tx: Connection, envelope_id: bytes, reason: FailedReason, now: int
+) -> tuple[MessageRecord, int] | None:
+    """An envelope that the server had will not be delivered; the text that it carried, if any waits."""
+    text = messages.message_of_envelope(tx, envelope_id)
+    if text is None or text.state not in (SentState.QUEUED, SentState.STORED):
+        return None
+    waiting = outbox.waiting_message(tx, text.row)
+    if waiting is not None:
+        outbox.remove_from_outbox(tx, waiting.position)
+    return _fail(tx, text, reason, now)
+
+
+def _fail(tx: Connection, text: MessageRecord, reason: str, now: int) -> tuple[MessageRecord, int]:
+    messages.set_sent_state(tx, text.row, SentState.FAILED, reason)
+    arrival = add_arrival(tx, Arrival(ArrivalKind.FAILED, text.address, now, message=text.row))
+    return messages.message_by_row(tx, text.row), arrival

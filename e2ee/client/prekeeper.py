@@ -1,0 +1,217 @@
+"""Keeps the directory supplied with this device's prekeys.
+
+Rotates the weekly ones, refills the one-time ones, forgets retired private halves. Everything is on
+disk before it is uploaded, and an upload whose answer was lost is repeated with the same bytes. Keys
+are made in the vault's thread. See `docs/protocol.md`, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e2ee.client.context import Context
+from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.crypto import limits
+from e2ee.crypto.prekey_secrets import make_kem_prekey, make_one_time_prekey, make_signed_prekey
+from e2ee.errors import Code
+from e2ee.store.client import prekeys
+from e2ee.store.client.marks import forget_mark, load_mark, save_mark
+from e2ee.store.client.prekeys import PreKeyKind, PreKeyRecord
+from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD, ONE_TIME_UPLOAD
+
+STOCK = 100
+"""One-time keys of each kind that the directory holds for this device, at the most."""
+LOW_STOCK = 50
+"""Below, the stock is filled up."""
+REPLACE_AGAIN_MS = 60 * 60 * 1000
+"""A stock is replaced once an hour at the most: anybody can name a key that never was."""
+RETRY_SECONDS = 60.0
+UPLOAD_ATTEMPTS = 3
+
+_UPLOADS = ((PreKeyKind.ONE_TIME, ONE_TIME_UPLOAD), (PreKeyKind.KEM_ONE_TIME, KEM_ONE_TIME_UPLOAD))
+_REPLACE = "replace_stock"
+_REPLACED_AT = "stock_replaced_at"
+_TRANSIENT = frozenset({Code.RATE_LIMITED, Code.BUSY, Code.UNAVAILABLE})
+
+
+class PreKeeper:
+    """One device's. Works whenever it is told that there may be something to do."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stock = {PreKeyKind.ONE_TIME: STOCK, PreKeyKind.KEM_ONE_TIME: STOCK}
+        self._busy = False
+        self._again = False
+
+    def stock_is(self, one_time: int, kem_one_time: int) -> None:
+        """The directory holds so many one-time keys: at the login, or when they run low."""
+        self._stock = {PreKeyKind.ONE_TIME: one_time, PreKeyKind.KEM_ONE_TIME: kem_one_time}
+        self.wake()
+
+    def stock_unknown(self) -> None:
+        """A first message named a one-time key that is not here: replace the whole stock."""
+        self._context.tasks.spawn(self._want_replacement())
+
+    def wake(self) -> None:
+        """Look what there is to do, unless it is being done."""
+        self._again = True
+        if not self._busy and self._context.is_up:
+            self._busy = True
+            self._context.tasks.spawn(self._run())
+
+    async def forget_retired(self) -> None:
+        """The mailbox is empty: what was retired a mailbox's life ago cannot be named any more."""
+        before = self._context.now - limits.RETIRED_PREKEY_MS
+        await self._context.write(lambda tx: prekeys.delete_retired(tx, before))
+
+    async def _want_replacement(self) -> None:
+        now = self._context.now
+
+        def want(tx: Connection) -> bool:
+            last = load_mark(tx, _REPLACED_AT)
+            if last is not None and now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
+                return False
+            save_mark(tx, _REPLACED_AT, now.to_bytes(8, "big"))
+            save_mark(tx, _REPLACE, b"\1")
+            prekeys.retire_stock(tx, now)
+            return True
+
+        if await self._context.write(want):
+            self.wake()
+
+    async def _run(self) -> None:
+        try:
+            while self._again and self._context.is_up:
+                self._again = False
+                await self._rotate()
+                await self._refill()
+        except LinkLost:
+            pass
+        except Refusal as refusal:
+            self._context.tasks.later(refusal.retry_after or RETRY_SECONDS, self.wake)
+            if refusal.code not in _TRANSIENT:
+                raise
+        finally:
+            self._busy = False
+
+    # --- weekly keys ------------------------------------------------------------------------
+
+    async def _rotate(self) -> None:
+        """Replace the signed and the last-resort prekey after a week; publish what is not yet."""
+        fresh = await self._context.write(self._make_weekly)
+        if not fresh:
+            return
+        signed = next((one for one in fresh if one.kind is PreKeyKind.SIGNED), None)
+        last_resort = next((one for one in fresh if one.kind is PreKeyKind.LAST_RESORT), None)
+        message = m.Publish(
+            n=0,
+            signed_prekey=None if signed is None else signed.public,
+            last_resort_prekey=None if last_resort is None else last_resort.public,
+            one_time=(),
+            kem_one_time=(),
+        )
+        await self._context.ask(message, m.Published)
+        await self._context.write(lambda tx: prekeys.mark_published(tx, fresh, self._context.now))
+
+    def _make_weekly(self, tx: Connection) -> list[PreKeyRecord]:
+        """Those to publish: new ones, or older ones whose upload was not confirmed."""
+        fresh: list[PreKeyRecord] = []
+        for kind in prekeys.ROTATED_KINDS:
+            newest = prekeys.newest_prekey(tx, kind)
+            if newest is None or self._context.now - newest.created_at >= limits.SIGNED_PREKEY_LIFE_MS:
+                newest = self._make(tx, kind, 1)[0]
+            if not newest.published:
+                fresh.append(newest)
+        return fresh
+
+    # --- one-time keys ----------------------------------------------------------------------
+
+    async def _refill(self) -> None:
+        replace = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE)) is not None
+        if not replace and all(count >= LOW_STOCK for count in self._stock.values()):
+            return
+        if replace:
+            self._stock = dict.fromkeys(self._stock, 0)
+        refused = 0
+        while replace or any(count < STOCK for count in self._stock.values()):
+            records = await self._context.write(self._next_upload)
+            try:
+                await self._upload(records, replace)
+            except Refusal as refusal:
+                refused += 1
+                if refusal.code in _TRANSIENT or refused >= UPLOAD_ATTEMPTS:
+                    raise
+                await self._context.write(lambda tx, bad=records: _drop(tx, bad))  # type: ignore[misc]
+            else:
+                replace = False
+
+    async def _upload(self, records: Sequence[PreKeyRecord], replace: bool) -> None:
+        message = m.Publish(
+            n=0,
+            signed_prekey=None,
+            last_resort_prekey=None,
+            one_time=tuple(
+                m.OneTimePreKey(one.key_id, one.public)
+                for one in records
+                if one.kind is PreKeyKind.ONE_TIME
+            ),
+            kem_one_time=tuple(one.public for one in records if one.kind is PreKeyKind.KEM_ONE_TIME),
+            replace_stock=replace,
+        )
+        answer = await self._context.ask(message, m.Published)
+        before = dict(self._stock)
+        self._stock = {
+            PreKeyKind.ONE_TIME: answer.one_time_stock,
+            PreKeyKind.KEM_ONE_TIME: answer.kem_one_time_stock,
+        }
+
+        def confirm(tx: Connection) -> None:
+            prekeys.mark_published(tx, records, self._context.now)
+            if replace:
+                forget_mark(tx, _REPLACE)
+
+        await self._context.write(confirm)
+        if self._stock == before and not replace:
+            # A stock that does not grow would be filled for ever.
+            self._stock = dict.fromkeys(self._stock, STOCK)
+
+    def _next_upload(self, tx: Connection) -> list[PreKeyRecord]:
+        """As many of each kind as are missing and fit, those first whose upload was not confirmed."""
+        records: list[PreKeyRecord] = []
+        for kind, most in _UPLOADS:
+            wanted = max(0, min(most, STOCK - self._stock[kind]))
+            waiting = prekeys.unpublished_prekeys(tx, kind, most)
+            missing = wanted - len(waiting)
+            records += waiting
+            if missing > 0:
+                records += self._make(tx, kind, missing)
+        return records
+
+    # --- making -----------------------------------------------------------------------------
+
+    def _make(self, tx: Connection, kind: PreKeyKind, count: int) -> list[PreKeyRecord]:
+        records = [self._make_one(kind, key_id) for key_id in prekeys.next_key_ids(tx, count)]
+        prekeys.add_prekeys(tx, records)
+        return records
+
+    def _make_one(self, kind: PreKeyKind, key_id: int) -> PreKeyRecord:
+        context = self._context
+        owner, entropy, now = context.own.device_signing_secret, context.entropy, context.now
+        if kind is PreKeyKind.SIGNED:
+            signed, public = make_signed_prekey(owner, key_id, now, entropy)
+            return PreKeyRecord(key_id, kind, signed.encode(), public, now)
+        if kind is PreKeyKind.ONE_TIME:
+            one_time, half = make_one_time_prekey(key_id, entropy)
+            return PreKeyRecord(key_id, kind, one_time.encode(), half.key.raw, now)
+        kem, public = make_kem_prekey(
+            owner, key_id, now, one_time=kind is PreKeyKind.KEM_ONE_TIME, entropy=entropy
+        )
+        return PreKeyRecord(key_id, kind, kem.encode(), public, now)
+
+
+def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:
+    """Keys that the directory does not take: others will be made."""
+    for one in records:
+        prekeys.delete_prekey(tx, one.kind, one.key_id)

@@ -1,0 +1,104 @@
+"""Who else is connected, and what the server may say of us.
+
+Knows tokens and pages; names belong to the address book. See `docs/protocol.md`, section 7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from e2ee.client.context import Context
+from e2ee.client.events import PresenceChanged
+from e2ee.client.own_token import is_announced, note_announced, own_token
+from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.ids import Address
+from e2ee.store.client import contacts
+from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+from e2ee.wire.limits import WATCHED_TARGETS
+
+
+class Presence:
+    """One profile's."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._watching = False
+
+    def connected(self) -> None:
+        """A new connection: tell the server what it does not know, watch again."""
+        self._context.tasks.spawn(self._connected())
+
+    async def _connected(self) -> None:
+        try:
+            await self.announce()
+            if self._watching:
+                await self.watch()
+        except (LinkLost, Refusal):
+            pass  # the next connection does it
+
+    async def announce(self) -> None:
+        """Have the server know the hash of the own contact token, and whether we hide."""
+        context = self._context
+
+        def prepare(tx: Connection) -> tuple[bytes, bool]:
+            token_hash = hashlib.sha256(own_token(tx, context.entropy)).digest()
+            return token_hash, is_announced(tx, _announcement(token_hash, context.hidden))
+
+        token_hash, known = await context.write(prepare)
+        if not known:
+            await context.ask(m.SetPresence(0, token_hash, context.hidden), m.Done)
+            announcement = _announcement(token_hash, context.hidden)
+            await context.write(lambda tx: note_announced(tx, announcement))
+
+    async def watch(self) -> None:
+        """Have changes pushed, from now on and on later connections. Raises LinkLost or Refusal."""
+        self._watching = True
+        targets = await self._targets()
+        await self._context.ask(m.Watch(0, tuple(targets[:WATCHED_TARGETS]), subscribe=True), m.Online)
+
+    async def changed(self, push: m.PresenceChanged) -> None:
+        """The server says that somebody came or left."""
+        address = Address(push.number)
+        contact = await self._context.vault.read(lambda tx: contacts.load_contact(tx, address))
+        if not contact.blocked:
+            self._context.listeners.tell([PresenceChanged(address, contact.name, push.online)])
+
+    async def online(self) -> list[tuple[Address, str | None]]:
+        """Who else is connected, as far as the server says it, sorted. Raises LinkLost or Refusal."""
+        targets = await self._targets()
+        numbers: set[str] = set()
+        for at in range(0, max(1, len(targets)), WATCHED_TARGETS):
+            numbers |= await self._pages(tuple(targets[at : at + WATCHED_TARGETS]))
+        if self._watching:
+            await self.watch()  # each request has replaced the targets of the one before
+        return await self._context.vault.read(
+            lambda tx: [(one, contacts.load_contact(tx, one).name) for one in map(Address, sorted(numbers))]
+        )
+
+    async def _pages(self, targets: tuple[m.Target, ...]) -> set[str]:
+        numbers: set[str] = set()
+        after = ""
+        while True:
+            page = await self._context.ask(m.Watch(0, targets, after), m.Online)
+            numbers.update(page.numbers)
+            if not page.more or not page.numbers or page.numbers[-1] <= after:
+                return numbers
+            after = page.numbers[-1]
+
+    async def _targets(self) -> list[m.Target]:
+        """Those who gave us a contact token; who is accepted comes first."""
+
+        def load(tx: Connection) -> list[m.Target]:
+            known = sorted(contacts.list_contacts(tx), key=lambda contact: not contact.accepted)
+            return [
+                m.Target(str(contact.address), bytes(contact.token))
+                for contact in known
+                if contact.token is not None and not contact.blocked
+            ]
+
+        return await self._context.vault.read(load)
+
+
+def _announcement(token_hash: bytes, hidden: bool) -> bytes:
+    return token_hash + bytes((hidden,))

@@ -1,0 +1,171 @@
+"""Takes what the server pushes into the vault, and acknowledges it once it is on disk.
+
+Knows connections, timers and the order of things; what happens to one envelope stands in `incoming`,
+the order of a sender's texts in `sequence`. See `docs/protocol.md`, section 6, "Recipient".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.logger import Logger
+
+from e2ee.client.context import Context
+from e2ee.client.directory import Directory
+from e2ee.client.events import Drained, Event, KeyChanged
+from e2ee.client.gaps import Gaps
+from e2ee.client.incoming import Incoming, Pushed, Served, Taken, Unconfirmed
+from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.client.shown import describe
+from e2ee.errors import StoreError
+from e2ee.ids import Address, DeviceId, EnvelopeId
+from e2ee.store.client import envelopes
+from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+
+ATTEMPTS = 3
+"""An envelope with which the client ended this often is set aside."""
+
+_log = Logger()
+
+
+class Receiver:
+    """One profile's. `changed` is called with each number whose account key has changed."""
+
+    def __init__(
+        self,
+        context: Context,
+        directory: Directory,
+        incoming: Incoming,
+        gaps: Gaps,
+        *,
+        changed: Callable[[Address], None],
+        stock_unknown: Callable[[], None],
+        drained: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._directory = directory
+        self._incoming = incoming
+        self._gaps = gaps
+        self._changed = changed
+        self._stock_unknown = stock_unknown
+        self._on_drained = drained
+        self._taking = 0
+        self._drained_push = False
+        self._one_at_a_time = DeferredLock()
+        self.careful = False
+        """After an end that was not clean: each envelope is counted before it is opened."""
+
+    def connected(self) -> None:
+        """A new connection: until it says so, the mailbox is not drained."""
+        self._taking = 0
+        self._drained_push = False
+        self._gaps.wait_for_drained()
+
+    def push(self, push: m.Push) -> None:
+        """An envelope."""
+        self._taking += 1
+        self._context.tasks.spawn(self._receive(push))
+
+    def drained(self) -> None:
+        """The server says that everything that waited was pushed."""
+        self._drained_push = True
+        self._finish_draining()
+
+    def _finish_draining(self) -> None:
+        if self._drained_push and not self._taking:
+            self._drained_push = False
+            self._context.tasks.spawn(self._drain())
+
+    async def _drain(self) -> None:
+        self.careful = False
+        await self._gaps.drained()
+        self._on_drained()
+        self._context.listeners.tell([Drained()])
+
+    async def _receive(self, push: m.Push) -> None:
+        connection = self._context.connection
+        pushed = Pushed(
+            Address(push.number),
+            DeviceId(push.device),
+            push.envelope,
+            EnvelopeId.of(push.envelope),
+            self._context.now,
+        )
+        try:
+            taken, events = await self._take(pushed)
+            self._acknowledge(connection, push, pushed, taken)
+            self._tell(pushed, taken, events)
+        except (LinkLost, Refusal):
+            pass  # not acknowledged: it will be pushed again
+        finally:
+            if connection == self._context.connection:
+                self._taking -= 1
+                self._finish_draining()
+
+    def _acknowledge(self, connection: int, push: m.Push, pushed: Pushed, taken: Taken) -> None:
+        if connection == self._context.connection and self._context.is_up:
+            verdict = m.Verdict.OPENED if taken.opened else m.Verdict.SET_ASIDE
+            self._context.link.send(m.Acknowledge(push.push, bytes(pushed.envelope_id), verdict))
+
+    def _tell(self, pushed: Pushed, taken: Taken, events: list[Event]) -> None:
+        if taken.held:
+            self._gaps.begun(pushed.address, pushed.device)
+        if taken.stock_unknown:
+            self._stock_unknown()
+        self._context.listeners.tell(events)
+        if any(isinstance(event, KeyChanged) for event in events):
+            self._changed(pushed.address)
+
+    # --- taking one -------------------------------------------------------------------------
+
+    async def _take(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._take_believed(pushed)
+            except (LinkLost, Refusal, StoreError, CancelledError):
+                raise
+            except Exception:
+                _log.failure("an envelope could not be taken")
+        return await self._set_aside(pushed)
+
+    async def _take_believed(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
+        """Take it; where its account key is new, only after the directory was asked."""
+        try:
+            return await self._open(pushed, None)
+        except Unconfirmed:
+            served = Served(await self._directory.look_up(pushed.address))
+            return await self._open(pushed, served)
+
+    async def _open(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
+        if not self.careful:
+            return await self._commit(pushed, served)
+        # One at a time: so an end from outside is counted against one envelope at the most.
+        await self._one_at_a_time.acquire()
+        try:
+            return await self._open_counted(pushed, served)
+        finally:
+            self._one_at_a_time.release()
+
+    async def _open_counted(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
+        begun = await self._context.write(lambda tx: envelopes.count_attempt(tx, pushed.envelope_id))
+        if begun >= ATTEMPTS:
+            return await self._set_aside(pushed)
+        try:
+            return await self._commit(pushed, served)
+        except Unconfirmed:
+            await self._context.write(lambda tx: envelopes.forget_attempts(tx, pushed.envelope_id))
+            raise
+
+    async def _commit(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
+        return await self._context.write(
+            lambda tx: _with_events(tx, self._incoming.take(tx, pushed, served))
+        )
+
+    async def _set_aside(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
+        return await self._context.write(lambda tx: _with_events(tx, self._incoming.set_aside(tx, pushed)))
+
+
+def _with_events(tx: Connection, taken: Taken) -> tuple[Taken, list[Event]]:
+    return taken, list(describe(tx, taken.arrivals))

@@ -1,0 +1,211 @@
+"""The outbox at work: queues texts, wakes the lanes of those to whom something waits, tells who waits.
+
+Knows one lane for each contact (`lane`); the vault's side of it stands in `outgoing`. See
+`docs/protocol.md`, section 6, "Sender".
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from e2ee.client.context import Context
+from e2ee.client.deadline import Deadline
+from e2ee.client.events import Event, FailedReason, MessageSent, SentMessage, SentState
+from e2ee.client.lane import Lane
+from e2ee.client.link import LinkPhase
+from e2ee.client.outbox_plan import fail_overdue
+from e2ee.client.outgoing import Outgoing, note_envelope_lost
+from e2ee.client.shown import CANCELLED, describe, sent_state
+from e2ee.crypto.limits import TEXT_BYTES
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address, MessageId
+from e2ee.store.client import arrivals, messages, outbox
+from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+
+
+class Sender:
+    """One profile's."""
+
+    def __init__(self, context: Context, outgoing: Outgoing) -> None:
+        self._context = context
+        self._outgoing = outgoing
+        self._lanes: dict[Address, Lane] = {}
+        self._waiting: list[tuple[Address | None, Deferred[None]]] = []
+
+    # --- going on ---------------------------------------------------------------------------
+
+    def wake(self, address: Address) -> None:
+        """Something may have changed for what waits for this number."""
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[address] = Lane(self._context, self._outgoing, address, self.changed)
+        lane.wake()
+
+    def wake_all(self) -> None:
+        """Go on with everything that waits, such as on a new connection."""
+        self._context.tasks.spawn(self._wake_all())
+
+    async def _wake_all(self) -> None:
+        for address in await self._context.vault.read(outbox.waiting_addresses):
+            self.wake(address)
+
+    async def fail_overdue(self) -> None:
+        """Fail what has waited for 30 days, with a connection or without."""
+        now = self._context.now
+
+        def fail(tx: Connection) -> list[Event]:
+            return [
+                event for one in outbox.waiting_addresses(tx) for event in fail_overdue(tx, one, now)
+            ]
+
+        self._context.listeners.tell(await self._context.write(fail))
+        self.changed(None)
+
+    def changed(self, address: Address | None) -> None:
+        """The state of something that waits for this number (None: for anybody) may be another."""
+        due = [(to, one) for to, one in self._waiting if address is None or to == address]
+        self._waiting = [one for one in self._waiting if one not in due]
+        for _, one in due:
+            one.callback(None)
+
+    # --- queueing ---------------------------------------------------------------------------
+
+    async def queue(self, to: Address, text: str, message_id: MessageId | None) -> SentMessage:
+        """Commit a text to the outbox and begin to send it. Raises Failure(USAGE), nothing kept then."""
+        self._check(to, text)
+        context = self._context
+        chosen = message_id or MessageId(context.entropy(MessageId.SIZE))
+        now = context.now
+
+        def operation(tx: Connection) -> SentMessage:
+            self._outgoing.queue_text(tx, to, text, chosen, now)
+            return _sent(tx, chosen, now)
+
+        sent = await context.vault.write(operation)
+        self.wake(to)
+        return sent
+
+    def _check(self, to: Address, text: str) -> None:
+        if to == self._context.own.address:
+            raise Failure(Code.USAGE, f"{to} is your own number")
+        try:
+            size = len(text.encode("utf-8"))
+        except UnicodeEncodeError:
+            raise Failure(Code.USAGE, "the text is not valid Unicode") from None
+        if size == 0:
+            raise Failure(Code.USAGE, "the text is empty")
+        if size > TEXT_BYTES:
+            raise Failure(Code.USAGE, f"the text has {size} bytes, and {TEXT_BYTES} is the most")
+
+    async def cancel(self, message_id: MessageId) -> SentMessage:
+        """Take a text out of the outbox; what may have left already ends as failed all the same."""
+        now = self._context.now
+
+        def operation(tx: Connection) -> SentMessage:
+            sent = _sent(tx, message_id, now)
+            record = messages.sent_message(tx, message_id)
+            waiting = None if record is None else outbox.waiting_message(tx, record.row)
+            if record is None or waiting is None:
+                return sent
+            outbox.remove_from_outbox(tx, waiting.position)
+            messages.set_sent_state(tx, record.row, SentState.FAILED, CANCELLED)
+            return _sent(tx, message_id, now)
+
+        sent = await self._context.write(operation)
+        self.changed(sent.to)
+        return sent
+
+    # --- asking -----------------------------------------------------------------------------
+
+    async def sent(self, message_id: MessageId) -> SentMessage:
+        """An own text as it stands. Raises Failure(USAGE) for an unknown id."""
+        now = self._context.now
+        return await self._context.vault.read(lambda tx: _sent(tx, message_id, now))
+
+    async def outbox(self) -> list[SentMessage]:
+        """All texts that wait, in order."""
+        now = self._context.now
+
+        def load(tx: Connection) -> list[SentMessage]:
+            rows = outbox.waiting_texts(tx)
+            return [sent_state(tx, messages.message_by_row(tx, row), now) for _, row in rows]
+
+        return await self._context.vault.read(load)
+
+    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
+        """Wait until the server has a text, or has said what waiting within `timeout` does not mend.
+
+        Whoever gets a failed one has been told of it: no reader is told again. At `timeout` the state
+        is `queued` without error. Raises the link's last Failure when it is given up.
+        """
+        deadline = Deadline(self._context.clock, timeout)
+        while True:
+            sent = await self.sent(message_id)
+            if sent.state is SentState.FAILED:
+                await self._context.write(lambda tx: _note_told(tx, message_id))
+            if sent.state is not SentState.QUEUED or _is_final(sent.error, deadline) or deadline.passed:
+                return sent
+            state = self._context.link_state
+            if state.phase is LinkPhase.STOPPED and state.failure is not None:
+                raise state.failure
+            await self._wait(sent.to, deadline)
+
+    async def _wait(self, address: Address, deadline: Deadline) -> None:
+        """Until something changes for this number, or until the deadline."""
+        change: Deferred[None] = Deferred()
+        entry = (address, change)
+        self._waiting.append(entry)
+        left = deadline.left()
+        timer = None if left is None else self._context.clock.callLater(left, self._time_up, entry)
+        await change
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    def _time_up(self, entry: tuple[Address | None, Deferred[None]]) -> None:
+        self._waiting.remove(entry)
+        entry[1].callback(None)
+
+    # --- notices ----------------------------------------------------------------------------
+
+    async def notice(self, notice: m.Notice) -> None:
+        """Envelopes that the server had will not be delivered: their messages have failed."""
+        connection = self._context.connection
+        now = self._context.now
+        reason = FailedReason(notice.reason.value)
+
+        def fail(tx: Connection) -> list[Event]:
+            events: list[Event] = []
+            for envelope_id in notice.envelope_ids:
+                lost = note_envelope_lost(tx, envelope_id, reason, now)
+                if lost is not None:
+                    text, arrival = lost
+                    events.append(MessageSent(sent_state(tx, text, now)))
+                    events.extend(describe(tx, [arrival]))
+            return events
+
+        events = await self._context.write(fail)
+        if connection == self._context.connection and self._context.is_up:
+            self._context.link.send(m.AcknowledgeNotice(notice.notice))
+        self._context.listeners.tell(events)
+        self.changed(None)
+
+
+def _is_final(error: Failure | None, deadline: Deadline) -> bool:
+    """Whether what a message waits for does not end by itself in time."""
+    if error is None:
+        return False
+    return error.retry_after is None or not deadline.allows(error.retry_after)
+
+
+def _sent(tx: Connection, message_id: MessageId, now: int) -> SentMessage:
+    record = messages.sent_message(tx, message_id)
+    if record is None:
+        raise Failure(Code.USAGE, f"there is no message with the id {message_id}")
+    return sent_state(tx, record, now)
+
+
+def _note_told(tx: Connection, message_id: MessageId) -> None:
+    record = messages.sent_message(tx, message_id)
+    if record is not None:
+        arrivals.forget_failed(tx, record.row)

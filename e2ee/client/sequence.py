@@ -1,0 +1,88 @@
+"""The order in which a sender's texts are passed on, and what becomes of gaps in it.
+
+Operations over one transaction of the vault: texts are numbered by the sender's device from 1; what
+arrives early is held, and a gap is marked at its place when it is not waited for any more. Knows no
+timers. See `docs/protocol.md`, section 6, "Recipient".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from e2ee.ids import Address, DeviceId
+from e2ee.store.client import messages
+from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
+from e2ee.store.connection import Connection
+
+
+def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[list[int], bool]:
+    """Keep a text that has just been opened; the arrivals that it brings, and whether it is held.
+
+    What comes after its gap was marked is passed on at once, as late.
+    """
+    stream = messages.load_stream(tx, record.address, device)
+    early = record.sequence > stream.released_up_to + 1
+    late = record.sequence <= stream.released_up_to
+    row = messages.add_message(tx, replace(record, state=HELD if early else RELEASED, late=late))
+    positions = [] if early else [_arrive(tx, replace(record, row=row))]
+    if not early and not late:
+        stream = replace(stream, released_up_to=record.sequence)
+        stream = _release_next(tx, stream, positions)
+    messages.save_stream(tx, _advanced(tx, stream))
+    return positions, early
+
+
+def skip_text(tx: Connection, address: Address, device: DeviceId, sequence: int) -> None:
+    """A text that is not kept, of a blocked contact: it leaves no gap behind."""
+    stream = messages.load_stream(tx, address, device)
+    received, released = max(stream.received_up_to, sequence), max(stream.released_up_to, sequence)
+    messages.save_stream(tx, Stream(address, device, received, released))
+
+
+def mark_gaps(
+    tx: Connection, address: Address, device: DeviceId, now: int, received_before: int
+) -> tuple[list[int], int | None]:
+    """Wait no more for what should have come before the texts received until `received_before`.
+
+    Both times are ms since 1970. The arrivals, gaps among them, and when the oldest text that is
+    still held was received.
+    """
+    stream = messages.load_stream(tx, address, device)
+    held = messages.held_messages(tx, stream)
+    due = max((i for i, one in enumerate(held) if (one.received_at or 0) <= received_before), default=-1)
+    positions: list[int] = []
+    for one in held[: due + 1]:
+        missing = one.sequence - stream.released_up_to - 1
+        if missing > 0:
+            gap = Arrival(ArrivalKind.GAP, address, now, missing=missing)
+            positions.append(add_arrival(tx, gap))
+        messages.release_message(tx, one.row)
+        positions.append(_arrive(tx, one))
+        stream = replace(stream, released_up_to=max(stream.released_up_to, one.sequence))
+    stream = _release_next(tx, stream, positions)
+    messages.save_stream(tx, stream)
+    held = messages.held_messages(tx, stream)
+    return positions, min((one.received_at or 0 for one in held), default=None)
+
+
+def _release_next(tx: Connection, stream: Stream, positions: list[int]) -> Stream:
+    """Pass on what is held and follows without a gap."""
+    while (held := messages.held_message(tx, stream, stream.released_up_to + 1)) is not None:
+        messages.release_message(tx, held.row)
+        positions.append(_arrive(tx, held))
+        stream = replace(stream, released_up_to=held.sequence)
+    return stream
+
+
+def _advanced(tx: Connection, stream: Stream) -> Stream:
+    """With `received_up_to` as high as there is no hole."""
+    received = stream.received_up_to
+    while messages.has_sequence(tx, stream, received + 1):
+        received += 1
+    return replace(stream, received_up_to=received)
+
+
+def _arrive(tx: Connection, record: MessageRecord) -> int:
+    at = record.received_at or 0
+    return add_arrival(tx, Arrival(ArrivalKind.MESSAGE, record.address, at, message=record.row))

@@ -1,0 +1,145 @@
+"""What follows from an answer that does not accept a message, and from a look into the directory.
+
+Each function asks the server if it must, changes the vault in one transaction and returns what is to
+be told. Knows the rules of trust by name only (`trust`). See `docs/cryptography.md`, section 5.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from e2ee.client.context import Context
+from e2ee.client.events import Event, MessageSent
+from e2ee.client.outbox_plan import waiting_event
+from e2ee.client.outgoing import Outgoing, note_failed
+from e2ee.client.refusals import Refusal
+from e2ee.client.shown import UNKNOWN_RECIPIENT, describe, sent_state
+from e2ee.client.trust import Noted, StatementRefused, note_statement, refused_statement_failure
+from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.bundle import verify_bundle
+from e2ee.errors import Code, Failure, KeyRefused, SignatureRefused
+from e2ee.ids import Address
+from e2ee.store.client import contacts, outbox
+from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+
+WAITING_CODES: Final = frozenset(
+    {Code.RATE_LIMITED, Code.QUOTA, Code.MAILBOX_FULL, Code.BUSY, Code.UNAVAILABLE, Code.KEY_CHANGED}
+)
+"""What a user may be told while a message waits; anything else is `unavailable`."""
+RETRY_SECONDS = 30.0
+"""Where the server does not say when trying again helps."""
+LEAST_RETRY_SECONDS = 0.5
+DISTRUST_SECONDS = 600.0
+"""After keys that cannot be right: the server is asked again, but not at every turn."""
+
+
+async def note_waiting(context: Context, entry: OutboxRecord, refusal: Failure) -> list[Event]:
+    """The server wants nothing now: the entry waits, and all behind it."""
+    code = refusal.code if refusal.code in WAITING_CODES else Code.UNAVAILABLE
+    asked = RETRY_SECONDS if refusal.retry_after is None else refusal.retry_after
+    until = context.now + int(1000 * max(LEAST_RETRY_SECONDS, asked))
+
+    def note(tx: Connection) -> list[Event]:
+        outbox.save_error(tx, entry.position, code, refusal.sentence, until)
+        return waiting_event(tx, entry, context.now)
+
+    return await context.write(note)
+
+
+async def unknown_recipient(context: Context, entry: OutboxRecord) -> list[Event]:
+    """Nobody has this number: the message has failed."""
+    return await context.write(lambda tx: _fail_unknown(tx, entry, context.now))
+
+
+def _fail_unknown(tx: Connection, entry: OutboxRecord, now: int) -> list[Event]:
+    failed = note_failed(tx, entry, UNKNOWN_RECIPIENT, now)
+    if failed is None:
+        return []
+    text, arrival = failed
+    shown = describe(tx, [arrival])
+    return [MessageSent(sent_state(tx, text, now)), *shown]
+
+
+async def stale_device(context: Context, entry: OutboxRecord, signed: bytes) -> list[Event]:
+    """The recipient has another device: sealed again if the account key is the trusted one.
+
+    The entry keeps message id, sequence number and time.
+    """
+    if statement_hash(signed) == entry.statement_hash:
+        return await note_waiting(
+            context, entry, Failure(Code.UNAVAILABLE, "the server contradicts itself about the recipient")
+        )
+
+    def settle(tx: Connection) -> list[Event]:
+        noted = note_statement(tx, signed, entry.address, warn=context.warn, now=context.now)
+        if noted.trusted:
+            outbox.unseal(tx, entry.address)
+        return list(describe(tx, _news(noted)))
+
+    try:
+        return await context.write(settle)
+    except StatementRefused as refused:
+        return await _distrust(context, entry, refused)
+
+
+async def fetch_bundle(context: Context, outgoing: Outgoing, address: Address) -> list[Event]:
+    """Begin a new session and seal in it what waits unsealed. Raises LinkLost."""
+    contact, entry = await context.vault.read(
+        lambda tx: (contacts.load_contact(tx, address), next(iter(outbox.unsealed_for(tx, address)), None))
+    )
+    if entry is None:
+        return []
+    try:
+        bundle = await context.ask(m.FetchBundle(0, str(address), _raw(contact.token)), m.Bundle)
+    except Refusal as refusal:
+        if refusal.refusal is m.RefusalCode.UNKNOWN_RECIPIENT:
+            return await unknown_recipient(context, entry)
+        return await note_waiting(context, entry, refusal)
+    try:
+        return await context.write(lambda tx: _begin(tx, context, outgoing, address, bundle))
+    except (StatementRefused, SignatureRefused, KeyRefused) as refused:
+        return await _distrust(context, entry, refused)
+
+
+def _begin(
+    tx: Connection, context: Context, outgoing: Outgoing, address: Address, bundle: m.Bundle
+) -> list[Event]:
+    noted = note_statement(tx, bundle.statement, address, warn=context.warn, now=context.now)
+    if noted.trusted:
+        one_time = None if bundle.one_time is None else (bundle.one_time.key_id, bundle.one_time.key)
+        checked = verify_bundle(bundle.statement, bundle.signed_prekey, bundle.kem_prekey, one_time)
+        outgoing.seal_waiting(tx, address, context.now, checked)
+    return list(describe(tx, _news(noted)))
+
+
+async def look_up_again(context: Context, address: Address) -> bool:
+    """Whether the directory serves the trusted account key (again). Raises LinkLost."""
+    try:
+        answer = await context.ask(m.LookUp(0, str(address)), m.LookedUp)
+        noted = await context.write(
+            lambda tx: note_statement(tx, answer.statement, address, warn=context.warn, now=context.now)
+        )
+    except (Refusal, StatementRefused):
+        return False
+    return noted.trusted
+
+
+async def _distrust(context: Context, entry: OutboxRecord, refused: Exception) -> list[Event]:
+    """The server shows keys that cannot be right: nothing is sent, the user is told."""
+    if isinstance(refused, StatementRefused):
+        failure = refused_statement_failure(refused)
+    else:
+        failure = Failure(Code.KEY_CHANGED, f"keys of {entry.address} do not verify; nothing is sent")
+    return await note_waiting(
+        context, entry, Failure(failure.code, failure.sentence, retry_after=DISTRUST_SECONDS)
+    )
+
+
+def _news(noted: Noted) -> list[int]:
+    return [] if noted.arrival is None else [noted.arrival]
+
+
+def _raw(token: bytes | None) -> bytes | None:
+    return None if token is None else bytes(token)

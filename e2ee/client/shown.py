@@ -1,0 +1,131 @@
+"""What waits for a reader: from rows of the vault to events, and back when they were shown.
+
+Operations over one transaction. Knows no reader. See `docs/protocol.md`, section 6, "Recipient".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from e2ee.client.events import (
+    FailedReason,
+    Gap,
+    KeyChanged,
+    MessageFailed,
+    MessageReceived,
+    SentMessage,
+    SentState,
+    ShownEvent,
+    Undecryptable,
+)
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address, DeviceId
+from e2ee.store.client import arrivals, contacts, messages, outbox
+from e2ee.store.client.arrivals import Arrival, ArrivalKind
+from e2ee.store.client.messages import MessageRecord
+from e2ee.store.connection import Connection
+
+UNKNOWN_RECIPIENT = "unknown_recipient"
+"""Why a message failed, where no notice of the server says it."""
+CANCELLED = "cancelled"
+
+_PAGE = 1000
+
+
+def describe(tx: Connection, positions: Iterable[int]) -> list[ShownEvent]:
+    """The events at these positions, which must be unshown."""
+    found = (arrivals.unshown_arrivals(tx, position - 1, 1) for position in positions)
+    return [event_of(tx, one) for page in found for one in page]
+
+
+def unshown_events(tx: Connection, limit: int | None) -> list[ShownEvent]:
+    """What no reader has shown, oldest first, up to and with the `limit`-th text."""
+    events: list[ShownEvent] = []
+    texts, after = 0, 0
+    while page := arrivals.unshown_arrivals(tx, after, _PAGE):
+        for arrival in page:
+            if limit is not None and texts >= limit:
+                return events
+            texts += arrival.kind is ArrivalKind.MESSAGE
+            events.append(event_of(tx, arrival))
+        after = page[-1].position
+    return events
+
+
+def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
+    """What a reader is told of this arrival."""
+    name = contacts.load_contact(tx, arrival.address).name
+    repeated, position = arrival.repeated, arrival.position
+    if arrival.kind is ArrivalKind.KEY_CHANGED:
+        return KeyChanged(arrival.address, name, arrival.at, repeated, position)
+    if arrival.kind is ArrivalKind.UNDECRYPTABLE:
+        return Undecryptable(arrival.address, name, arrival.at, repeated, position)
+    if arrival.kind is ArrivalKind.GAP or arrival.message is None:
+        return Gap(arrival.address, name, arrival.missing, repeated, position)
+    record = messages.message_by_row(tx, arrival.message)
+    if arrival.kind is ArrivalKind.FAILED:
+        return MessageFailed(
+            record.message_id, record.address, name, _reason(record.reason), repeated, position
+        )
+    return MessageReceived(
+        message_id=record.message_id,
+        address=record.address,
+        name=name,
+        device=record.device or DeviceId(bytes(DeviceId.SIZE)),
+        sent_at=record.sent_at,
+        received_at=arrival.at,
+        text=record.text,
+        verified=record.verified,
+        repeated=repeated,
+        late=record.late,
+        position=position,
+    )
+
+
+def _reason(reason: str | None) -> FailedReason:
+    try:
+        return FailedReason(reason or "")
+    except ValueError:
+        return FailedReason.NOT_ACCEPTED
+
+
+def positions_of(events: Sequence[ShownEvent]) -> list[int]:
+    """Where these events stand in the vault."""
+    return [event.position for event in events]
+
+
+def sent_state(tx: Connection, record: MessageRecord, now: int) -> SentMessage:
+    """An own text as it stands: what waits behind something that waits, waits for the same reason."""
+    state = SentState(record.state)
+    error = None
+    if state is SentState.FAILED:
+        error = _failed(record.address, record.reason)
+    elif state is SentState.QUEUED:
+        error = _waits_for(tx, record.row, now)
+    return SentMessage(record.message_id, record.address, state, error)
+
+
+def _waits_for(tx: Connection, row: int, now: int) -> Failure | None:
+    waiting = outbox.waiting_message(tx, row)
+    reason = None if waiting is None else outbox.reason_of_waiting(tx, waiting)
+    if reason is None:
+        return None
+    code, sentence, until = reason
+    if until is None:
+        return Failure(Code(code), sentence)
+    if until <= now:
+        return None
+    return Failure(Code(code), sentence, (until - now) / 1000)
+
+
+def _failed(address: Address, reason: str | None) -> Failure:
+    if reason == UNKNOWN_RECIPIENT:
+        return Failure(Code.UNKNOWN_RECIPIENT, f"nobody is registered as {address}")
+    sentences = {
+        CANCELLED: "the message was cancelled",
+        FailedReason.EXPIRED: "the message was not fetched in time",
+        FailedReason.TAKEN_OVER: f"{address} was registered on another device before the message was fetched",
+        FailedReason.DELETED: f"the account of {address} was deleted before the message was fetched",
+    }
+    sentence = sentences.get(reason or "", "the server has not accepted the message in 30 days")
+    return Failure(Code.FAILED, sentence)

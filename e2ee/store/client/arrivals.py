@@ -1,0 +1,86 @@
+"""What no reader has shown yet, in the order in which it is to be shown.
+
+Functions over one transaction of the vault. Knows rows that are unshown, printing, or gone; not how
+anything looks. See `docs/protocol.md`, section 6, "Recipient".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from e2ee.ids import Address
+from e2ee.store.connection import Connection
+
+
+class ArrivalKind(StrEnum):
+    """What is to be shown."""
+
+    MESSAGE = "message"
+    KEY_CHANGED = "key_changed"
+    UNDECRYPTABLE = "undecryptable"
+    GAP = "gap"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Something to be shown. `message` is the row of a text, `missing` the size of a gap."""
+
+    kind: ArrivalKind
+    address: Address
+    at: int  # ms since 1970
+    message: int | None = None
+    missing: int = 0
+    repeated: bool = False  # it may have been printed before a crash
+    position: int = 0
+
+
+_COLUMNS = "kind, address, at, message, missing, repeated, position"
+
+
+def add_arrival(tx: Connection, arrival: Arrival) -> int:
+    """Put this behind all others; its position."""
+    row = tx.execute(
+        "INSERT INTO arrival (kind, address, at, message, missing) VALUES (?, ?, ?, ?, ?) RETURNING position",
+        (arrival.kind, arrival.address, arrival.at, arrival.message, arrival.missing),
+    ).fetchone()
+    return int(row[0])
+
+
+def unshown_arrivals(tx: Connection, after: int, limit: int) -> list[Arrival]:
+    """The next `limit` behind position `after`."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM arrival WHERE position > ? ORDER BY position LIMIT ?",  # noqa: S608
+        (after, limit),
+    )
+    return [
+        Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), position)
+        for kind, address, at, message, missing, repeated, position in rows
+    ]
+
+
+def count_unshown(tx: Connection) -> int:
+    """How many texts no reader has shown."""
+    return int(tx.execute("SELECT count(*) FROM arrival WHERE kind = 'message'").fetchone()[0])
+
+
+def mark_printing(tx: Connection, positions: Sequence[int]) -> None:
+    """A reader is about to print these: after a crash nobody knows whether it did."""
+    tx.executemany("UPDATE arrival SET printing = 1 WHERE position = ?", [(p,) for p in positions])
+
+
+def mark_shown(tx: Connection, positions: Sequence[int]) -> None:
+    """A reader has printed and flushed these."""
+    tx.executemany("DELETE FROM arrival WHERE position = ?", [(p,) for p in positions])
+
+
+def note_interrupted(tx: Connection) -> None:
+    """At the start: what was being printed when the last process ended may be on somebody's screen."""
+    tx.execute("UPDATE arrival SET repeated = 1, printing = 0 WHERE printing")
+
+
+def forget_failed(tx: Connection, message: int) -> None:
+    """Somebody was told that the text in this row has failed: no reader has to be."""
+    tx.execute("DELETE FROM arrival WHERE kind = 'failed' AND message = ?", (message,))

@@ -1,0 +1,165 @@
+"""The address book, and which account key belongs to whom.
+
+Functions over one transaction of the vault. Knows numbers, names and keys as bytes; the rules of
+trust stand in `e2ee.client.trust`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2ee.ids import Address, ContactToken
+from e2ee.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """What is known of a number's owner. `pending_key` is an account key that nobody has accepted."""
+
+    address: Address
+    name: str | None
+    listed: bool
+    accepted: bool
+    blocked: bool
+    verified: bool
+    trusted_key: bytes | None
+    pending_key: bytes | None
+    token: ContactToken | None = field(repr=False)
+
+
+_COLUMNS = "address, name, listed, accepted, blocked, verified, trusted_key, pending_key, token"
+
+
+def _record(row: tuple[object, ...]) -> ContactRecord:
+    address, name, listed, accepted, blocked, verified, trusted, pending, token = row
+    return ContactRecord(
+        Address(str(address)),
+        None if name is None else str(name),
+        bool(listed),
+        bool(accepted),
+        bool(blocked),
+        bool(verified),
+        trusted,  # type: ignore[arg-type]
+        pending,  # type: ignore[arg-type]
+        None if token is None else ContactToken(token),  # type: ignore[arg-type]
+    )
+
+
+def load_contact(tx: Connection, address: Address) -> ContactRecord:
+    """What is known of this number; an unknown one has a record that is not kept yet."""
+    row = tx.execute(f"SELECT {_COLUMNS} FROM contact WHERE address = ?", (address,)).fetchone()  # noqa: S608
+    if row is None:
+        return ContactRecord(address, None, False, False, False, False, None, None, None)
+    return _record(row)
+
+
+def list_contacts(tx: Connection) -> list[ContactRecord]:
+    """The address book, sorted by number."""
+    rows = tx.execute(f"SELECT {_COLUMNS} FROM contact WHERE listed ORDER BY address")  # noqa: S608
+    return [_record(row) for row in rows]
+
+
+def address_of_name(tx: Connection, name: str) -> Address | None:
+    """Whose name this is, or None."""
+    row = tx.execute("SELECT address FROM contact WHERE name = ?", (name,)).fetchone()
+    return None if row is None else Address(row[0])
+
+
+def keep_contact(tx: Connection, address: Address) -> None:
+    """Have a record of this number, outside the address book if there is none yet."""
+    tx.execute("INSERT OR IGNORE INTO contact (address, listed) VALUES (?, 0)", (address,))
+
+
+def touch_contact(tx: Connection, address: Address, *, accepted: bool) -> None:
+    """Have this number in the address book; `accepted` accepts it, and never takes that back."""
+    tx.execute(
+        "INSERT INTO contact (address, accepted) VALUES (:address, :accepted) ON CONFLICT (address)"
+        " DO UPDATE SET listed = 1, accepted = max(accepted, :accepted)",
+        {"address": address, "accepted": int(accepted)},
+    )
+
+
+def name_contact(tx: Connection, address: Address, name: str | None) -> None:
+    """Give a contact that is kept this name, or none."""
+    tx.execute("UPDATE contact SET name = ? WHERE address = ?", (name, address))
+
+
+def block_contact(tx: Connection, address: Address) -> None:
+    """Show nothing more of this contact, and let it see nothing more."""
+    tx.execute("UPDATE contact SET blocked = 1, accepted = 0 WHERE address = ?", (address,))
+
+
+def unblock_contact(tx: Connection, address: Address) -> None:
+    """Show this contact's messages again."""
+    tx.execute("UPDATE contact SET blocked = 0 WHERE address = ?", (address,))
+
+
+def unlist_contact(tx: Connection, address: Address) -> None:
+    """Take this number out of the address book. Keys and sessions stay: trust never resets silently."""
+    tx.execute(
+        "UPDATE contact SET listed = 0, name = NULL, accepted = 0, blocked = 0 WHERE address = ?", (address,)
+    )
+
+
+def save_token(tx: Connection, address: Address, token: ContactToken) -> None:
+    """Keep the contact token that this contact gave."""
+    tx.execute("UPDATE contact SET token = ? WHERE address = ?", (bytes(token), address))
+
+
+def trust_key(tx: Connection, address: Address, account_key: bytes) -> None:
+    """Use this account key from now on, unverified; nothing is pending any more."""
+    tx.execute(
+        "UPDATE contact SET trusted_key = ?, pending_key = NULL, verified = 0 WHERE address = ?",
+        (account_key, address),
+    )
+
+
+def mark_pending(tx: Connection, address: Address, account_key: bytes | None) -> None:
+    """Another account key waits for the user's word; None: the used one is served again."""
+    tx.execute("UPDATE contact SET pending_key = ? WHERE address = ?", (account_key, address))
+
+
+def mark_verified(tx: Connection, address: Address) -> None:
+    """The user has compared the safety number."""
+    tx.execute("UPDATE contact SET verified = 1 WHERE address = ?", (address,))
+
+
+def load_statement(tx: Connection, address: Address, account_key: bytes) -> bytes | None:
+    """The newest statement seen of this account key for this number, as signed, or None."""
+    row = tx.execute(
+        "SELECT statement FROM account_statement WHERE address = ? AND account_key = ?",
+        (address, account_key),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def save_statement(tx: Connection, address: Address, account_key: bytes, statement: bytes) -> None:
+    """Keep this as the newest statement of this account key."""
+    tx.execute(
+        "INSERT OR REPLACE INTO account_statement (address, account_key, statement) VALUES (?, ?, ?)",
+        (address, account_key, statement),
+    )
+
+
+def next_sequence(tx: Connection, address: Address) -> int:
+    """The number of the next text to this contact, which must be kept."""
+    row = tx.execute(
+        "UPDATE contact SET next_sequence = next_sequence + 1 WHERE address = ? RETURNING next_sequence - 1",
+        (address,),
+    ).fetchone()
+    return int(row[0])
+
+
+def restart_sequence(tx: Connection, address: Address) -> None:
+    """Number the texts to this contact's new account from 1."""
+    tx.execute("UPDATE contact SET next_sequence = 1, have_up_to = 0 WHERE address = ?", (address,))
+
+
+def restart_all_sequences(tx: Connection) -> None:
+    """Number the texts of a new own device from 1, to everybody."""
+    tx.execute("UPDATE contact SET next_sequence = 1, have_up_to = 0")
+
+
+def save_have_up_to(tx: Connection, address: Address, have_up_to: int) -> None:
+    """Keep what this contact says to have of ours; it never has less."""
+    tx.execute("UPDATE contact SET have_up_to = max(have_up_to, ?) WHERE address = ?", (have_up_to, address))

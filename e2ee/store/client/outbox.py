@@ -1,0 +1,162 @@
+"""What waits to be accepted by the server, in the order of queueing.
+
+Functions over one transaction of the vault. Knows envelopes as bytes; not how they are made or sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from e2ee.ids import Address
+from e2ee.store.client.messages import MessageRecord, message_by_row
+from e2ee.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRecord:
+    """Something that waits. `message` is the row of a text; None for a content that nobody is shown.
+
+    Without `envelope` it is not sealed yet. Times are ms since 1970.
+    """
+
+    position: int
+    address: Address
+    message: int | None
+    queued_at: int
+    envelope: bytes | None = field(repr=False)
+    statement_hash: bytes | None
+    sealed_at: int | None
+    error_code: str | None = None
+    error_sentence: str | None = None
+    error_until: int | None = None
+
+
+_COLUMNS = (
+    "position, address, message, queued_at, envelope, statement_hash, sealed_at, error_code, error_sentence,"
+    " error_until"
+)
+
+
+def _record(row: tuple[object, ...]) -> OutboxRecord:
+    position, address, *rest = row
+    return OutboxRecord(position, Address(str(address)), *rest)  # type: ignore[arg-type]
+
+
+def add_to_outbox(tx: Connection, address: Address, message: int | None, now: int) -> int:
+    """Put a text, or (None) the own contact token, behind everything that waits; its position."""
+    row = tx.execute(
+        "INSERT INTO outbox (address, message, queued_at) VALUES (?, ?, ?) RETURNING position",
+        (address, message, now),
+    ).fetchone()
+    return int(row[0])
+
+
+def token_waits(tx: Connection, address: Address) -> bool:
+    """Whether the own contact token waits unsealed to this number."""
+    row = tx.execute(
+        "SELECT 1 FROM outbox WHERE address = ? AND message IS NULL AND envelope IS NULL", (address,)
+    ).fetchone()
+    return row is not None
+
+
+def waiting_addresses(tx: Connection) -> list[Address]:
+    """To whom something waits, the longest first."""
+    rows = tx.execute("SELECT address FROM outbox GROUP BY address ORDER BY min(position)")
+    return [Address(address) for (address,) in rows]
+
+
+def waiting_for(tx: Connection, address: Address, after: int, limit: int) -> list[OutboxRecord]:
+    """The next `limit` entries to this number behind position `after`."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE address = ? AND position > ? ORDER BY position LIMIT ?",  # noqa: S608
+        (address, after, limit),
+    )
+    return [_record(row) for row in rows]
+
+
+def unsealed_for(tx: Connection, address: Address) -> list[OutboxRecord]:
+    """What is not sealed yet to this number, in order."""
+    rows = tx.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE address = ? AND envelope IS NULL ORDER BY position",  # noqa: S608
+        (address,),
+    )
+    return [_record(row) for row in rows]
+
+
+def waiting_message(tx: Connection, message: int) -> OutboxRecord | None:
+    """The entry of this text, or None."""
+    row = tx.execute(f"SELECT {_COLUMNS} FROM outbox WHERE message = ?", (message,)).fetchone()  # noqa: S608
+    return None if row is None else _record(row)
+
+
+def message_of(tx: Connection, position: int) -> MessageRecord | None:
+    """The text of this entry; None if it is not here any more, or no text."""
+    row = tx.execute("SELECT message FROM outbox WHERE position = ?", (position,)).fetchone()
+    return None if row is None or row[0] is None else message_by_row(tx, row[0])
+
+
+def waiting_texts(tx: Connection) -> list[tuple[Address, int]]:
+    """To whom and in which rows all texts that wait are, in order."""
+    rows = tx.execute("SELECT address, message FROM outbox WHERE message NOT NULL ORDER BY position")
+    return [(Address(address), row) for address, row in rows]
+
+
+def count_waiting(tx: Connection) -> int:
+    """How many texts wait."""
+    return int(tx.execute("SELECT count(*) FROM outbox WHERE message NOT NULL").fetchone()[0])
+
+
+def save_envelope(
+    tx: Connection, position: int, envelope: bytes, statement_hash: bytes, sealed_at: int
+) -> None:
+    """Keep the finished envelope: from now on exactly these bytes are sent."""
+    tx.execute(
+        "UPDATE outbox SET envelope = ?, statement_hash = ?, sealed_at = ? WHERE position = ?",
+        (envelope, statement_hash, sealed_at, position),
+    )
+
+
+def unseal(tx: Connection, address: Address, sealed_before: int | None = None) -> int:
+    """Have envelopes to this number made anew: all, or those sealed before a time (ms); their number."""
+    return tx.execute(
+        "UPDATE outbox SET envelope = NULL, statement_hash = NULL, sealed_at = NULL"
+        " WHERE address = :address AND envelope IS NOT NULL AND (:before IS NULL OR sealed_at < :before)",
+        {"address": address, "before": sealed_before},
+    ).rowcount
+
+
+def unseal_all(tx: Connection) -> None:
+    """Have all envelopes made anew: they belong to another identity of this profile."""
+    tx.execute("UPDATE outbox SET envelope = NULL, statement_hash = NULL, sealed_at = NULL")
+
+
+def save_error(tx: Connection, position: int, code: str, sentence: str, until: int | None) -> None:
+    """Why this entry waits, and until when it is not tried again."""
+    tx.execute(
+        "UPDATE outbox SET error_code = ?, error_sentence = ?, error_until = ? WHERE position = ?",
+        (code, sentence, until, position),
+    )
+
+
+def reason_of_waiting(tx: Connection, entry: OutboxRecord) -> tuple[str, str, int | None] | None:
+    """Code, sentence and end (ms) of what this entry, or the first before it that does, waits for."""
+    row = tx.execute(
+        "SELECT error_code, error_sentence, error_until FROM outbox"
+        " WHERE address = ? AND position <= ? AND error_code IS NOT NULL ORDER BY position LIMIT 1",
+        (entry.address, entry.position),
+    ).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]), row[2])
+
+
+def forget_errors(tx: Connection, address: Address) -> None:
+    """Nothing to this number waits for a reason any more."""
+    tx.execute(
+        "UPDATE outbox SET error_code = NULL, error_sentence = NULL, error_until = NULL"
+        " WHERE address = ? AND error_code IS NOT NULL",
+        (address,),
+    )
+
+
+def remove_from_outbox(tx: Connection, position: int) -> bool:
+    """It was accepted, failed, or is not wanted any more; whether it was still there."""
+    return tx.execute("DELETE FROM outbox WHERE position = ?", (position,)).rowcount == 1

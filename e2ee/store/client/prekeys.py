@@ -1,0 +1,148 @@
+"""The private halves of the own prekeys, and the ephemeral keys of first messages that used them.
+
+Functions over one transaction of the vault. Knows ids, times and bytes; not what a prekey is.
+See `docs/protocol.md`, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from e2ee.store.client.marks import next_count, raise_count
+from e2ee.store.connection import Connection
+
+_COUNTER = "prekey_id"
+
+
+class PreKeyKind(StrEnum):
+    """What a prekey is for."""
+
+    SIGNED = "signed"
+    LAST_RESORT = "last_resort"
+    ONE_TIME = "one_time"
+    KEM_ONE_TIME = "kem_one_time"
+
+
+ONE_TIME_KINDS = (PreKeyKind.ONE_TIME, PreKeyKind.KEM_ONE_TIME)
+ROTATED_KINDS = (PreKeyKind.SIGNED, PreKeyKind.LAST_RESORT)
+
+
+@dataclass(frozen=True, slots=True)
+class PreKeyRecord:
+    """A prekey of this device: the encoded private half, and what the directory gets of it."""
+
+    key_id: int
+    kind: PreKeyKind
+    secret: bytes = field(repr=False)
+    public: bytes
+    created_at: int  # ms since 1970
+    published: bool = False
+
+
+def next_key_ids(tx: Connection, count: int) -> range:
+    """Ids that no prekey of this vault ever had, whatever its kind."""
+    first = next_count(tx, _COUNTER, count)
+    return range(first, first + count)
+
+
+def add_prekeys(tx: Connection, records: Sequence[PreKeyRecord]) -> None:
+    """Keep these, before anything of them is uploaded."""
+    tx.executemany(
+        "INSERT INTO prekey (key_id, kind, secret, public, created_at, published) VALUES (?, ?, ?, ?, ?, ?)",
+        [(r.key_id, r.kind, r.secret, r.public, r.created_at, int(r.published)) for r in records],
+    )
+
+
+def adopt_prekeys(tx: Connection, records: Sequence[PreKeyRecord]) -> None:
+    """Begin anew with these of a new identity: all others belonged to the old one."""
+    tx.execute("DELETE FROM prekey")
+    tx.execute("DELETE FROM first_message")
+    add_prekeys(tx, records)
+    raise_count(tx, _COUNTER, max(record.key_id for record in records))
+
+
+def prekey_secret(tx: Connection, kind: PreKeyKind, key_id: int) -> bytes | None:
+    """The encoded private half, or None where there is none (any more)."""
+    row = tx.execute("SELECT secret FROM prekey WHERE key_id = ? AND kind = ?", (key_id, kind)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def delete_prekey(tx: Connection, kind: PreKeyKind, key_id: int) -> None:
+    """Forget this private half for good."""
+    tx.execute("DELETE FROM prekey WHERE kind = ? AND key_id = ?", (kind, key_id))
+
+
+def newest_prekey(tx: Connection, kind: PreKeyKind) -> PreKeyRecord | None:
+    """The newest of this kind, published or not."""
+    rows = _select(tx, "kind = ? ORDER BY key_id DESC LIMIT 1", (kind,))
+    return rows[0] if rows else None
+
+
+def unpublished_prekeys(tx: Connection, kind: PreKeyKind, limit: int) -> list[PreKeyRecord]:
+    """Those of this kind that the directory has not confirmed, oldest first."""
+    return _select(tx, "kind = ? AND NOT published ORDER BY key_id LIMIT ?", (kind, limit))
+
+
+def count_prekeys(tx: Connection, kind: PreKeyKind) -> int:
+    """How many private halves of this kind wait to be used."""
+    row = tx.execute("SELECT count(*) FROM prekey WHERE kind = ? AND retired_at IS NULL", (kind,)).fetchone()
+    return int(row[0])
+
+
+def mark_published(tx: Connection, records: Sequence[PreKeyRecord], now: int) -> None:
+    """The directory has these; older signed and last-resort ones are retired from `now` (ms) on."""
+    tx.executemany(
+        "UPDATE prekey SET published = 1 WHERE kind = ? AND key_id = ?", [(r.kind, r.key_id) for r in records]
+    )
+    for kind in ROTATED_KINDS:
+        tx.execute(
+            "UPDATE prekey SET retired_at = :now WHERE kind = :kind AND retired_at IS NULL AND key_id <"
+            " (SELECT max(key_id) FROM prekey WHERE kind = :kind AND published)",
+            {"now": now, "kind": kind},
+        )
+
+
+def retire_stock(tx: Connection, now: int) -> None:
+    """Retire all one-time keys, published or not: others will take their place."""
+    tx.execute(
+        "UPDATE prekey SET retired_at = ?, published = 1 WHERE retired_at IS NULL"
+        " AND kind IN ('one_time', 'kem_one_time')",
+        (now,),
+    )
+
+
+def delete_retired(tx: Connection, before: int) -> int:
+    """Forget what was retired before this time (ms), and the first messages to it; their number."""
+    tx.execute(
+        "DELETE FROM first_message WHERE signed_prekey IN"
+        " (SELECT key_id FROM prekey WHERE kind = 'signed' AND retired_at < ?)",
+        (before,),
+    )
+    return tx.execute("DELETE FROM prekey WHERE retired_at < ?", (before,)).rowcount
+
+
+def first_message_seen(tx: Connection, ephemeral_key: bytes) -> bool:
+    """Whether a first message with this ephemeral key was opened before."""
+    row = tx.execute("SELECT 1 FROM first_message WHERE ephemeral_key = ?", (ephemeral_key,)).fetchone()
+    return row is not None
+
+
+def remember_first_message(tx: Connection, ephemeral_key: bytes, signed_prekey: int) -> None:
+    """Remember this ephemeral key as long as the signed prekey lives."""
+    tx.execute(
+        "INSERT OR IGNORE INTO first_message (ephemeral_key, signed_prekey) VALUES (?, ?)",
+        (ephemeral_key, signed_prekey),
+    )
+
+
+def _select(tx: Connection, where: str, parameters: Sequence[object]) -> list[PreKeyRecord]:
+    rows = tx.execute(
+        "SELECT key_id, kind, secret, public, created_at, published FROM prekey WHERE " + where,  # noqa: S608
+        parameters,
+    )
+    return [
+        PreKeyRecord(key_id, PreKeyKind(kind), bytes(secret), bytes(public), created_at, bool(published))
+        for key_id, kind, secret, public, created_at, published in rows
+    ]

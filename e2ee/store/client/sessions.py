@@ -1,0 +1,100 @@
+"""The sessions with contacts' devices, as encoded states.
+
+Functions over one transaction of the vault. Knows which session is sent on and how many older ones
+are kept; not what a session is. See `docs/cryptography.md`, section 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from e2ee.ids import Address, DeviceId
+from e2ee.store.client.marks import next_count
+from e2ee.store.connection import Connection
+
+SESSIONS_PER_DEVICE = 5
+"""The one that is sent on, and four older ones that only receive."""
+
+_RANK = "session_rank"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session with a device of this number, begun with the statement of this hash."""
+
+    address: Address
+    device: DeviceId
+    session_id: bytes
+    account_key: bytes
+    statement_hash: bytes
+    state: bytes = field(repr=False)
+
+
+_COLUMNS = "address, device, session_id, account_key, statement_hash, state"
+
+
+def _record(row: tuple[object, ...]) -> SessionRecord:
+    record = SessionRecord(*row)  # type: ignore[arg-type]
+    return replace(record, address=Address(record.address), device=DeviceId(record.device))
+
+
+def session_by_id(tx: Connection, address: Address, session_id: bytes) -> SessionRecord | None:
+    """The session with this number's owner that has this id, or None."""
+    row = tx.execute(
+        f"SELECT {_COLUMNS} FROM session WHERE address = ? AND session_id = ?",  # noqa: S608
+        (address, session_id),
+    ).fetchone()
+    return None if row is None else _record(row)
+
+
+def session_to_send_on(tx: Connection, address: Address, device: DeviceId) -> SessionRecord | None:
+    """The session in which a message was opened last; one just begun counts from its beginning."""
+    row = tx.execute(
+        f"SELECT {_COLUMNS} FROM session WHERE address = ? AND device = ?"  # noqa: S608
+        " ORDER BY rank DESC LIMIT 1",
+        (address, device),
+    ).fetchone()
+    return None if row is None else _record(row)
+
+
+def add_session(tx: Connection, record: SessionRecord) -> None:
+    """Keep a new session and send on it from now on; the oldest beyond the limit goes."""
+    tx.execute(
+        f"INSERT INTO session ({_COLUMNS}, rank) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (
+            record.address,
+            record.device,
+            record.session_id,
+            record.account_key,
+            record.statement_hash,
+            record.state,
+            next_count(tx, _RANK),
+        ),
+    )
+    tx.execute(
+        "DELETE FROM session WHERE address = :address AND device = :device AND rank NOT IN"
+        " (SELECT rank FROM session WHERE address = :address AND device = :device"
+        "  ORDER BY rank DESC LIMIT :kept)",
+        {"address": record.address, "device": record.device, "kept": SESSIONS_PER_DEVICE},
+    )
+
+
+def save_sent(tx: Connection, record: SessionRecord) -> None:
+    """Keep the state after sealing."""
+    tx.execute(
+        "UPDATE session SET state = ? WHERE address = ? AND session_id = ?",
+        (record.state, record.address, record.session_id),
+    )
+
+
+def save_opened(tx: Connection, record: SessionRecord) -> None:
+    """Keep the state after a message was opened: from now on this session is sent on."""
+    tx.execute(
+        "UPDATE session SET state = ?, rank = ? WHERE address = ? AND session_id = ?",
+        (record.state, next_count(tx, _RANK), record.address, record.session_id),
+    )
+
+
+def forget_sessions(tx: Connection) -> None:
+    """Forget all sessions: they belonged to another identity of this profile."""
+    tx.execute("DELETE FROM session")

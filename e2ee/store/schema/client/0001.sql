@@ -1,0 +1,191 @@
+-- The client's vault, version 1.
+
+-- === identity, server, registration (e2ee/store/client/identity.py) ===========================
+
+-- Who this profile is: one row from the moment its registration was confirmed.
+CREATE TABLE identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    own_device BLOB NOT NULL,           -- the encoded identity, with its private keys
+    registered_at INTEGER NOT NULL      -- ms since 1970
+) STRICT;
+
+-- The server this profile is registered with, and what is remembered of it.
+CREATE TABLE server (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    link TEXT NOT NULL,                 -- connect link with the pins that hold now, no invite
+    ca BLOB,                            -- PEM; with it the chain is verified too
+    highest_version INTEGER NOT NULL    -- of the protocol; less is refused from then on
+) STRICT;
+
+-- A registration that is under way: which server, which passcode session, which new keys.
+CREATE TABLE registration (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    link TEXT NOT NULL,
+    ca BLOB,
+    highest_version INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    session BLOB,                       -- 16 bytes; NULL: a code must be asked for
+    session_until INTEGER,              -- ms since 1970
+    guesses INTEGER NOT NULL,           -- that this session was charged, as far as we know
+    own_device BLOB,                    -- the new identity; NULL: not made yet
+    signed_prekey_id INTEGER,
+    signed_prekey BLOB,                 -- as signed, for the server
+    signed_prekey_secret BLOB,
+    last_resort_id INTEGER,
+    last_resort BLOB,                   -- as signed, for the server
+    last_resort_secret BLOB,
+    made_at INTEGER,                    -- of the keys, ms since 1970
+    proved INTEGER NOT NULL             -- 1: a proof has left; the server may have these keys
+) STRICT;
+
+-- Passcodes that were run against a server which then did not prove itself; only digests.
+CREATE TABLE burnt_passcode (
+    digest BLOB PRIMARY KEY,            -- SHA-256 of label, number, code
+    until INTEGER NOT NULL              -- ms since 1970: the session is over by then
+) STRICT;
+
+-- === the messenger's tables follow ============================================================
+
+-- Small facts with a name: the own contact token, counters, whether the last end was clean.
+CREATE TABLE mark (
+    name TEXT PRIMARY KEY,
+    value ANY NOT NULL
+) STRICT;
+
+-- === own prekeys (e2ee/store/client/prekeys.py) ===============================================
+
+CREATE TABLE prekey (
+    key_id INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('signed', 'last_resort', 'one_time', 'kem_one_time')),
+    secret BLOB NOT NULL,
+    public BLOB NOT NULL,               -- as it is uploaded: signed, or 32 bytes for one_time
+    created_at INTEGER NOT NULL,        -- ms since 1970
+    published INTEGER NOT NULL DEFAULT 0,
+    retired_at INTEGER,                 -- ms since 1970: its replacement was published
+    PRIMARY KEY (kind, key_id)
+) STRICT;
+
+-- The ephemeral keys of all first messages that used a signed prekey, as long as that one lives.
+CREATE TABLE first_message (
+    ephemeral_key BLOB PRIMARY KEY,
+    signed_prekey INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- === contacts and trust (e2ee/store/client/contacts.py) =======================================
+
+CREATE TABLE contact (
+    address TEXT PRIMARY KEY,
+    name TEXT UNIQUE,
+    listed INTEGER NOT NULL DEFAULT 1,  -- 0: removed from the address book, its keys are kept
+    accepted INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0,
+    verified INTEGER NOT NULL DEFAULT 0,
+    trusted_key BLOB,                   -- the account key that is used, 32 bytes
+    pending_key BLOB,                   -- another one that the directory serves and nobody accepted
+    token BLOB,                         -- the contact token that they gave, 16 bytes
+    next_sequence INTEGER NOT NULL DEFAULT 1,
+    have_up_to INTEGER NOT NULL DEFAULT 0  -- what they say to have of ours
+) STRICT;
+
+-- The newest statement of each account key ever seen for a number: lower ones are refused.
+CREATE TABLE account_statement (
+    address TEXT NOT NULL,
+    account_key BLOB NOT NULL,
+    statement BLOB NOT NULL,
+    PRIMARY KEY (address, account_key)
+) STRICT;
+
+-- === sessions (e2ee/store/client/sessions.py) =================================================
+
+CREATE TABLE session (
+    address TEXT NOT NULL,
+    session_id BLOB NOT NULL,
+    device BLOB NOT NULL,
+    account_key BLOB NOT NULL,
+    statement_hash BLOB NOT NULL,       -- of the statement that it was made with
+    state BLOB NOT NULL,
+    rank INTEGER NOT NULL,              -- the highest of a device is sent on
+    PRIMARY KEY (address, session_id)
+) STRICT;
+
+-- === messages (e2ee/store/client/messages.py) =================================================
+
+CREATE TABLE message (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),
+    address TEXT NOT NULL,              -- of the other side
+    device BLOB,                        -- of the sender, for 'in'
+    message_id BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,           -- the sender's clock, ms since 1970
+    received_at INTEGER,                -- ours, for 'in'
+    text TEXT NOT NULL,
+    verified INTEGER NOT NULL DEFAULT 0,
+    late INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL,                -- out: SentState; in: 'held' before a gap, 'released'
+    place INTEGER,                      -- order of display; NULL while held
+    envelope_id BLOB,                   -- out: of the last envelope that carried it
+    reason TEXT                         -- out: why it failed
+) STRICT;
+CREATE UNIQUE INDEX message_sent ON message (message_id) WHERE direction = 'out';
+CREATE UNIQUE INDEX message_received ON message (address, message_id) WHERE direction = 'in';
+CREATE UNIQUE INDEX message_place ON message (place) WHERE place IS NOT NULL;
+CREATE INDEX message_sequence ON message (address, device, sequence) WHERE direction = 'in';
+CREATE INDEX message_held ON message (address, device, sequence) WHERE state = 'held';
+CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id IS NOT NULL;
+
+-- How far the numbering of a sender's device has come: received without a hole, and released.
+CREATE TABLE stream (
+    address TEXT NOT NULL,
+    device BLOB NOT NULL,
+    received_up_to INTEGER NOT NULL DEFAULT 0,
+    released_up_to INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (address, device)
+) STRICT, WITHOUT ROWID;
+
+-- What no reader has shown yet, in order. 'printing': it may have been shown before a crash.
+CREATE TABLE arrival (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed')),
+    address TEXT NOT NULL,
+    message INTEGER REFERENCES message (row),
+    at INTEGER NOT NULL,                -- ms since 1970
+    missing INTEGER NOT NULL DEFAULT 0, -- of a gap
+    printing INTEGER NOT NULL DEFAULT 0,
+    repeated INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Envelopes that were dealt with; those set aside are kept as long as there is room.
+CREATE TABLE envelope (
+    envelope_id BLOB PRIMARY KEY,
+    address TEXT NOT NULL,
+    opened INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,       -- ms since 1970
+    kept BLOB
+) STRICT;
+CREATE INDEX envelope_received ON envelope (received_at);
+CREATE INDEX envelope_kept ON envelope (received_at) WHERE kept IS NOT NULL;
+
+-- Envelopes whose opening was begun after an end that was not clean.
+CREATE TABLE attempt (
+    envelope_id BLOB PRIMARY KEY,
+    count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- === outbox (e2ee/store/client/outbox.py) =====================================================
+
+CREATE TABLE outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    address TEXT NOT NULL,
+    message INTEGER UNIQUE REFERENCES message (row),  -- NULL: a content that nobody is shown
+    queued_at INTEGER NOT NULL,         -- ms since 1970
+    envelope BLOB,                      -- NULL: not sealed yet
+    statement_hash BLOB,                -- of the statement it was sealed for
+    sealed_at INTEGER,
+    error_code TEXT,
+    error_sentence TEXT,
+    error_until INTEGER                 -- ms since 1970: before that it is not tried again
+) STRICT;
+CREATE INDEX outbox_address ON outbox (address, position);
+CREATE INDEX outbox_unsealed ON outbox (address, position) WHERE envelope IS NULL;
+CREATE INDEX outbox_error ON outbox (address, position) WHERE error_code IS NOT NULL;

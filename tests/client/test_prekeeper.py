@@ -1,0 +1,161 @@
+"""The directory is kept supplied with prekeys, and their private halves live as long as they must."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.client.prekeeper import STOCK
+from e2ee.store.client.prekeys import PreKeyKind, newest_prekey, prekey_secret
+from e2ee.wire import messages as m
+from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD
+from tests.client.fake_relay import refused
+from tests.client.people import World
+
+ALICE, BOB = "+15550100101", "+15550100102"
+DAY = 24 * 60 * 60
+
+
+class PreKeeperTests(SynchronousTestCase):
+    """Bob's prekeys."""
+
+    def setUp(self) -> None:
+        self.world = World(self)
+        self.bob = self.world.person(BOB)
+
+    def uploads(self) -> list[m.Publish]:
+        return [one for _, one in self.world.relay.requests if isinstance(one, m.Publish)]
+
+    def held(self) -> tuple[int, int]:
+        return len(self.bob.stored.one_time), len(self.bob.stored.kem_one_time)
+
+    def signed_id(self) -> int:
+        newest = self.bob.run(self.bob.vault.read(lambda tx: newest_prekey(tx, PreKeyKind.SIGNED)))
+        assert newest is not None
+        return newest.key_id
+
+    def has(self, key_id: int, kind: PreKeyKind = PreKeyKind.SIGNED) -> bool:
+        return self.bob.run(self.bob.vault.read(lambda tx: prekey_secret(tx, kind, key_id))) is not None
+
+    def test_the_first_login_fills_both_stocks_in_uploads_of_a_legal_size(self) -> None:
+        self.bob.start()
+        self.assertEqual(self.held(), (STOCK, STOCK))
+        self.assertEqual(max(len(one.kem_one_time) for one in self.uploads()), KEM_ONE_TIME_UPLOAD)
+        status = self.bob.run(self.bob.messenger.status())
+        self.assertEqual((status.one_time_prekeys, status.kem_one_time_prekeys), (STOCK, STOCK))
+
+    def test_a_full_stock_is_left_alone_and_a_low_one_is_filled(self) -> None:
+        self.bob.start()
+        before = len(self.uploads())
+        for key_id in list(self.bob.stored.one_time)[:50]:
+            del self.bob.stored.one_time[key_id]
+        self.bob.stop()
+        self.bob.start()
+        self.assertEqual(len(self.uploads()), before)
+        self.bob.stored.one_time.popitem()
+        self.bob.link.push(m.StockLow(49, STOCK))
+        self.world.settle()
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_private_halves_are_on_disk_before_the_upload(self) -> None:
+        checked: list[bool] = []
+
+        def intercept(message: m.Message) -> m.Message | None:
+            if isinstance(message, m.Publish):
+                checked.extend(self.has(one.key_id, PreKeyKind.ONE_TIME) for one in message.one_time)
+            return None
+
+        self.bob.start(connect=False)
+        self.bob.link.start()
+        self.world.relay.intercept[self.bob.address] = intercept
+        self.world.settle()
+        self.assertEqual(checked, [True] * STOCK)
+
+    def test_an_upload_whose_answer_was_lost_is_repeated_with_the_same_keys(self) -> None:
+        self.world.relay.lose_answers = True
+        self.bob.start()
+        (lost,) = self.uploads()
+        self.world.relay.lose_answers = False
+        self.bob.stored.one_time.clear()
+        self.bob.stored.kem_one_time.clear()
+        self.bob.link.disconnect()
+        self.bob.link.connect()
+        self.world.settle()
+        again = self.uploads()[1]
+        self.assertEqual((again.one_time, again.kem_one_time), (lost.one_time, lost.kem_one_time))
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_keys_that_the_directory_does_not_take_are_replaced_by_others(self) -> None:
+        count = iter(range(100))
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(m.RefusalCode.CONFLICT)
+            if isinstance(message, m.Publish) and next(count) == 0
+            else None
+        )
+        self.bob.start()
+        first, second = self.uploads()[:2]
+        self.assertFalse({one.key_id for one in first.one_time} & {one.key_id for one in second.one_time})
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_a_busy_directory_is_asked_again_later(self) -> None:
+        count = iter(range(100))
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(m.RefusalCode.BUSY, 20.0)
+            if isinstance(message, m.Publish) and next(count) == 0
+            else None
+        )
+        self.bob.start()
+        self.world.wait(19)
+        self.assertEqual(len(self.uploads()), 1)
+        self.world.wait(2)
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_weekly_keys_are_replaced_after_seven_days_and_not_before(self) -> None:
+        first = self.signed_id()
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(6.9 * DAY)
+        self.bob.start()
+        self.assertEqual(self.signed_id(), first)
+        self.bob.stop()
+        self.world.clock.advance(0.2 * DAY)
+        self.bob.start()
+        self.assertNotEqual(self.signed_id(), first)
+        published = [one for one in self.uploads() if one.signed_prekey is not None]
+        self.assertEqual(len(published), 1)
+        self.assertIsNotNone(published[0].last_resort_prekey)
+        self.assertEqual(self.bob.stored.signed_prekey, published[0].signed_prekey)
+
+    def test_weekly_keys_are_replaced_while_the_client_runs(self) -> None:
+        first = self.signed_id()
+        self.bob.start()
+        for _ in range(8 * 24):
+            self.world.clock.advance(3600)
+            self.world.settle()
+        self.assertNotEqual(self.signed_id(), first)
+
+    def test_retired_halves_go_after_thirty_days_with_a_drained_mailbox_and_not_before(self) -> None:
+        first = self.signed_id()
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(29.9 * DAY)
+        self.bob.start()
+        self.assertTrue(self.has(first))
+        self.bob.stop()
+        self.world.clock.advance(0.2 * DAY)
+        self.bob.start(connect=False)
+        self.assertTrue(self.has(first))
+        self.bob.stop()
+        self.bob.start()
+        self.assertFalse(self.has(first))
+
+    def test_a_first_message_to_a_retired_prekey_still_opens(self) -> None:
+        alice = self.world.person(ALICE).start()
+        self.bob.start()
+        self.bob.stop()
+        alice.say(self.bob, "slow")
+        self.world.clock.advance(20 * DAY)
+        self.bob.start()
+        self.assertEqual(self.bob.read(), ["slow"])
