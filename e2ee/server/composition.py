@@ -1,0 +1,154 @@
+"""Puts the rooms of the server together. Knows every constructor, and no rule."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from e2ee.crypto.passcode_store import derive_code_key
+from e2ee.ids import DeviceAddress
+from e2ee.server.admission import Admission
+from e2ee.server.connection import Connection
+from e2ee.server.courier import Courier
+from e2ee.server.deliveries import Deliveries
+from e2ee.server.directory import Directory, InThread
+from e2ee.server.known_accounts import KnownAccounts
+from e2ee.server.login import Login
+from e2ee.server.lookups import LookUps
+from e2ee.server.notices import Notices
+from e2ee.server.policy import (
+    CODE_LIFE_SECONDS,
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    KEM_ONE_TIME_STOCK,
+    ONE_TIME_STOCK,
+    UNUSED_PREKEYS_SECONDS,
+    Policy,
+)
+from e2ee.server.presence import Presence
+from e2ee.server.registration import Registration
+from e2ee.server.rooms import Rooms
+from e2ee.server.senders.interface import CodeSender
+from e2ee.server.upkeep import Upkeep, interval
+from e2ee.server.workers import Prover
+from e2ee.store.database import Database
+from e2ee.store.memory.limits import MemoryLimits
+from e2ee.store.memory.state import MemoryStore
+from e2ee.store.server.accounts import SqlAccounts
+from e2ee.store.server.limits import SqlLimits
+from e2ee.store.server.mailbox import SqlMailbox
+from e2ee.store.server.passcodes import SqlPasscodes
+from e2ee.store.server.ports import Accounts, Limits, Mailbox, Passcodes, PreKeys, Stock
+from e2ee.store.server.prekeys import SqlPreKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that the server keeps. `volatile` limits may be forgotten by a restart."""
+
+    accounts: Accounts
+    prekeys: PreKeys
+    mailbox: Mailbox
+    limits: Limits
+    passcodes: Passcodes
+    volatile: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the rooms get from outside."""
+
+    reactor: Any
+    now: Callable[[], float]
+    in_thread: InThread
+    sender: CodeSender
+    prover: Prover
+    secret: bytes
+    backup_pin: bytes
+    entropy: Callable[[int], bytes] = os.urandom
+    wall: Callable[[], float] = time.time
+
+
+def sql_stores(database: Database, policy: Policy) -> Stores:
+    """The stores of a real server."""
+    return Stores(
+        accounts=SqlAccounts(database),
+        prekeys=SqlPreKeys(database, ONE_TIME_STOCK, KEM_ONE_TIME_STOCK),
+        mailbox=SqlMailbox(database, policy.mailbox_limits()),
+        limits=SqlLimits(database),
+        passcodes=SqlPasscodes(database, policy.passcode_limits()),
+        volatile=MemoryLimits(MemoryStore()),
+    )
+
+
+def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
+    """The rooms, ready for connections."""
+    known = KnownAccounts(stores.accounts)
+    presence = Presence(policy.presence)
+    deliveries = Deliveries(stores.mailbox, around.reactor, around.now)
+    lookups = LookUps(policy.lookups_per_day, around.now, around.entropy)
+    volatile = stores.volatile
+    return Rooms(
+        backup_pin=around.backup_pin,
+        accounts=stores.accounts,
+        known=known,
+        admission=Admission(policy),
+        registration=_registration(stores, policy, around),
+        login=Login(
+            stores.accounts, stores.prekeys, deliveries, presence, around.wall, around.now
+        ),
+        directory=Directory(
+            known, stores.prekeys, volatile, lookups, policy, around.now,
+            around.in_thread, _tell_owner(deliveries),
+        ),
+        courier=Courier(deliveries, known, presence, volatile, lookups, policy, around.now),
+        deliveries=deliveries,
+        presence=presence,
+        notices=Notices(stores.mailbox),
+    )  # fmt: skip
+
+
+def _registration(stores: Stores, policy: Policy, around: Surroundings) -> Registration:
+    return Registration(
+        stores.passcodes, stores.accounts, stores.limits, around.sender, around.prover, policy,
+        around.reactor, around.now, around.entropy, derive_code_key(around.secret),
+    )  # fmt: skip
+
+
+def _tell_owner(deliveries: Deliveries) -> Callable[[DeviceAddress, Stock], None]:
+    def stock_low(where: DeviceAddress, stock: Stock) -> None:
+        delivery = deliveries.find(where)
+        if delivery is not None and isinstance(delivery.peer, Connection):
+            delivery.peer.stock_low(stock.one_time, stock.kem_one_time)
+
+    return stock_low
+
+
+def begin_upkeep(
+    upkeep: Upkeep, stores: Stores, rooms: Rooms, policy: Policy, now: Callable[[], float]
+) -> None:
+    """Everything that expires."""
+
+    async def expire_mail() -> None:
+        if await stores.mailbox.expire(now()):
+            rooms.tell_all()
+
+    async def expire_limits() -> None:
+        await stores.limits.expire(now())
+        await stores.volatile.expire(now())
+        rooms.courier.lookups.expire()
+
+    if policy.mailbox_days:
+        upkeep.every(interval(policy.mailbox_days * DAY_SECONDS), "expiry of mail", expire_mail)
+    upkeep.every(
+        interval(CODE_LIFE_SECONDS), "expiry of passcodes", lambda: stores.passcodes.expire(now())
+    )
+    upkeep.every(interval(HOUR_SECONDS), "expiry of limits", expire_limits)
+    upkeep.every(
+        HOUR_SECONDS,
+        "expiry of unused prekeys",
+        lambda: stores.accounts.expire_unused(now(), UNUSED_PREKEYS_SECONDS),
+    )

@@ -1,0 +1,232 @@
+"""One connection: each message to its room, each answer back, and the end.
+
+Knows which room answers what and what a defect costs: this connection, and a log line with the kind
+of the error. Nothing else decides here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure as TwistedFailure
+
+from e2ee.errors import Failure, StoreError
+from e2ee.ids import Address, DeviceAddress
+from e2ee.net.handshake import EXPECTED_GROUP, TlsFacts
+from e2ee.net.protocol import MessageProtocol
+from e2ee.server.refusal import Refusal, logged_out, unavailable
+from e2ee.server.registration import Attempt
+from e2ee.server.rooms import Rooms
+from e2ee.server.seat_terms import WrongAcknowledgement
+from e2ee.wire import messages as m
+from e2ee.wire.limits import PROTOCOL_VERSION
+from e2ee.wire.messages import Message, RefusalCode
+from e2ee.wire.violations import ProtocolViolation
+
+
+class Connection:
+    """The handler of one `MessageProtocol`, and after its login a `Peer`."""
+
+    _log = Logger()
+    protocol: MessageProtocol
+
+    def __init__(self, rooms: Rooms, source: str) -> None:
+        """`source` is who this connection counts as: see `source.source_of`."""
+        self._rooms = rooms
+        self._source = source
+        self._exporter = b""
+        self._attempt: Attempt | None = None
+        self._proving: Deferred[None] | None = None
+        self._where: DeviceAddress | None = None
+        self._epoch: int | None = None
+        self._ended = False
+        self._displaced = False
+        self._stock_told = False
+        self.held: set[Address] = set()
+
+    # --- the handler --------------------------------------------------------------------------
+
+    def made(self) -> None:
+        """TCP is up, the handshake is not done."""
+        self._rooms.admission.enter(self, self._source)
+
+    def secured(self, tls: TlsFacts) -> None:
+        """The handshake is done."""
+        self._exporter = tls.exporter
+        if tls.group != EXPECTED_GROUP:
+            self._rooms.fallbacks += 1
+
+    def received(self, message: Message) -> None:
+        """A message that is legal now."""
+        if self._ended:
+            return
+        if isinstance(message, m.Acknowledge):
+            self._acknowledged(message)
+            return
+        asked = Deferred.fromCoroutine(self._serve(message))
+        asked.addErrback(self._failed)
+        if isinstance(message, m.Start):
+            self._proving = asked
+
+    def lost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        self._ended = True
+        self._rooms.admission.left(self)
+        if self._where is not None:
+            self._rooms.login.leave(self, self._epoch, self._displaced)
+        if self._proving is not None:
+            self._proving.cancel()
+
+    # --- the peer -----------------------------------------------------------------------------
+
+    @property
+    def where(self) -> DeviceAddress:
+        """See `Peer.where`; legal after login."""
+        if self._where is None:
+            raise logged_out()
+        return self._where
+
+    def push(self, message: Message) -> None:
+        """See `Peer.push`."""
+        if not self._ended:
+            self.protocol.send(message)
+
+    def displace(self) -> None:
+        """See `Peer.displace`."""
+        self._displaced = True
+        self._end(RefusalCode.DISPLACED, "this device has logged in on a newer connection")
+
+    def log_out(self) -> None:
+        """See `Peer.log_out`."""
+        self._end(RefusalCode.LOGGED_OUT, "this number has been registered by another device")
+
+    def abort(self) -> None:
+        """See `Peer.abort`."""
+        self._ended = True
+        self.protocol.abort()
+
+    def turn_away(self) -> None:
+        """See `Guest.turn_away`."""
+        self._end(RefusalCode.BUSY, "too many connections wait to log in")
+
+    def stop(self) -> None:
+        """The server ends."""
+        self._end(RefusalCode.UNAVAILABLE, "the server is stopping")
+
+    def stock_low(self, one_time: int, kem_one_time: int) -> None:
+        """Others have taken one-time keys; said once until the next upload."""
+        if not self._stock_told:
+            self._stock_told = True
+            self.push(m.StockLow(one_time, kem_one_time))
+
+    def _end(self, code: RefusalCode, sentence: str) -> None:
+        if not self._ended:
+            self._ended = True
+            self.protocol.close(code, sentence)
+
+    # --- requests -----------------------------------------------------------------------------
+
+    async def _serve(self, message: Message) -> None:
+        """Answer one request, whatever becomes of it."""
+        answer: Message | None
+        try:
+            answer = await self._answer(message)
+        except Refusal as refusal:
+            answer = _refused(message, refusal)
+        except StoreError:
+            answer = _refused(message, unavailable())
+        if answer is not None and not self._ended:
+            self.protocol.send(answer)
+
+    async def _answer(self, message: Message) -> Message | None:
+        match message:
+            case m.Hello():
+                return self._greet(message)
+            case m.RequestCode():
+                return await self._rooms.registration.request_code(self._source, message)
+            case m.Start():
+                self._attempt = self._rooms.registration.attempt(self._exporter, self._source)
+                return await self._attempt.start(message)
+            case m.Prove():
+                return await self._prove(message)
+            case m.LogIn():
+                await self._log_in(message)
+                return None
+        return await self._answer_peer(message)
+
+    async def _answer_peer(self, message: Message) -> Message | None:
+        """What only a logged-in device asks."""
+        rooms, where = self._rooms, self.where
+        match message:
+            case m.Send():
+                return await rooms.courier.submit(self, message)
+            case m.LookUp():
+                return await rooms.directory.look_up(where.address, message)
+            case m.FetchBundle():
+                return await rooms.directory.fetch_bundle(where.address, message)
+            case m.Publish():
+                published = await rooms.directory.publish(where, message)
+                self._stock_told = False
+                return published
+            case m.SetPresence():
+                return await rooms.set_presence(self, message)
+            case m.Watch():
+                return rooms.presence.watch(self, message)
+            case m.AcknowledgeNotice():
+                await rooms.notices.acknowledge(self, message.notice)
+        return None
+
+    def _greet(self, message: m.Hello) -> m.Welcome | None:
+        if self._rooms.stopping:
+            self.stop()
+            return None
+        if PROTOCOL_VERSION not in message.versions:
+            self._end(RefusalCode.VERSION, "this server speaks version 1 of the protocol only")
+            return None
+        return m.Welcome(message.n, PROTOCOL_VERSION, (), self._rooms.backup_pin)
+
+    async def _prove(self, message: m.Prove) -> m.Proved:
+        if self._attempt is None:
+            raise Refusal(RefusalCode.PROOF_REFUSED, "there was no start")
+        proved, address, displaced = await self._attempt.prove(message)
+        self._rooms.taken_over(address, displaced)
+        return proved
+
+    async def _log_in(self, message: m.LogIn) -> None:
+        login = self._rooms.login
+        account = await login.identify(message, self._exporter)
+        if self._ended:
+            return
+        self._where = account.where
+        entered = await login.enter(self, account, message.n)
+        self._epoch = entered.attached.epoch
+        if self._ended:
+            login.leave(self, self._epoch, self._displaced)
+            return
+        self._rooms.admission.logged_in(self)
+        self.protocol.send(entered.answer)
+        login.begin(self, entered)
+        await self._rooms.notices.tell(self)
+
+    def _acknowledged(self, message: m.Acknowledge) -> None:
+        try:
+            self._rooms.courier.acknowledge(self, message)
+        except WrongAcknowledgement as error:
+            raise ProtocolViolation(RefusalCode.ILLEGAL, str(error)) from None
+
+    def _failed(self, failure: TwistedFailure) -> None:
+        """A defect of ours: its kind goes to the log, never its text, which may hold content."""
+        if failure.check(CancelledError) and self._ended:
+            return
+        self._log.error("a request has failed: {kind}", kind=type(failure.value).__name__)
+        self.abort()
+
+
+def _refused(message: Any, refusal: Refusal) -> Message | None:
+    """The answer to a request; what has no number (an acknowledged notice) gets none."""
+    number = getattr(message, "n", None)
+    if number is None:
+        return None
+    return m.Refused(number, refusal.code, refusal.sentence, refusal.retry_after)

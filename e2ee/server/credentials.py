@@ -1,0 +1,113 @@
+"""The server's certificate and its backup key: found, made, or made anew with the same key.
+
+Knows the state directory's files and what must stand in a certificate; `net.x509` makes them.
+Everything here blocks for some milliseconds: before the reactor runs, or in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from datetime import datetime
+from pathlib import Path
+
+from e2ee.errors import Failure
+from e2ee.net import x509
+from e2ee.net.connect_link import ConnectLink
+from e2ee.server.configuration import Configuration, ConfigurationError
+from e2ee.server.state_directory import (
+    BACKUP_KEY,
+    CERTIFICATE,
+    StateDirectory,
+    StateRefused,
+    read_file,
+    refuse_readable,
+)
+
+LOOPBACK = ("localhost", "127.0.0.1")
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - looked for, not bound
+_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
+
+
+def interface_of(listen: str) -> str:
+    """The interface of a Twisted endpoint description; empty for all of them."""
+    found = _INTERFACE.search(listen)
+    return re.sub(r"\\(.)", r"\1", found.group(1)) if found else ""
+
+
+def is_loopback(interface: str) -> bool:
+    """Whether only this machine can reach it."""
+    return interface in ("localhost", "::1") or interface.startswith("127.")
+
+
+def link_host(hosts: tuple[str, ...], bound: str) -> str:
+    """The host of the connect link: the first that was given, else what this host is called."""
+    if hosts:
+        return hosts[0]
+    return "localhost" if is_loopback(bound) else socket.gethostname().lower()
+
+
+def certificate_names(configuration: Configuration) -> tuple[str, ...]:
+    """What a self-made certificate names: all hosts, and loopback where the server listens there."""
+    interface = interface_of(configuration.listen)
+    names = [*configuration.hosts]
+    if not names:
+        names.append(link_host((), interface))
+    if is_loopback(interface) or interface in _EVERYWHERE:
+        names += LOOPBACK
+    return tuple(dict.fromkeys(names))
+
+
+def load(configuration: Configuration, state: StateDirectory, now: datetime) -> x509.Credentials:
+    """What new connections are shown.
+
+    Raises ConfigurationError for what was given, StateRefused and x509.CredentialsRefused for files of
+    the state directory, and StateRefused for a private key that others can read.
+    """
+    certificate, private_key = configuration.certificate, configuration.private_key
+    if certificate is not None and private_key is not None:
+        return _given(certificate, private_key, now)
+    credentials = _self_made(certificate_names(configuration), state, now)
+    credentials.check(now)
+    return credentials
+
+
+def _given(certificate: Path, private_key: Path, now: datetime) -> x509.Credentials:
+    try:
+        pems = read_file(certificate), read_file(private_key)
+        credentials = x509.load_credentials(*pems)
+        credentials.check(now)
+    except (StateRefused, x509.CredentialsRefused) as error:
+        raise ConfigurationError(str(error)) from None
+    refuse_readable(private_key)
+    return credentials
+
+
+def _self_made(names: tuple[str, ...], state: StateDirectory, now: datetime) -> x509.Credentials:
+    """Made at first start; made again, with the same key and so the same pin, for other names."""
+    key = None
+    if state.has(CERTIFICATE):
+        found = x509.load_credentials(state.read(CERTIFICATE))
+        own = found.certificate.issuer == found.certificate.subject
+        if not own or set(names) <= set(x509.names_of(found.certificate)):
+            return found
+        key = found.key
+    made = x509.make_self_signed(names, now, key=key)
+    state.write(CERTIFICATE, made.to_pem())
+    return made
+
+
+def first_backup_pin(state: StateDirectory) -> bytes:
+    """The pin of a backup key, made now if this start is the first. A later loss is never mended."""
+    if not state.has(BACKUP_KEY):
+        state.write(BACKUP_KEY, x509.make_backup_key())
+    return x509.key_pin(state.read(BACKUP_KEY))
+
+
+def connect_link(hosts: tuple[str, ...], bound: str, port: int, pins: tuple[bytes, ...]) -> str:
+    """The link that clients need. Raises StateRefused if this host's own name cannot stand in it."""
+    host = link_host(hosts, bound)
+    try:
+        return str(ConnectLink(host, port, tuple(dict.fromkeys(pins))))
+    except Failure:
+        raise StateRefused(f"{host!a} cannot stand in a connect link: name the host with --host") from None

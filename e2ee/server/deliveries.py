@@ -1,0 +1,58 @@
+"""The deliveries of all devices that are connected or have something in memory.
+
+Knows where a device's delivery is: here, in this process. The one place that another node's seats
+would be asked through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from twisted.internet.defer import gatherResults
+from twisted.internet.interfaces import IReactorTime
+
+from e2ee.ids import DeviceAddress
+from e2ee.server.delivery import Delivery
+from e2ee.server.peer import Peer
+from e2ee.store.server.ports import Mailbox
+
+
+class Deliveries:
+    """One delivery for each device, made when it is needed and forgotten when it is at rest."""
+
+    def __init__(self, mailbox: Mailbox, clock: IReactorTime, now: Callable[[], float]) -> None:
+        self._mailbox = mailbox
+        self._clock = clock
+        self._now = now
+        self._here: dict[DeviceAddress, Delivery] = {}
+        self._stopping = False
+
+    def to(self, where: DeviceAddress) -> Delivery:
+        """The delivery to this device."""
+        delivery = self._here.get(where)
+        if delivery is None:
+            delivery = Delivery(where, self._mailbox, self._clock, self._now, self._forget)
+            if self._stopping:
+                delivery.stop()
+            self._here[where] = delivery
+        return delivery
+
+    def find(self, where: DeviceAddress) -> Delivery | None:
+        """The same, if it is there."""
+        return self._here.get(where)
+
+    def peers(self) -> Iterator[Peer]:
+        """Every connection, as of now."""
+        for delivery in list(self._here.values()):
+            if delivery.peer is not None:
+                yield delivery.peer
+
+    async def settle(self) -> None:
+        """Take nothing more and write everything that is in memory; returns when it is on disk."""
+        self._stopping = True
+        for delivery in list(self._here.values()):
+            delivery.stop()
+        await gatherResults([delivery.at_rest() for delivery in list(self._here.values())])
+
+    def _forget(self, where: DeviceAddress) -> None:
+        self._here.pop(where, None)

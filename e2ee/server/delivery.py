@@ -1,0 +1,248 @@
+"""One recipient device: its seat, its connection, and what the seat orders carried out.
+
+Knows the mailbox and a connection, not who may send what (`courier`). The rules stand in `seat`;
+here effects are carried out in their order, whatever a callback does meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from e2ee.errors import StoreError
+from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.server.peer import Peer
+from e2ee.server.seat import Seat
+from e2ee.server.seat_terms import (
+    Answer,
+    Append,
+    Attach,
+    Effect,
+    Outcome,
+    PushDrained,
+    PushItem,
+    Read,
+    Remove,
+    Waiter,
+)
+from e2ee.store.server.ports import Appended, AppendRefused, Attached, Mailbox, MailItem
+from e2ee.wire.messages import Acknowledge, Drained, Push, Verdict
+
+
+class Delivery:
+    """Carries out what the seat of `where` orders. `on_idle` is called when it can be forgotten."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        where: DeviceAddress,
+        mailbox: Mailbox,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        on_idle: Callable[[DeviceAddress], None],
+    ) -> None:
+        """`now` is service time in seconds, `clock` only schedules."""
+        self._where = where
+        self._mailbox = mailbox
+        self._clock = clock
+        self._now = now
+        self._on_idle = on_idle
+        self._seat = Seat()
+        self.peer: Peer | None = None
+        self._attaching: Deferred[Attached | Failure | None] | None = None
+        self._effects: deque[Effect] = deque()
+        self._carrying = False
+        self._timer: IDelayedCall | None = None
+        self._acknowledged: deque[Remove] = deque()
+        self._removing = False
+        self._at_rest: list[Deferred[None]] = []
+
+    # --- events -------------------------------------------------------------------------------
+
+    def submit(self, item: MailItem, may_know: bool) -> Deferred[Outcome]:
+        """An envelope for this device; fires with its one outcome."""
+        answered: Deferred[Outcome] = Deferred()
+        self._do(self._seat.submit(item, Waiter(answered, may_know), self._now()))
+        return answered
+
+    async def attach(self, peer: Peer) -> Attached | None:
+        """Make `peer` the device's connection; an older one is displaced.
+
+        Returns when all that was in memory is on disk. None: the device does not exist any more, or
+        a still newer connection has taken the place meanwhile. Raises StoreError.
+        """
+        displaced, self.peer = self.peer, peer
+        passed_over, self._attaching = self._attaching, Deferred()
+        attaching = self._attaching
+        if displaced is not None:
+            displaced.displace()
+        if passed_over is not None:
+            passed_over.callback(None)
+        self._do(self._seat.attach())
+        answer = await attaching
+        if isinstance(answer, Failure):
+            answer.raiseException()
+        return answer
+
+    def begin(self, peer: Peer, attached: Attached) -> None:
+        """The login has been answered: push from now on."""
+        if self.peer is peer:
+            self._do(self._seat.attached(attached.epoch, attached.end))
+
+    def acknowledge(self, peer: Peer, message: Acknowledge) -> None:
+        """The recipient's vault has it; raises WrongAcknowledgement."""
+        if self.peer is peer:
+            opened = message.verdict is Verdict.OPENED
+            envelope_id = EnvelopeId(message.envelope_id)
+            self._do(self._seat.acknowledge(message.push, envelope_id, opened))
+
+    def lost(self, peer: Peer) -> None:
+        """The connection is gone."""
+        if self.peer is peer:
+            self._end()
+
+    def log_out(self) -> None:
+        """The device is not its account's any more."""
+        if self.peer is not None:
+            self.peer.log_out()
+            self._end()
+
+    def stop(self) -> None:
+        """Take nothing more, and write what is in memory."""
+        self._do(self._seat.stop())
+
+    def at_rest(self) -> Deferred[None]:
+        """Fires when nothing is in memory alone."""
+        rest: Deferred[None] = Deferred()
+        self._at_rest.append(rest)
+        self._do([])
+        return rest
+
+    def _end(self) -> None:
+        """No connection is left; a login that still waits for its place gets none."""
+        self.peer = None
+        attaching, self._attaching = self._attaching, None
+        self._do(self._seat.lost())
+        if attaching is not None:
+            attaching.callback(None)
+
+    # --- effects ------------------------------------------------------------------------------
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        """Carry out in order; what a callback brings about comes after what was there before."""
+        self._effects.extend(effects)
+        if self._carrying:
+            return
+        self._carrying = True
+        try:
+            while self._effects:
+                self._carry_out(self._effects.popleft())
+        finally:
+            self._carrying = False
+        self._watch_time()
+        self._look_for_rest()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case PushItem(push, item):
+                sender = item.sender
+                self._push(Push(push, str(sender.address), bytes(sender.device), item.envelope))
+            case PushDrained():
+                self._push(Drained())
+            case Append(items):
+                self._run(self._append(items))
+            case Read():
+                self._run(self._read(effect))
+            case Remove():
+                self._acknowledged.append(effect)
+                if not self._removing:
+                    self._run(self._remove())
+            case Answer(ticket, outcome):
+                cast("Deferred[Outcome]", ticket).callback(outcome)
+            case Attach():
+                self._run(self._attach(self._attaching))
+
+    def _push(self, message: Push | Drained) -> None:
+        if self.peer is not None:
+            self.peer.push(message)
+
+    def _run(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(step).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        """A defect, unlike a full disk: its kind goes to the log, its text might hold content."""
+        self._log.error("the mailbox has failed: {kind}", kind=type(failure.value).__name__)
+
+    async def _append(self, items: Sequence[MailItem]) -> None:
+        results: Sequence[Appended | AppendRefused] | None = None
+        try:
+            results = await self._mailbox.append(items, self._now())
+        except StoreError:
+            results = None  # rolled back: none of the batch is on disk
+        except Exception:
+            self._failed(Failure())
+        self._do(self._seat.appended(results))
+
+    async def _read(self, order: Read) -> None:
+        try:
+            rows = await self._mailbox.after(self._where, order.after, order.count, order.size)
+        except Exception:
+            if self.peer is not None:
+                self.peer.abort()
+            raise
+        self._do(self._seat.rows_read(order.turn, rows))
+
+    async def _remove(self) -> None:
+        """Remove what was acknowledged, one removal at a time; it may fail, for rows come again."""
+        self._removing = True
+        try:
+            while self._acknowledged:
+                epoch = self._acknowledged[0].epoch
+                seqs: list[int] = []
+                while self._acknowledged and self._acknowledged[0].epoch == epoch:
+                    seqs += self._acknowledged.popleft().seqs
+                await self._mailbox.remove(self._where, epoch, seqs)
+        finally:
+            self._removing = False
+            self._do([])
+
+    async def _attach(self, attaching: Deferred[Attached | Failure | None] | None) -> None:
+        answer: Attached | Failure | None
+        try:
+            answer = await self._mailbox.attach(self._where)
+        except Exception:
+            answer = Failure()
+        if attaching is not None and attaching is self._attaching:
+            self._attaching = None
+            attaching.callback(answer)
+
+    # --- time and rest ------------------------------------------------------------------------
+
+    def _watch_time(self) -> None:
+        """One timer for all that is held: it looks again when it fires, and is never moved."""
+        deadline = self._seat.deadline
+        if deadline is not None and self._timer is None:
+            self._timer = self._clock.callLater(max(0.0, deadline - self._now()), self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self._do(self._seat.timer(self._now()))
+
+    def _look_for_rest(self) -> None:
+        if self._removing or not self._seat.settled:
+            return
+        rests, self._at_rest = self._at_rest, []
+        for rest in rests:
+            rest.callback(None)
+        if self.peer is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._on_idle(self._where)

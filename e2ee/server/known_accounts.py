@@ -1,0 +1,54 @@
+"""Accounts in memory, so that the fast path never asks the disk.
+
+Knows when an account has changed only if it is told (`forget`); all changes pass through this
+server. Unknown numbers are not remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+
+from e2ee.ids import Address
+from e2ee.store.server.ports import Account, Accounts
+
+REMEMBERED_ACCOUNTS = 10_000
+"""About 10 MB; the ones used last are kept."""
+
+
+class KnownAccounts:
+    """A bounded memory before `ports.Accounts.find`."""
+
+    def __init__(self, accounts: Accounts, remembered: int = REMEMBERED_ACCOUNTS) -> None:
+        self._accounts = accounts
+        self._remembered = remembered
+        self._known: OrderedDict[Address, Account] = OrderedDict()
+        self._changes = 0
+
+    async def find(self, address: Address) -> Account | None:
+        """The account of this number."""
+        known = self._known.get(address)
+        if known is not None:
+            self._known.move_to_end(address)
+            return known
+        changes = self._changes
+        found = await self._accounts.find(address)
+        if found is not None and changes == self._changes:
+            # Otherwise something was changed while the database was read: this may be the old state.
+            self._known[address] = found
+            while len(self._known) > self._remembered:
+                self._known.popitem(last=False)
+        return found
+
+    def forget(self, address: Address) -> None:
+        """This account has been changed on disk."""
+        self._changes += 1
+        self._known.pop(address, None)
+
+
+def shows_token(account: Account, token: bytes | None) -> bool:
+    """Whether `token` is the contact token of this account."""
+    if token is None or account.token_hash is None:
+        return False
+    return hmac.compare_digest(hashlib.sha256(token).digest(), account.token_hash)

@@ -1,0 +1,32 @@
+"""A logged-in connection, as the rooms of the server see it. Knows no transport."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from e2ee.ids import Address, DeviceAddress
+from e2ee.wire.messages import Message
+
+
+class Peer(Protocol):
+    """One device that is connected now. Compared and hashed by identity."""
+
+    @property
+    def where(self) -> DeviceAddress:
+        """The device that has logged in."""
+
+    @property
+    def held(self) -> set[Address]:
+        """Recipients to whom nothing passes until this peer says `restart`."""
+
+    def push(self, message: Message) -> None:
+        """Send a message that answers nothing; after the end it goes nowhere."""
+
+    def displace(self) -> None:
+        """A newer connection of this device is here: say so and end; ignore what still arrives."""
+
+    def log_out(self) -> None:
+        """The account has another device now: say so and end; ignore what still arrives."""
+
+    def abort(self) -> None:
+        """Cut the connection."""

@@ -1,0 +1,169 @@
+"""The numbers and rules that an operator may choose, each with its reason (`docs/limits.md`).
+
+Knows values and their bounds; not who enforces them. What both sides of a connection must agree on
+is not policy and stands in `e2ee.wire.limits`. A count, size or rate of 0 means: no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+from e2ee.errors import E2eeError
+from e2ee.store.server.ports import Bucket, MailboxLimits, PasscodeLimits
+
+DAY_SECONDS = 86_400.0
+HOUR_SECONDS = 3_600.0
+
+CODE_LIFE_SECONDS = 600.0
+"""Long enough for a slow SMS, short enough that guesses run out first."""
+CODE_GUESSES = 5
+CODE_LIVE_SESSIONS = 3
+"""For one number: nobody can push another's session out, nobody can hoard them."""
+CODE_WAITS_SECONDS = (60.0, 120.0, 300.0, 600.0, 600.0)
+CODE_WAITS_FORGET_SECONDS = DAY_SECONDS
+GUESS_REFILL_SECONDS = 7_200.0
+"""With a burst of 8: twelve guesses a day in the long run, against a million codes."""
+PROOF_QUEUE = 64
+"""SPAKE2 exchanges that wait for a worker; half a second of one core."""
+PROOF_GRID_SECONDS = 0.05
+"""Answers of the proof workers leave on this grid, since their time depends on the code."""
+BUSY_RETRY_SECONDS = 2.0
+
+BUNDLE_REFILL_SECONDS = 300.0
+"""One-time keys of one target to strangers: 288 a day, so a stock of 100 can be refilled."""
+ONE_TIME_STOCK = 100
+KEM_ONE_TIME_STOCK = 100
+ONE_TIME_LOW_WATER = 25
+KEM_ONE_TIME_LOW_WATER = 10
+"""Below these the owner is told: room for the fetches until the refill arrives."""
+
+SEAT_QUEUE_MESSAGES = 2_048
+SEAT_QUEUE_BYTES = 16 * 1024 * 1024
+"""What may wait in memory to be written for one device: several turns of a slow disk."""
+BATCH_MESSAGES = 512
+"""Envelopes of one device in one append."""
+NOTICES_AT_ONCE = 16
+"""Unacknowledged notices on one connection."""
+UNUSED_PREKEYS_SECONDS = 90 * DAY_SECONDS
+SETTLE_SECONDS = 4.0
+"""SIGTERM: what is in memory is written within this time, so that the end comes within five."""
+
+
+class PolicyError(E2eeError, ValueError):
+    """A limit that does not exist, or a value that it cannot have; the text says which."""
+
+
+class RegistrationMode(StrEnum):
+    """Who may register; the same for numbers with and without an account."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class PresencePolicy(StrEnum):
+    """Who may see who is connected, as far as the person does not hide."""
+
+    EVERYONE = "everyone"
+    CONTACTS = "contacts"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's choices. The fields from `connections` on are the names of `[limits]`."""
+
+    registration: RegistrationMode = RegistrationMode.OPEN
+    presence: PresencePolicy = PresencePolicy.CONTACTS
+
+    connections_before_login: int = 64
+    connections: int = 0
+    mailbox_messages: int = 10_000
+    mailbox_bytes: int = 64 * 1024 * 1024
+    mailbox_days: float = 30.0
+    mailbox_share: float = 0.5
+    strangers_waiting: int = 1_000
+    stranger_waiting: int = 50
+    messages_burst: int = 200
+    messages_per_second: int = 20
+    codes_burst: int = 6
+    codes_per_hour: int = 1
+    guesses_burst: int = 8
+    codes_per_source: int = 20
+    codes_total: int = 1_000
+    codes_per_prefix: int = 200
+    bundles_per_target: int = 30
+    lookups_per_day: int = 1_000
+
+    def with_limits(self, limits: Mapping[str, object]) -> Policy:
+        """This policy with some limits replaced; raises PolicyError for a wrong name or value."""
+        return replace(self, **{name: _checked(name, value) for name, value in limits.items()})  # type: ignore[arg-type]
+
+    def mailbox_limits(self) -> MailboxLimits:
+        """What the mailbox enforces."""
+        return MailboxLimits(
+            messages=self.mailbox_messages,
+            bytes=self.mailbox_bytes,
+            share=self.mailbox_share,
+            strangers_waiting=self.strangers_waiting,
+            stranger_waiting=self.stranger_waiting,
+            seconds=self.mailbox_days * DAY_SECONDS,
+        )
+
+    def passcode_limits(self) -> PasscodeLimits:
+        """What the passcode store enforces. `codes_burst` 0 switches the waits off, too."""
+        waits = CODE_WAITS_SECONDS if self.codes_burst else ()
+        return PasscodeLimits(
+            life_seconds=CODE_LIFE_SECONDS,
+            guesses=CODE_GUESSES,
+            live_sessions=CODE_LIVE_SESSIONS,
+            waits_seconds=waits,
+            waits_forget_seconds=CODE_WAITS_FORGET_SECONDS,
+            codes=_bucket(self.codes_burst, self.codes_per_hour, HOUR_SECONDS),
+            number_guesses=Bucket(self.guesses_burst, GUESS_REFILL_SECONDS),
+            source=hourly(self.codes_per_source),
+            total=hourly(self.codes_total),
+            prefix=hourly(self.codes_per_prefix),
+        )
+
+    def messages(self) -> Bucket:
+        """Messages of one account."""
+        return _bucket(self.messages_burst, self.messages_per_second, 1.0)
+
+    def bundles(self) -> Bucket:
+        """One-time keys of one target handed to those without its contact token."""
+        return Bucket(self.bundles_per_target, BUNDLE_REFILL_SECONDS)
+
+
+_CHOICES = ("registration", "presence")
+_FRACTIONS = ("mailbox_share", "mailbox_days")
+LIMIT_NAMES = tuple(field.name for field in fields(Policy) if field.name not in _CHOICES)
+"""What `[limits]` of the configuration file may name."""
+LARGEST_LIMIT = 2**53
+
+
+def hourly(count: int) -> Bucket:
+    """So many an hour, all at once if they like; 0: no limit."""
+    return _bucket(count, count, HOUR_SECONDS)
+
+
+def _bucket(burst: int, rate: int, seconds: float) -> Bucket:
+    """A bucket with `rate` back in `seconds`; either number 0: no limit."""
+    if not burst or not rate:
+        return Bucket(0, 1.0)
+    return Bucket(burst, seconds / rate)
+
+
+def _checked(name: str, value: object) -> int | float:
+    if name not in LIMIT_NAMES:
+        raise PolicyError(f"there is no limit named {name!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise PolicyError(f"the limit {name} is a number")
+    if name not in _FRACTIONS and not isinstance(value, int):
+        raise PolicyError(f"the limit {name} is a whole number")
+    if not 0 <= value <= LARGEST_LIMIT:
+        raise PolicyError(f"the limit {name} is not below 0 and not above {LARGEST_LIMIT}")
+    if name == "mailbox_share" and value > 1:
+        raise PolicyError("the limit mailbox_share is a fraction between 0 and 1")
+    return value

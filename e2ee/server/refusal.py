@@ -1,0 +1,30 @@
+"""How a room of the server says no.
+
+Knows the codes of the wire; not connections, which turn a Refusal into a `Refused` message. The
+sentence goes to whoever asked: it holds no secret and no number.
+"""
+
+from __future__ import annotations
+
+from e2ee.errors import E2eeError
+from e2ee.wire.messages import RefusalCode
+
+
+class Refusal(E2eeError):
+    """A request that is not done. `retry_after` is in seconds, where waiting helps."""
+
+    def __init__(self, code: RefusalCode, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.retry_after = retry_after
+
+
+def unavailable() -> Refusal:
+    """No room on the server's disk, or it is about to end."""
+    return Refusal(RefusalCode.UNAVAILABLE, "the server cannot store anything now", 5.0)
+
+
+def logged_out() -> Refusal:
+    """The device is not one of its account any more."""
+    return Refusal(RefusalCode.LOGGED_OUT, "this device has been logged out")

@@ -1,0 +1,80 @@
+"""The rooms of a running server, as its connections find them. Knows no more than who is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from e2ee.ids import Address, DeviceAddress, DeviceId
+from e2ee.server.admission import Admission
+from e2ee.server.courier import Courier
+from e2ee.server.deliveries import Deliveries
+from e2ee.server.directory import Directory
+from e2ee.server.known_accounts import KnownAccounts
+from e2ee.server.login import Login
+from e2ee.server.notices import Notices
+from e2ee.server.peer import Peer
+from e2ee.server.policy import Policy
+from e2ee.server.presence import Presence
+from e2ee.server.refusal import logged_out
+from e2ee.server.registration import Registration
+from e2ee.store.server.ports import Accounts
+from e2ee.wire.messages import Done, SetPresence
+
+
+@dataclass
+class Rooms:
+    """Everything that a connection may ask for. `fallbacks` counts key exchanges without ML-KEM."""
+
+    backup_pin: bytes
+    accounts: Accounts
+    known: KnownAccounts
+    admission: Admission
+    registration: Registration
+    login: Login
+    directory: Directory
+    courier: Courier
+    deliveries: Deliveries
+    presence: Presence
+    notices: Notices
+    fallbacks: int = 0
+    stopping: bool = False
+
+    def taken_over(self, address: Address, displaced: DeviceId | None) -> None:
+        """A registration has made or replaced this account: the old device is logged out."""
+        self.known.forget(address)
+        if displaced is None:
+            return
+        self.presence.vacate(address, displaced)
+        delivery = self.deliveries.find(DeviceAddress(address, displaced))
+        if delivery is not None:
+            delivery.log_out()
+        self.tell_all()
+
+    async def set_presence(self, peer: Peer, message: SetPresence) -> Done:
+        """Store what an account lets others see of it."""
+        where = peer.where
+        if not await self.accounts.set_presence(where, message.token_hash, message.hidden):
+            raise logged_out()
+        self.known.forget(where.address)
+        self.presence.choose(where.address, message.token_hash, message.hidden)
+        return Done(message.n)
+
+    def tell_all(self) -> None:
+        """Waiting envelopes have become notices: tell those of their senders who are connected."""
+        Deferred.fromCoroutine(self._tell_all()).addErrback(
+            lambda failure: Logger().error("notices: {kind}", kind=type(failure.value).__name__)
+        )
+
+    async def _tell_all(self) -> None:
+        for peer in list(self.deliveries.peers()):
+            await self.notices.tell(peer)
+
+    def apply(self, policy: Policy) -> None:
+        """Go on under another policy; nothing is dropped. The mailbox keeps its limits until restart."""
+        self.registration.apply(policy)
+        self.courier.policy = self.directory.policy = self.admission.policy = policy
+        self.courier.lookups.limit = policy.lookups_per_day
+        self.presence.policy = policy.presence

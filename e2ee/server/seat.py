@@ -1,0 +1,300 @@
+"""The state machine of one recipient device: what is pushed, held, written and answered, and when.
+
+Pure: events in, effects out. Knows envelopes by their ids and the window of `e2ee.wire.limits`; not
+connections, clocks, databases or who may see whom: `courier` feeds it and carries its effects out,
+in their order. The rules and the five invariants are those of `docs/protocol.md`, "Delivery".
+
+An entry is *held* (pushed, in memory alone), *queued* (waiting for the write before it), *writing*
+(in the one append that is in flight), or a row of the mailbox, of which only the pushed ones are
+remembered here, in the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
+from e2ee.server.seat_terms import (
+    Answer,
+    Append,
+    Attach,
+    Effect,
+    Outcome,
+    PushDrained,
+    PushItem,
+    Read,
+    Remove,
+    State,
+    Waiter,
+    WrongAcknowledgement,
+)
+from e2ee.server.window import Key, Window
+from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
+from e2ee.wire.limits import ACKNOWLEDGE_SECONDS
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A submit on its way. `push` is its number on the present connection."""
+
+    item: MailItem
+    waiters: list[Waiter]
+    push: int | None = None
+    pushed_at: float = 0.0
+    acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class Seat:
+    """One recipient device. Every method is an event and returns the effects, in order."""
+
+    _held: dict[Key, _Entry] = field(default_factory=dict)
+    _queue: dict[Key, _Entry] = field(default_factory=dict)
+    _queued_bytes: int = 0
+    _writing: dict[Key, _Entry] = field(default_factory=dict)
+    _window: Window = field(default_factory=Window)
+    _connected: bool = False
+    _attached: bool = False
+    _attach_waits: bool = False
+    _stopping: bool = False
+    _epoch: int = 0
+    _turn: int = 0  # counts connections, so that late answers of the mailbox are recognised
+    _reading: bool = False
+    _read_target: int = 0
+    _pushed_to: int = 0  # every row up to here has been pushed on this connection
+    _highest: int = 0  # the last row known to be in the mailbox
+    _drained_at: int | None = None
+
+    @property
+    def state(self) -> State:
+        """See State."""
+        if not self._connected:
+            return State.AWAY
+        if not self._attached:
+            return State.SETTLING
+        if self._pushed_to < self._highest or self._writing or self._queue:
+            return State.DRAINING
+        return State.LIVE
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is in memory alone."""
+        return not (self._held or self._queue or self._writing)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `timer` has something to do."""
+        for entry in self._held.values():
+            return entry.pushed_at + ACKNOWLEDGE_SECONDS
+        return None
+
+    # --- senders ------------------------------------------------------------------------------
+
+    def submit(self, item: MailItem, waiter: Waiter, now: float) -> list[Effect]:
+        """An envelope for this device. Pushed at once only if its sender may know; else written."""
+        if self._stopping:
+            return [Answer(waiter.ticket, Outcome.UNAVAILABLE)]
+        key = (item.sender, item.envelope_id)
+        if self._joined(key, waiter):
+            return self._fall_back() if key in self._held and not waiter.may_know else []
+        if waiter.may_know and self._may_push(key, len(item.envelope)):
+            return self._push_held(key, _Entry(item, [waiter], pushed_at=now))
+        if len(self._queue) >= SEAT_QUEUE_MESSAGES or self._queued_bytes >= SEAT_QUEUE_BYTES:
+            return [Answer(waiter.ticket, Outcome.BUSY)]
+        self._queue[key] = _Entry(item, [waiter])
+        self._queued_bytes += len(item.envelope)
+        return self._fall_back()
+
+    def _may_push(self, key: Key, size: int) -> bool:
+        """The fast path's condition: no earlier entry is unpushed or being inserted, and there is room."""
+        return self.state is State.LIVE and key not in self._window and self._window.takes(size)
+
+    def _joined(self, key: Key, waiter: Waiter) -> bool:
+        """Whether the envelope is on its way already: then there is a second waiter."""
+        entry = self._held.get(key) or self._writing.get(key) or self._queue.get(key)
+        if entry is None:
+            return False
+        entry.waiters.append(waiter)
+        return True
+
+    def _push_held(self, key: Key, entry: _Entry) -> list[Effect]:
+        """The fast path: acknowledged in time, the envelope never touches a disk."""
+        entry.push = self._window.push(entry.item, key)
+        self._held[key] = entry
+        return [PushItem(entry.push, entry.item)]
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _fall_back(self) -> list[Effect]:
+        """Write all that is held, oldest first, then what is queued; one append at a time."""
+        if self._writing:
+            return []
+        self._writing, self._held = self._held, {}
+        while self._queue and len(self._writing) < BATCH_MESSAGES:
+            key = next(iter(self._queue))
+            entry = self._queue.pop(key)
+            self._queued_bytes -= len(entry.item.envelope)
+            self._writing[key] = entry
+        if not self._writing:
+            return []
+        return [Append(tuple(entry.item for entry in self._writing.values()))]
+
+    def appended(self, results: Sequence[Appended | AppendRefused] | None) -> list[Effect]:
+        """The append is committed, one result for each item; None: there was no room for any."""
+        batch, self._writing = self._writing, {}
+        effects: list[Effect] = []
+        removed: list[int] = []
+        refused: set[DeviceAddress] = set()
+        for index, entry in enumerate(batch.values()):
+            result = None if results is None else results[index]
+            if isinstance(result, Appended):
+                effects += self._stored(entry, result.seq, removed)
+            else:
+                outcome = Outcome.UNAVAILABLE if result is None else Outcome(result.value)
+                effects += self._refused(entry, outcome, refused)
+        effects += self._held_back(refused)
+        if removed:
+            effects.append(Remove(self._epoch, tuple(removed)))
+        if self._attach_waits:
+            effects += self._attach()
+        return effects + self._fall_back() + self._advance()
+
+    def _stored(self, entry: _Entry, seq: int, removed: list[int]) -> list[Effect]:
+        """An entry has become a row, which goes at once if it was acknowledged meanwhile."""
+        self._highest = max(self._highest, seq)
+        if entry.push is not None:
+            # Pushed entries lead their batch, and before it nothing was unpushed.
+            self._pushed_to = max(self._pushed_to, seq)
+        if entry.acknowledged:
+            removed.append(seq)
+        elif entry.push is not None:
+            self._window.settle(entry.push, seq)
+        return [Answer(waiter.ticket, Outcome.STORED) for waiter in entry.waiters]
+
+    def _refused(self, entry: _Entry, outcome: Outcome, refused: set[DeviceAddress]) -> list[Effect]:
+        """An entry was not stored; if it was pushed, its acknowledgement is still to be expected."""
+        if entry.push is not None and not entry.acknowledged:
+            self._window.settle(entry.push, None)
+        if entry.waiters:
+            refused.add(entry.item.sender)
+        return [Answer(waiter.ticket, outcome) for waiter in entry.waiters]
+
+    def _held_back(self, senders: set[DeviceAddress]) -> list[Effect]:
+        """No later message passes a refused one: what these senders have queued is refused, too."""
+        effects: list[Effect] = []
+        for key in [key for key in self._queue if key[0] in senders]:
+            entry = self._queue.pop(key)
+            self._queued_bytes -= len(entry.item.envelope)
+            effects += [Answer(waiter.ticket, Outcome.HELD) for waiter in entry.waiters]
+        return effects
+
+    # --- the recipient ------------------------------------------------------------------------
+
+    def attach(self) -> list[Effect]:
+        """A new connection; an older one is displaced and counts no more."""
+        effects = self.lost()
+        self._connected = True
+        if self._writing:
+            self._attach_waits = True
+            return effects
+        return effects + self._attach()
+
+    def _attach(self) -> list[Effect]:
+        self._attach_waits = False
+        self._highest = 0  # from here on every row is either in the answer or appended later
+        return [Attach()]
+
+    def attached(self, epoch: int, end: int) -> list[Effect]:
+        """The mailbox's answer for the present connection: `end` is its last row, 0 for none."""
+        self._attached = True
+        self._epoch = epoch
+        self._pushed_to = 0
+        self._highest = max(self._highest, end)
+        self._drained_at = end
+        return self._advance()
+
+    def lost(self) -> list[Effect]:
+        """The connection is gone: what was pushed and not acknowledged goes out again later."""
+        if not self._connected:
+            return []
+        self._connected = self._attached = self._reading = self._attach_waits = False
+        self._drained_at = None
+        self._turn += 1
+        self._window = Window()
+        for entry in (*self._held.values(), *self._writing.values()):
+            entry.push = None
+        return self._fall_back()
+
+    def rows_read(self, turn: int, rows: Sequence[MailRow]) -> list[Effect]:
+        """The rows asked for by the Read of this `turn`."""
+        if turn != self._turn or self._stopping:
+            return []
+        self._reading = False
+        effects: list[Effect] = []
+        for row in rows:
+            if row.seq > self._highest:
+                # Committed, but not reported yet: it may be an entry that has been pushed.
+                self._pushed_to = self._highest
+                break
+            if not self._window.takes(len(row.item.envelope)):
+                self._window.needs = len(row.item.envelope)
+                break
+            effects.append(PushItem(self._window.push(row.item, row.seq), row.item))
+            self._pushed_to = row.seq
+        if not rows:
+            self._pushed_to = max(self._pushed_to, self._read_target)
+        return effects + self._advance()
+
+    def acknowledge(self, push: int, envelope_id: EnvelopeId, opened: bool) -> list[Effect]:
+        """The recipient's vault has kept this push; raises WrongAcknowledgement."""
+        if not 0 < push <= self._window.last_push:
+            raise WrongAcknowledgement("an acknowledgement of what was never pushed")
+        pushed = self._window.get(push)
+        if pushed is None:
+            return []
+        if pushed.key[1] != envelope_id:
+            raise WrongAcknowledgement("an acknowledgement of another envelope")
+        self._window.free(push)
+        effects: list[Effect] = []
+        if isinstance(pushed.place, int):
+            effects.append(Remove(self._epoch, (pushed.place,)))
+        elif pushed.place is not None:
+            effects += self._acknowledged(pushed.place, Outcome.DELIVERED if opened else Outcome.STORED)
+        return effects + self._advance()
+
+    def _acknowledged(self, key: Key, outcome: Outcome) -> list[Effect]:
+        """An entry in memory: those who may know are answered now, the others after the commit."""
+        entry = self._held.pop(key, None) or self._writing[key]
+        entry.acknowledged = True
+        told = [waiter for waiter in entry.waiters if waiter.may_know]
+        entry.waiters = [waiter for waiter in entry.waiters if not waiter.may_know]
+        return [Answer(waiter.ticket, outcome) for waiter in told]
+
+    def _advance(self) -> list[Effect]:
+        """Say `drained` when it is due, and read on while something is unpushed and there is room."""
+        if not self._attached or self._stopping:
+            return []
+        effects: list[Effect] = []
+        if self._drained_at is not None and self._pushed_to >= self._drained_at:
+            self._drained_at = None
+            effects.append(PushDrained())
+        if self._pushed_to < self._highest and not self._reading and self._window.open:
+            self._reading = True
+            self._read_target = self._highest
+            window = self._window
+            effects.append(Read(self._turn, self._pushed_to, window.free_messages, window.free_bytes))
+        return effects
+
+    # --- time and the end ---------------------------------------------------------------------
+
+    def timer(self, now: float) -> list[Effect]:
+        """Something held was not acknowledged in time: all of it is written."""
+        deadline = self.deadline
+        return self._fall_back() if deadline is not None and deadline <= now else []
+
+    def stop(self) -> list[Effect]:
+        """The server ends: everything in memory is written, nothing more is taken or pushed."""
+        self._stopping = True
+        return self._fall_back()

@@ -1,0 +1,104 @@
+"""The words of a seat: its states, what it tells senders, and its effects on the world.
+
+Knows no rules (`seat`) and nobody who carries the effects out (`courier`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from e2ee.errors import E2eeError
+from e2ee.store.server.ports import MailItem
+
+
+class State(Enum):
+    """Where a device stands; always computed from what is there, never stored."""
+
+    AWAY = "away"  # no connection
+    SETTLING = "settling"  # a connection that waits for the batch of the one before
+    DRAINING = "draining"  # connected, and something is unpushed or being inserted
+    LIVE = "live"  # connected, nothing unpushed, no insert in flight
+
+
+class Outcome(Enum):
+    """What became of a submit. The refusals of the mailbox have the values of `AppendRefused`."""
+
+    DELIVERED = "delivered"
+    STORED = "stored"
+    FULL = "full"
+    QUOTA = "quota"
+    NO_DEVICE = "no_device"
+    HELD = "held"
+    UNAVAILABLE = "unavailable"
+    BUSY = "busy"
+
+
+class WrongAcknowledgement(E2eeError):
+    """An acknowledgement of what was never pushed, or of another envelope: a protocol error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Who waits for an answer. `may_know`: may see, now, whether the recipient is connected."""
+
+    ticket: Hashable
+    may_know: bool
+
+
+# --- effects ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PushItem:
+    """Send this envelope to the connection under this number."""
+
+    push: int
+    item: MailItem
+
+
+@dataclass(frozen=True, slots=True)
+class PushDrained:
+    """Tell the connection that all that waited at its login has been pushed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Write these to the mailbox as one batch, then report to `appended`."""
+
+    items: Sequence[MailItem]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next rows, then report to `rows_read` with the same `turn`."""
+
+    turn: int
+    after: int
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Forget these acknowledged rows."""
+
+    epoch: int
+    seqs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the one who waits under this ticket; each ticket is answered once."""
+
+    ticket: Hashable
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The old connection's batch is settled: raise the epoch, then report to `attached`."""
+
+
+Effect = PushItem | PushDrained | Append | Read | Remove | Answer | Attach

@@ -1,0 +1,102 @@
+"""`twistd e2ee-server`: the options, and the service that they make (`docs/command-line.md`).
+
+Knows twistd's ways, which print usage errors on standard output with a traceback's manners: here
+they are one sentence on standard error and exit code 2. What is heavy is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.python import usage
+
+if TYPE_CHECKING:
+    from e2ee.server.service import ServerService
+
+
+class Options(usage.Options):
+    """Each option also stands in the environment (E2EE_SERVER_…) and in the configuration file."""
+
+    synopsis = "[options]"
+    longdesc = """Examples:
+      twistd -n --pidfile= e2ee-server --host chat.example.org
+      twistd -n --pidfile= e2ee-server --listen tcp:0:interface=127.0.0.1 --otp file:codes"""
+    optParameters = [  # noqa: RUF012 - the shape that twisted.python.usage reads
+        ["state-dir", None, None, "Where the server keeps everything. [default: ./e2ee-state]"],
+        ["listen", None, None, "A Twisted endpoint; TLS is put on top. [default: tcp:8443]"],
+        ["certificate", None, None, "A certificate chain in PEM form, instead of a self-made one."],
+        ["private-key", None, None, "The private key of --certificate."],
+        ["database", None, None, "sqlite:PATH. [default: in the state directory]"],
+        ["otp", None, None, "How passcodes go out: console, file:PATH or command:PATH. [default: console]"],
+        ["registration", None, None, "open or closed. [default: open]"],
+        ["presence", None, None, "everyone, contacts or nobody. [default: contacts]"],
+        ["metrics", None, None, "Not available yet."],
+        ["config", None, None, "A TOML file with these options and [limits]."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: list[str] = []
+
+    def opt_host(self, name: str) -> None:
+        """A name or address that clients use; the first one stands in the connect link."""
+        self.hosts.append(name)
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        from e2ee import __version__
+
+        sys.stdout.write(f"e2ee {__version__}\n")
+        sys.exit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """See `usage.Options.parseOptions`."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            from e2ee.server.ending import USAGE, leave
+
+            leave(USAGE, str(error))
+
+    def given(self) -> dict[str, str | list[str]]:
+        """What stands on the command line, under the names of the configuration file."""
+        choices: dict[str, str | list[str]] = {
+            str(name).replace("-", "_"): str(value) for name, value in self.items() if value is not None
+        }
+        if self.hosts:
+            choices["host"] = self.hosts
+        return choices
+
+
+def makeService(options: Options) -> ServerService:
+    """The service for these options; ends the process if something is configured wrongly."""
+    from twisted.internet import reactor as the_reactor
+    from twisted.internet.endpoints import serverFromString
+    from twisted.internet.threads import deferToThreadPool
+
+    from e2ee.server.configuration import Configuration, ConfigurationError, configure
+    from e2ee.server.ending import USAGE, Ending, leave
+    from e2ee.server.senders.interface import SenderRefused
+    from e2ee.server.senders.option import sender_from_option
+    from e2ee.server.service import ServerService
+
+    reactor: Any = the_reactor
+
+    def read() -> Configuration:
+        return configure(options.given(), os.environ)
+
+    try:
+        configuration = read()
+        pool = reactor.getThreadPool()
+        sender = sender_from_option(
+            configuration.otp, reactor, reactor, lambda step: deferToThreadPool(reactor, pool, step)
+        )
+        serverFromString(reactor, configuration.listen)
+    except (ConfigurationError, SenderRefused) as error:
+        leave(USAGE, str(error))
+    except (ValueError, TypeError, LookupError) as error:
+        leave(USAGE, f"listen is no endpoint that Twisted knows: {error}")
+    return ServerService(configuration, reactor, sender, Ending(reactor), read)

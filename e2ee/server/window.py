@@ -1,0 +1,87 @@
+"""What has been pushed on one connection and not been acknowledged.
+
+Knows sizes and numbers; not what a push was for: `place` is the seat's own mark, a row's sequence
+number, the key of an entry in memory, or None when nothing is left to do at the acknowledgement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.store.server.ports import MailItem
+from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
+
+Key = tuple[DeviceAddress, EnvelopeId]
+"""An envelope of a sender: others cannot take its place by sending the same bytes."""
+Place = int | Key | None
+
+
+@dataclass(slots=True)
+class Pushed:
+    """One unacknowledged push; `size` in bytes."""
+
+    key: Key
+    size: int
+    place: Place
+
+
+class Window:
+    """At most WINDOW_MESSAGES pushes and WINDOW_BYTES bytes at a time."""
+
+    __slots__ = ("_bytes", "_keys", "_pushed", "last_push", "needs")
+
+    def __init__(self) -> None:
+        self._pushed: dict[int, Pushed] = {}
+        self._keys: set[Key] = set()
+        self._bytes = 0
+        self.last_push = 0
+        self.needs = 0
+        """The size of the next envelope where it is known not to have fitted."""
+
+    @property
+    def free_messages(self) -> int:
+        """How many more pushes there may be."""
+        return WINDOW_MESSAGES - len(self._pushed)
+
+    @property
+    def free_bytes(self) -> int:
+        """How many more bytes there may be."""
+        return WINDOW_BYTES - self._bytes
+
+    @property
+    def open(self) -> bool:
+        """Whether it is worth while to fetch the next envelope."""
+        return self.free_messages > 0 and self.free_bytes >= max(1, self.needs)
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether this envelope has been pushed and is not acknowledged."""
+        return key in self._keys
+
+    def takes(self, size: int) -> bool:
+        """Whether an envelope of this size fits now."""
+        return self.free_messages > 0 and size <= self.free_bytes
+
+    def push(self, item: MailItem, place: Place) -> int:
+        """Count an envelope in; its push number, from 1."""
+        self.last_push += 1
+        key = (item.sender, item.envelope_id)
+        self._pushed[self.last_push] = Pushed(key, len(item.envelope), place)
+        self._keys.add(key)
+        self._bytes += len(item.envelope)
+        self.needs = 0
+        return self.last_push
+
+    def get(self, push: int) -> Pushed | None:
+        """The push of this number, if it is not acknowledged."""
+        return self._pushed.get(push)
+
+    def settle(self, push: int, place: int | None) -> None:
+        """The entry of this push has become a row, or has been refused (None)."""
+        self._pushed[push].place = place
+
+    def free(self, push: int) -> None:
+        """Acknowledged."""
+        pushed = self._pushed.pop(push)
+        self._bytes -= pushed.size
+        self._keys.discard(pushed.key)

@@ -1,0 +1,78 @@
+"""What the line interface answers to its commands: lists, safety numbers, the past.
+
+Knows the messenger and how answers look; not where the chat stands, nor who reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from e2ee.errors import Failure
+from e2ee.ids import Address
+from e2ee.ui import render
+from e2ee.ui.address_book import checked_digits
+
+if TYPE_CHECKING:
+    from e2ee.client.messenger import Messenger
+
+HISTORY_ENTRIES = 20
+"""As many as fit on a screen."""
+
+HELP_OUTSIDE = (
+    "1 or online, 2 or chat ADDRESS, 3 or offline, 4 or exit, 5 or quit, menu, help",
+    "ADDRESS is a number such as +15550100102, or a name of the address book",
+)
+HELP_INSIDE = (
+    "every line is sent, except menu and these:",
+    "/online who is connected, /offline messages that came meanwhile, /who you are talking to",
+    "/verify the safety number, /verify DIGITS compare it, /trust accept a changed key",
+    "/history the last messages, /search TEXT find one",
+    "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
+)
+
+
+async def online(messenger: Messenger) -> list[str]:
+    """Who else is connected. Raises Failure without a connection."""
+    found = await messenger.online()
+    return [render.online_record(*one) for one in found] or [render.notice("nobody else is online")]
+
+
+async def verify(messenger: Messenger, address: Address, digits: str) -> list[str]:
+    """The safety number; with digits, after comparing them. Raises Failure."""
+    if digits:
+        number = await messenger.confirm(address, checked_digits(digits))
+    else:
+        number = await messenger.safety_number(address)
+    return [render.notice(record) for record in render.safety_number_records(number)]
+
+
+async def trust(messenger: Messenger, address: Address) -> list[str]:
+    """Both safety numbers after the change was accepted. Raises Failure."""
+    return [render.notice(record) for record in render.trust_records(await messenger.trust(address))]
+
+
+async def past(
+    messenger: Messenger, address: Address | None, search: str | None, now: Callable[[], int]
+) -> list[str]:
+    """The last texts, with one person or with all."""
+    entries = await messenger.history(address, search, None, HISTORY_ENTRIES)
+    found = [render.history_record(entry, now()) for entry in entries]
+    return found or [render.notice("nothing found")]
+
+
+async def who(messenger: Messenger, address: Address) -> list[str]:
+    """Whom this chat is with."""
+    known = [contact for contact in await messenger.contacts() if contact.address == address]
+    return [render.notice(render.contact_record(known[0]) if known else str(address))]
+
+
+def error(failure: Failure) -> str:
+    """What did not work; the chat goes on."""
+    return render.notice(f"error: {render.failure_sentence(failure)}")
+
+
+async def name_of(messenger: Messenger, address: Address) -> str:
+    """How people call this one: the name in the address book, else the number."""
+    names = {contact.address: contact.name for contact in await messenger.contacts()}
+    return render.label(names.get(address), address)

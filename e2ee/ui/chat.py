@@ -1,0 +1,295 @@
+"""The line interface: one line in, its answer out, and what arrives in between.
+
+Knows where the chat stands and what each command does there (`docs/command-line.md`, the line interface).
+Knows neither terminals nor pipes: a console gives lines and takes records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from e2ee.client.events import (
+    Event,
+    KeyChanged,
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    MessageFailed,
+    MessageSent,
+    ShownEvent,
+)
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address
+from e2ee.ui import answers, commands, render
+from e2ee.ui.arrivals import Arrivals, drained
+from e2ee.ui.commands import Ask, Blank, Command, Say, Unknown, Verb
+from e2ee.ui.console import Console
+from e2ee.ui.own_messages import OwnMessages, count_messages
+from e2ee.ui.reader import Reader
+from e2ee.ui.streams import LineTooLong
+from e2ee.ui.waiting import Bell, Task
+
+if TYPE_CHECKING:
+    from e2ee.client.messenger import Messenger
+
+END_OF_INPUT_SECONDS = 30.0
+"""How long after the last acceptance the end of input waits for the next."""
+QUIT_SECONDS = 5.0
+"""The same for somebody who has typed `quit` and may be sitting there."""
+
+
+class Chat:
+    """One run of the line interface over a started messenger. `now` is in milliseconds since 1970."""
+
+    def __init__(
+        self,
+        messenger: Messenger,
+        console: Console,
+        clock: IReactorTime,
+        now: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._messenger = messenger
+        self._console = console
+        self._now = now
+        self._bell = Bell(clock)
+        self._reader = Reader(messenger, self._print_event)
+        self._arrivals = Arrivals(self._reader, self._fail)
+        self._own = OwnMessages(messenger, clock, entropy, self._bell, self._aside)
+        self._asides: list[Task[None]] = []
+        self._fatal: BaseException | None = None
+        self._heard = 0
+        self._connected = False
+        self._lost = False
+        self._partner: Address | None = None
+        self._partner_name = ""
+        self._asking = False
+        self._quitting = False
+
+    async def run(self, partner: str | None, timeout: float) -> None:
+        """From the first connection, which may take `timeout` seconds, to the end.
+
+        `partner`: begin inside the chat with this one. Raises Failure, OutputClosed.
+        """
+        unsubscribe = self._messenger.subscribe(self._hear)
+        try:
+            address = None if partner is None else await self._resolved(partner)
+            await self._messenger.connected(timeout)
+            self._connected = True
+            if address is None:
+                await self._console.print(*commands.MENU)
+            else:
+                await self._enter(address)
+            await self._announce()
+            await self._converse()
+        finally:
+            unsubscribe()
+            await self._arrivals.end()
+        await self._finish_asides()
+
+    async def _announce(self) -> None:
+        """What went wrong and how many came while the user was away; from then on, arrivals are shown."""
+        try:
+            await drained(self._messenger, lambda: self._heard)
+        except Failure as failure:
+            self._aside(answers.error(failure))
+        self._arrivals.forget()
+        await self._reader.show(only=lambda event: isinstance(event, KeyChanged | MessageFailed))
+        count = await self._messenger.unshown_count()
+        if count:
+            ask = "3" if self._partner is None else "/offline"
+            await self._notice(f"{count_messages(count)} came while you were away; {ask} lists them")
+        self._arrivals.begin()
+
+    # --- lines --------------------------------------------------------------------------------
+
+    async def _converse(self) -> None:
+        while not self._quitting:
+            try:
+                line = await self._next_line()
+            except LineTooLong as failure:
+                await self._console.print(answers.error(failure))
+                continue
+            if line is None:
+                await self._end_of_input()
+                return
+            await self._obey(line)
+        await self._quit()
+
+    async def _next_line(self) -> str | None:
+        """The next line; raises what has ended the conversation meanwhile."""
+        reading = Task(self._read(), at_end=self._bell.ring)
+        while not reading.done:
+            self._check()
+            await self._bell.rung()
+        self._check()
+        return await reading.result()
+
+    async def _read(self) -> str | None:
+        prompt = "address:" if self._asking else f"{self._partner_name}>"
+        return await self._console.read_line(prompt)
+
+    async def _obey(self, line: str) -> None:
+        """Finish one line; what does not work is said, and the chat goes on."""
+        try:
+            await self._carry_out(self._understood(line))
+        except Failure as failure:
+            await self._console.print(answers.error(failure))
+
+    def _understood(self, line: str) -> Command:
+        if self._asking:
+            self._asking = False
+            return commands.address_asked(line)
+        return commands.outside_chat(line) if self._partner is None else commands.inside_chat(line)
+
+    async def _carry_out(self, command: Command) -> None:
+        match command:
+            case Say(text):
+                await self._say(text)
+            case Unknown(word):
+                await self._notice(f"error: there is no command {word}; help, in a chat /help, lists them")
+            case Ask(Verb.MENU):
+                self._partner, self._partner_name = None, ""
+                await self._console.print(*commands.MENU)
+            case Ask(Verb.EXIT):
+                await self._leave()
+            case Ask(Verb.CHAT, ""):
+                self._asking = True
+            case Ask(Verb.CHAT, who):
+                await self._enter(await self._resolved(who))
+            case Ask(Verb.QUIT):
+                self._quitting = True
+            case Ask(Verb.OFFLINE):
+                await self._show_offline()
+            case Ask(verb, rest):
+                await self._console.print(*await self._answer(verb, rest))
+            case Blank():
+                return
+
+    async def _answer(self, verb: Verb, rest: str) -> list[str]:
+        """Of the commands that only ask."""
+        if verb is Verb.ONLINE:
+            return await answers.online(self._messenger)
+        if verb is Verb.HELP:
+            lines = answers.HELP_OUTSIDE if self._partner is None else answers.HELP_INSIDE
+            return [render.notice(line) for line in lines]
+        if verb is Verb.FILE:
+            raise Failure(Code.NOT_AVAILABLE, "/file is not available in this version")
+        if verb is Verb.HISTORY or verb is Verb.SEARCH:
+            if verb is Verb.SEARCH and not rest:
+                raise Failure(Code.USAGE, "/search needs a text to look for")
+            return await answers.past(self._messenger, self._partner, rest or None, self._now)
+        if self._partner is None:
+            raise Failure(Code.USAGE, "no chat is open")
+        if verb is Verb.VERIFY:
+            return await answers.verify(self._messenger, self._partner, rest)
+        if verb is Verb.TRUST:
+            return await answers.trust(self._messenger, self._partner)
+        return await answers.who(self._messenger, self._partner)
+
+    # --- chats --------------------------------------------------------------------------------
+
+    async def _resolved(self, who: str) -> Address:
+        address = await self._messenger.resolve(who)
+        if address == self._messenger.own_address:
+            raise Failure(Code.USAGE, "your own number is no recipient")
+        return address
+
+    async def _enter(self, address: Address) -> None:
+        self._partner = address
+        self._partner_name = await answers.name_of(self._messenger, address)
+        await self._notice(f"chat with {self._partner_name}; /help lists commands, menu leaves")
+
+    async def _leave(self) -> None:
+        if self._partner is None:
+            await self._notice("no chat is open")
+        else:
+            await self._carry_out(Ask(Verb.MENU))
+
+    async def _say(self, text: str) -> None:
+        if self._partner is not None:
+            await self._own.say(self._partner, text)
+
+    async def _show_offline(self) -> None:
+        try:
+            await drained(self._messenger, lambda: self._heard)
+        except Failure as failure:
+            await self._console.print(answers.error(failure))
+        if not await self._reader.show():
+            await self._notice("no offline messages")
+
+    # --- events -------------------------------------------------------------------------------
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case LinkEnded(failure):
+                self._fail(failure)
+            case LinkDown(failure) if self._connected and not self._lost:
+                self._lost = True
+                self._aside(render.notice(f"connection lost ({failure.sentence}); trying again"))
+            case LinkUp() if self._lost:
+                self._lost = False
+                self._aside(render.notice("connected again"))
+            case MessageSent(message):
+                self._own.changed(message)
+            case _ if isinstance(event, ShownEvent):
+                self._heard += 1
+                self._arrivals.arrived(event)
+
+    async def _print_event(self, event: ShownEvent) -> None:
+        reason = self._own.why_failed(event) if isinstance(event, MessageFailed) else None
+        if reason is not None:
+            await self._notice(f"not delivered: {reason}")
+        else:
+            await self._console.print(render.event_record(event, self._now()))
+
+    async def _notice(self, sentence: str) -> None:
+        await self._console.print(render.notice(sentence))
+
+    def _aside(self, record: str) -> None:
+        """Print something that no line has asked for."""
+        self._asides = [task for task in self._asides if not task.done]
+        self._asides.append(Task(self._print_aside(record)))
+
+    async def _print_aside(self, record: str) -> None:
+        try:
+            await self._console.print(record)
+        except BaseException as error:
+            self._fail(error)
+
+    async def _finish_asides(self) -> None:
+        for task in self._asides:
+            await task.result()
+        self._check()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the conversation with this."""
+        if self._fatal is None:
+            self._fatal = error
+            self._bell.ring()
+
+    def _check(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def _end_of_input(self) -> None:
+        """Wait for acceptance of what was sent. Raises Failure if some of it stays in the outbox."""
+        if await self._own.settled(END_OF_INPUT_SECONDS, None, self._check):
+            return
+        stays = f"{count_messages(self._own.left)} not accepted; what was written stays in the outbox"
+        if not self._messenger.is_connected:
+            raise Failure(Code.UNREACHABLE, f"the server cannot be reached; {stays}")
+        if not self._own.hopeful:
+            raise Failure(Code.KEY_CHANGED, f"{stays} until the changed key is trusted")
+        raise Failure(Code.TIMEOUT, stays)
+
+    async def _quit(self) -> None:
+        """The same for a moment, and without an error: who quits knows what he does."""
+        if not await self._own.settled(QUIT_SECONDS, QUIT_SECONDS, self._check):
+            left = count_messages(self._own.left)
+            await self._notice(f"{left} in the outbox, sent at the next connection")

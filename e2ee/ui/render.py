@@ -1,0 +1,273 @@
+"""What the client knows → a record for people or an object for scripts. Pure.
+
+Knows the client's events and values, not where they are printed. Texts and names go through unaltered:
+the printer's sanitiser makes records harmless, and JSON carries them as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Any
+
+from e2ee.client.events import (
+    Contact,
+    FailedReason,
+    Gap,
+    HistoryEntry,
+    KeyChanged,
+    MessageFailed,
+    MessageReceived,
+    SafetyNumber,
+    SentMessage,
+    SentState,
+    ShownEvent,
+    TrustChange,
+    Undecryptable,
+)
+from e2ee.errors import Failure
+from e2ee.ids import Address
+from e2ee.ui.times import rfc3339, short_time
+
+JsonObject = dict[str, Any]
+
+_FAILED_BECAUSE = {
+    FailedReason.EXPIRED: "it was not fetched in time",
+    FailedReason.TAKEN_OVER: "the account was registered anew meanwhile",
+    FailedReason.DELETED: "the account was deleted",
+    FailedReason.NOT_ACCEPTED: "the server did not accept it",
+}
+
+
+def as_json(value: Mapping[str, Any]) -> str:
+    """One line of printable ASCII; text is escaped, never altered."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
+def label(name: str | None, address: Address) -> str:
+    """Whom a person reads: the name in the address book, else the number."""
+    return name or str(address)
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str:
+    """`[time] name: text` for a message, a notice beginning with ``* `` for all else."""
+    match event:
+        case MessageReceived():
+            # A sender's clock may be ahead; nothing was written after it arrived.
+            time = short_time(min(event.sent_at, event.received_at), now, zone)
+            marks = " late" * event.late + " repeated" * event.repeated
+            return f"[{time}{marks}] {label(event.name, event.address)}: {event.text}"
+        case KeyChanged():
+            who = label(event.name, event.address)
+            return notice(
+                f"the key of {who} has changed: a new device, or somebody in between."
+                f" Nothing is sent to {who} until you compare safety numbers (verify) and trust"
+            )
+        case Undecryptable():
+            return notice(
+                f"a message that claims to come from {label(event.name, event.address)} could not be read"
+            )
+        case Gap():
+            messages = "1 message" if event.missing == 1 else f"{event.missing} messages"
+            return notice(f"{messages} of {label(event.name, event.address)} missing here")
+        case MessageFailed():
+            return notice(
+                f"the message {event.message_id} to {label(event.name, event.to)} was not delivered:"
+                f" {_FAILED_BECAUSE[event.reason]}"
+            )
+
+
+def event_object(event: ShownEvent) -> JsonObject:
+    """The object that `receive --json` prints."""
+    match event:
+        case MessageReceived():
+            return _received_object(event)
+        case KeyChanged():
+            body: JsonObject = {"type": "key_changed", "address": str(event.address), "at": rfc3339(event.at)}
+        case Undecryptable():
+            body = {
+                "type": "undecryptable",
+                "from": str(event.address),
+                "received_at": rfc3339(event.received_at),
+            }
+        case Gap():
+            body = {"type": "gap", "from": str(event.address), "missing": event.missing}
+        case MessageFailed():
+            body = {
+                "type": "failed",
+                "id": str(event.message_id),
+                "to": str(event.to),
+                "reason": event.reason.value,
+            }
+    return {**body, "name": event.name, "repeated": event.repeated}
+
+
+def _received_object(event: MessageReceived) -> JsonObject:
+    return {
+        "type": "message",
+        "id": str(event.message_id),
+        "from": str(event.address),
+        "name": event.name,
+        "device": str(event.device),
+        "sent_at": rfc3339(event.sent_at),
+        "received_at": rfc3339(event.received_at),
+        "text": event.text,
+        "verified": event.verified,
+        "repeated": event.repeated,
+        "late": event.late,
+    }
+
+
+def notice(sentence: str) -> str:
+    """A line of the interface itself."""
+    return f"* {sentence}"
+
+
+# --- own messages -----------------------------------------------------------------------------
+
+
+def sent_record(message: SentMessage) -> str:
+    """`ID ADDRESS STATE`, and why it waits or failed."""
+    record = f"{message.message_id} {message.to} {message.state.value}"
+    return record if message.error is None else f"{record}: {failure_sentence(message.error)}"
+
+
+def sent_object(message: SentMessage) -> JsonObject:
+    """The object that `send --json` prints for each recipient."""
+    error = message.error
+    return {
+        "type": "sent",
+        "id": str(message.message_id),
+        "to": str(message.to),
+        "state": message.state.value,
+        "error": None if error is None else _error_fields(error),
+    }
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+def failure_sentence(failure: Failure) -> str:
+    """What went wrong, and when trying again helps."""
+    if failure.retry_after is None:
+        return failure.sentence
+    return f"{failure.sentence} (try again in {math.ceil(failure.retry_after)} s)"
+
+
+def error_object(failure: Failure) -> JsonObject:
+    """The last line of standard error with `--json`."""
+    return {"type": "error", **_error_fields(failure)}
+
+
+def _error_fields(failure: Failure) -> JsonObject:
+    return {
+        "code": failure.code.value,
+        "message": failure.sentence,
+        "retry_after": failure.retry_after,
+    }
+
+
+# --- lists ------------------------------------------------------------------------------------
+
+
+def online_record(address: Address, name: str | None) -> str:
+    """`ADDRESS NAME`, or the address alone."""
+    return f"{address} {name}" if name else str(address)
+
+
+def online_object(address: Address, name: str | None) -> JsonObject:
+    """One who is connected."""
+    return {"type": "online", "address": str(address), "name": name}
+
+
+def contact_record(contact: Contact) -> str:
+    """`ADDRESS NAME (what there is to know)`."""
+    marks = ["verified"] * contact.verified + ["blocked"] * contact.blocked
+    marks += ["not accepted"] * (not contact.accepted and not contact.blocked)
+    record = online_record(contact.address, contact.name)
+    return f"{record} ({', '.join(marks)})" if marks else record
+
+
+def contact_object(contact: Contact) -> JsonObject:
+    """One entry of the address book."""
+    return {
+        "type": "contact",
+        "address": str(contact.address),
+        "name": contact.name,
+        "accepted": contact.accepted,
+        "blocked": contact.blocked,
+        "verified": contact.verified,
+    }
+
+
+def history_record(entry: HistoryEntry, now: int, zone: tzinfo | None = None) -> str:
+    """As `event_record`; own messages as ``[time] me → name (state): text``."""
+    if entry.direction == "in":
+        sent_at = entry.sent_at if entry.received_at is None else min(entry.sent_at, entry.received_at)
+        marks = " late" * entry.late
+        who = label(entry.name, entry.from_address)
+    else:
+        sent_at, marks = entry.sent_at, ""
+        state = f" ({entry.state.value})" if isinstance(entry.state, SentState) else ""
+        who = f"me → {label(entry.name, entry.to)}{state}"
+    return f"[{short_time(sent_at, now, zone)}{marks}] {who}: {entry.text}"
+
+
+def history_object(entry: HistoryEntry) -> JsonObject:
+    """As `event_object`, with `to`, `direction` and `state`."""
+    return {
+        "type": "message",
+        "id": str(entry.message_id),
+        "direction": entry.direction,
+        "from": str(entry.from_address),
+        "to": str(entry.to),
+        "name": entry.name,
+        "device": None if entry.device is None else str(entry.device),
+        "sent_at": rfc3339(entry.sent_at),
+        "received_at": None if entry.received_at is None else rfc3339(entry.received_at),
+        "text": entry.text,
+        "verified": entry.verified,
+        "late": entry.late,
+        "state": None if entry.state is None else entry.state.value,
+    }
+
+
+# --- trust ------------------------------------------------------------------------------------
+
+
+def digit_groups(digits: str) -> str:
+    """A safety number in groups of five."""
+    return " ".join(digits[start : start + 5] for start in range(0, len(digits), 5))
+
+
+def safety_number_records(number: SafetyNumber) -> list[str]:
+    """The digits, and whether they have been compared."""
+    return [digit_groups(number.digits), "verified" if number.verified else "not verified"]
+
+
+def safety_number_object(number: SafetyNumber) -> JsonObject:
+    """The digits in one piece."""
+    return {
+        "type": "safety_number",
+        "address": str(number.address),
+        "digits": number.digits,
+        "verified": number.verified,
+    }
+
+
+def trust_records(change: TrustChange) -> list[str]:
+    """Both safety numbers, or that there was nothing to accept."""
+    if change.new_digits is None:
+        return ["nothing to accept"]
+    old = digit_groups(change.old_digits) if change.old_digits else "none"
+    return [f"old: {old}", f"new: {digit_groups(change.new_digits)}"]
+
+
+def trust_object(address: Address, change: TrustChange) -> JsonObject:
+    """The same for scripts; both are null if there was nothing to accept."""
+    return {"type": "trust", "address": str(address), "old": change.old_digits, "new": change.new_digits}

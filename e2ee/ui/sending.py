@@ -1,0 +1,134 @@
+"""`e2ee send`: one text to one or several people, and what became of it.
+
+Knows the rules of its exit code; the text and the id have been checked for form by then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from e2ee.client.events import MessageFailed, SentMessage, SentState
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address, MessageId
+from e2ee.ui import render
+from e2ee.ui.exit_codes import DONE, exit_code, joined
+from e2ee.ui.invocation import Invocation
+from e2ee.ui.printer import report
+
+if TYPE_CHECKING:
+    from e2ee.client.messenger import Messenger
+
+TEXT_BYTES = 64 * 1024
+"""The longest text, in UTF-8; `docs/limits.md`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipient's message; `failure` is None if it was accepted."""
+
+    message: SentMessage
+    failure: Failure | None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code if this were the only recipient."""
+        return DONE if self.failure is None else exit_code(self.failure.code)
+
+
+async def send(call: Invocation, recipients: Sequence[str], text: str, message_id: MessageId | None) -> int:
+    """Queue for all, wait for each, print a line for each; the exit code is their common one or 7."""
+    async with call.conversations() as (messenger, _):
+        addresses = await resolved(messenger, recipients)
+        queued = [await messenger.queue(address, text, message_id) for address in addresses]
+        outcomes = []
+        for message in queued:
+            outcome = await _outcome(messenger, message, call.left())
+            await call.show([render.sent_record(outcome.message)], render.sent_object(outcome.message))
+            outcomes.append(outcome)
+        await _told(messenger, outcomes)
+    _report_first(outcomes, call.options.json)
+    return joined(outcome.exit_code for outcome in outcomes)
+
+
+async def resolved(messenger: Messenger, recipients: Sequence[str]) -> list[Address]:
+    """Their numbers in order, each once, all of them before anything is kept. Raises Failure(USAGE)."""
+    addresses = [await messenger.resolve(recipient) for recipient in recipients]
+    if messenger.own_address in addresses:
+        raise Failure(Code.USAGE, "your own number is no recipient")
+    return list(dict.fromkeys(addresses))
+
+
+async def _outcome(messenger: Messenger, message: SentMessage, timeout: float) -> Outcome:
+    """Wait until it is accepted, refused, or the time is up."""
+    try:
+        message = await messenger.accepted(message.message_id, timeout)
+    except Failure as failure:
+        message = await messenger.sent(message.message_id)
+        if message.state is not SentState.QUEUED:
+            return Outcome(message, message.error)
+        return Outcome(replace(message, error=message.error or failure), message.error or failure)
+    if message.state is SentState.FAILED or message.error is not None:
+        return Outcome(message, message.error or Failure(Code.FAILED, "the message was not delivered"))
+    if message.state is SentState.QUEUED:
+        return Outcome(message, _not_in_time(messenger.was_connected))
+    return Outcome(message, None)
+
+
+async def _told(messenger: Messenger, outcomes: Sequence[Outcome]) -> None:
+    """Whose failure has been printed here is not news for the next reader."""
+    failed = {one.message.message_id for one in outcomes if one.message.state is SentState.FAILED}
+    if failed:
+        news = [event for event in await messenger.unshown() if isinstance(event, MessageFailed)]
+        await messenger.mark_shown([event for event in news if event.message_id in failed])
+
+
+def _not_in_time(was_connected: bool) -> Failure:
+    if was_connected:
+        return Failure(Code.TIMEOUT, "the server has not accepted it in time; it stays in the outbox")
+    return Failure(Code.UNREACHABLE, "the server could not be reached; the message stays in the outbox")
+
+
+def _report_first(outcomes: Sequence[Outcome], json: bool) -> None:
+    """The first failure stands for all; each line of output has its own."""
+    failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+    if failures:
+        report(failures[0], json)
+
+
+# --- before anything is opened ----------------------------------------------------------------
+
+
+def text_to_send(argument: str | None) -> str:
+    """The text of `-m`, else of standard input to its end, less one final newline.
+
+    Raises Failure(USAGE) for what is empty, too long or not UTF-8.
+    """
+    if argument is not None:
+        return checked_text(argument)
+    if sys.stdin is None:
+        raise Failure(Code.USAGE, "there is no text: give it with -m or on standard input")
+    written = sys.stdin.buffer.read(TEXT_BYTES + 2)
+    try:
+        text = written.removesuffix(b"\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A cut-off last character is only the end of what was read of too long a text.
+        if len(written) > TEXT_BYTES + 1 and error.end == len(written):
+            raise _too_long() from None
+        raise Failure(Code.USAGE, "the text is not UTF-8") from None
+    return checked_text(text)
+
+
+def checked_text(text: str) -> str:
+    """The same text. Raises Failure(USAGE)."""
+    if not text:
+        raise Failure(Code.USAGE, "the text is empty")
+    if len(text.encode("utf-8")) > TEXT_BYTES:
+        raise _too_long()
+    return text
+
+
+def _too_long() -> Failure:
+    return Failure(Code.USAGE, f"the text is longer than {TEXT_BYTES} bytes of UTF-8")

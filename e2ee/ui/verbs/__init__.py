@@ -1,0 +1,1 @@
+"""The verbs as the command line declares them: names, arguments, options and help."""

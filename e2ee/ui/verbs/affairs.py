@@ -1,0 +1,77 @@
+"""`history`, `status` and `outbox`, as the command line declares them."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from e2ee.errors import Code, Failure, InvalidIdentifier
+from e2ee.ids import MessageId
+from e2ee.ui.options import given_options
+from e2ee.ui.times import parse_since
+from e2ee.ui.verbs.verb import verb, verb_group
+
+
+@verb(
+    "history",
+    "e2ee history",
+    "e2ee history bob --limit 20",
+    "e2ee history --search invoice --since 2026-11-01 --json",
+)
+@click.argument("address", required=False, metavar="[ADDRESS]")
+@click.option("--search", metavar="TEXT", help="Only texts with these words.")
+@click.option("--since", metavar="TIME", help="Only later ones: 2026-11-01, 2026-11-01T09:30:00Z, 2h, 7d.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+def history(address: str | None, search: str | None, since: str | None, limit: int | None) -> int:
+    """Print what was written, from the vault; works without a connection."""
+    from e2ee.ui.records import Search
+    from e2ee.ui.records import history as run_history
+    from e2ee.ui.runner import run
+
+    earliest = None if since is None else parse_since(since, int(time.time() * 1000))
+    wanted = Search(address, search, earliest, limit)
+    return run(given_options(click.get_current_context()), lambda call: run_history(call, wanted))
+
+
+@verb("status", "e2ee status", "e2ee status --json")
+def status() -> int:
+    """Show the profile, its server, and what waits. Tries the server once."""
+    from e2ee.ui.records import status as run_status
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), run_status)
+
+
+@verb_group(
+    "outbox",
+    "e2ee outbox",
+    "e2ee outbox cancel 00112233445566778899aabbccddeeff",
+    invoke_without_command=True,
+)
+def outbox() -> int | None:
+    """List what waits to be accepted by the server."""
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        return None
+    from e2ee.ui.records import outbox as run_outbox
+    from e2ee.ui.runner import run
+
+    return run(given_options(context), run_outbox)
+
+
+@verb("cancel", "e2ee outbox cancel 00112233445566778899aabbccddeeff")
+@click.argument("message_id", metavar="ID")
+def cancel(message_id: str) -> int:
+    """Take a message out of the outbox. Says so if it may have left already."""
+    from e2ee.ui.records import cancel as run_cancel
+    from e2ee.ui.runner import run
+
+    try:
+        chosen = MessageId.from_hex(message_id.lower())
+    except InvalidIdentifier as error:
+        raise Failure(Code.USAGE, "an id is 32 hex digits") from error
+    return run(given_options(click.get_current_context()), lambda call: run_cancel(call, chosen))
+
+
+outbox.add_command(cancel)

@@ -1,0 +1,128 @@
+"""`online`, `contacts`, `verify` and `trust`, as the command line declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from e2ee.ui.options import given_options
+from e2ee.ui.verbs.verb import refuse_option, verb, verb_group
+
+if TYPE_CHECKING:
+    from e2ee.client.events import Contact
+    from e2ee.client.messenger import Messenger
+
+
+@verb("online", "e2ee online", "e2ee online --json")
+def online() -> int:
+    """List who else is connected, as far as you may see it."""
+    from e2ee.ui.address_book import online as run_online
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), run_online)
+
+
+@verb_group(
+    "contacts",
+    "e2ee contacts",
+    "e2ee contacts add +15550100102 bob",
+    "e2ee contacts rename bob robert",
+    "e2ee contacts block +15550100103",
+    invoke_without_command=True,
+)
+def contacts() -> int | None:
+    """List the address book, or change it. A name can stand wherever ADDRESS does."""
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        return None
+    from e2ee.ui.address_book import contacts as run_contacts
+    from e2ee.ui.runner import run
+
+    return run(given_options(context), run_contacts)
+
+
+def _change(change: Callable[[Messenger], Awaitable[Contact]]) -> int:
+    from e2ee.ui.address_book import change_contact
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), lambda call: change_contact(call, change))
+
+
+@verb("add", "e2ee contacts add +15550100102 bob")
+@click.argument("address")
+@click.argument("name")
+def add(address: str, name: str) -> int:
+    """Put ADDRESS into the address book as NAME, and accept messages from there."""
+
+    async def change(messenger: Messenger) -> Contact:
+        return await messenger.add_contact(await messenger.resolve(address), name)
+
+    return _change(change)
+
+
+@verb("rename", "e2ee contacts rename bob robert")
+@click.argument("address")
+@click.argument("name")
+def rename(address: str, name: str) -> int:
+    """Give ADDRESS, or the contact of that name, another NAME."""
+
+    async def change(messenger: Messenger) -> Contact:
+        return await messenger.rename_contact(await messenger.resolve(address), name)
+
+    return _change(change)
+
+
+@verb("block", "e2ee contacts block bob")
+@click.argument("address")
+def block(address: str) -> int:
+    """Never show anything from ADDRESS again. The sender does not learn of it."""
+
+    async def change(messenger: Messenger) -> Contact:
+        return await messenger.block_contact(await messenger.resolve(address))
+
+    return _change(change)
+
+
+@verb("remove", "e2ee contacts remove bob")
+@click.argument("address")
+def remove(address: str) -> int:
+    """Take ADDRESS out of the address book."""
+
+    async def change(messenger: Messenger) -> Contact:
+        return await messenger.remove_contact(await messenger.resolve(address))
+
+    return _change(change)
+
+
+for _command in (add, rename, block, remove):
+    contacts.add_command(_command)
+
+
+@verb(
+    "verify",
+    "e2ee verify bob",
+    "e2ee verify bob --confirm '12345 67890 …'",
+)
+@click.argument("address")
+@click.option("--confirm", metavar="DIGITS", help="Compare with what the other side reads out.")
+@click.option("--qr", is_flag=True, callback=refuse_option, hidden=True, expose_value=False)
+def verify(address: str, confirm: str | None) -> int:
+    """Show the safety number shared with ADDRESS: both sides see the same, unless somebody is in between."""
+    from e2ee.ui.address_book import checked_digits
+    from e2ee.ui.address_book import verify as run_verify
+    from e2ee.ui.runner import run
+
+    digits = None if confirm is None else checked_digits(confirm)
+    return run(given_options(click.get_current_context()), lambda call: run_verify(call, address, digits))
+
+
+@verb("trust", "e2ee trust bob")
+@click.argument("address")
+def trust(address: str) -> int:
+    """Accept the changed key of ADDRESS, and show the old and the new safety number."""
+    from e2ee.ui.address_book import trust as run_trust
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), lambda call: run_trust(call, address))

@@ -1,0 +1,66 @@
+"""Connections before login and in all: who makes room for whom."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.server.admission import Admission
+from e2ee.server.policy import Policy
+
+
+class GuestDouble:
+    """Keeps whether it was turned away."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    def turn_away(self) -> None:
+        self.away = True
+
+    def stop(self) -> None:
+        """Not asked for here."""
+
+    def abort(self) -> None:
+        """Not asked for here."""
+
+
+class AdmissionTests(SynchronousTestCase):
+    """Two before login from one source, five in all."""
+
+    def setUp(self) -> None:
+        self.admission = Admission(Policy(connections_before_login=2, connections=5))
+
+    def enter(self, source: str = "192.0.2.1") -> GuestDouble:
+        guest = GuestDouble()
+        self.admission.enter(guest, source)
+        return guest
+
+    def test_the_one_that_has_waited_longest_makes_room(self) -> None:
+        guests = [self.enter() for _ in range(3)]
+        self.assertEqual([guest.away for guest in guests], [True, False, False])
+
+    def test_who_has_logged_in_or_left_is_not_counted(self) -> None:
+        first, second = self.enter(), self.enter()
+        self.admission.logged_in(first)
+        self.admission.left(second)
+        guests = [self.enter(), self.enter(), first, second]
+        self.assertFalse(any(guest.away for guest in guests))
+
+    def test_sources_do_not_touch_each_other(self) -> None:
+        guests = [self.enter(f"192.0.2.{n}") for n in (1, 1, 2, 2)]
+        self.assertFalse(any(guest.away for guest in guests))
+
+    def test_a_full_house_turns_away_who_has_waited_longest(self) -> None:
+        inside = [self.enter(f"192.0.2.{n}") for n in range(4)]
+        for guest in inside:
+            self.admission.logged_in(guest)
+        waiting, newest = self.enter(), self.enter()
+        self.assertEqual((waiting.away, newest.away), (True, False))
+        self.admission.logged_in(newest)
+        self.assertTrue(self.enter().away)
+        self.assertFalse(any(guest.away for guest in inside))
+
+    def test_zero_is_no_limit(self) -> None:
+        self.admission = Admission(Policy(connections_before_login=0, connections=0))
+        self.assertFalse(any(guest.away for guest in [self.enter() for _ in range(100)]))
+        self.assertEqual(len(self.admission), 100)

@@ -1,0 +1,215 @@
+"""The seat, step by step: docs/protocol.md, "Delivery", one sentence each, both sides of each bound."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_MESSAGES
+from e2ee.server.seat import Seat
+from e2ee.server.seat_terms import (
+    Answer,
+    Append,
+    Attach,
+    Effect,
+    Outcome,
+    PushDrained,
+    PushItem,
+    Read,
+    Remove,
+    State,
+    Waiter,
+    WrongAcknowledgement,
+)
+from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
+from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
+from tests.server.seat_model import SENDERS, envelope_item
+
+
+class SeatCase(SynchronousTestCase):
+    """One seat; `send` submits with the message's number as its ticket."""
+
+    def setUp(self) -> None:
+        self.seat = Seat()
+
+    def item(self, number: int, size: int = 40, sender: int = 0) -> MailItem:
+        return envelope_item(SENDERS[sender], number, size)
+
+    def send(
+        self, number: int, may_know: bool = True, size: int = 40, sender: int = 0, now: float = 0.0
+    ) -> list[Effect]:
+        return self.seat.submit(self.item(number, size, sender), Waiter(number, may_know), now)
+
+    def acknowledge(self, push: int, number: int, opened: bool = True, size: int = 40) -> list[Effect]:
+        return self.seat.acknowledge(push, self.item(number, size).envelope_id, opened)
+
+    def go_live(self) -> None:
+        self.assertEqual(self.seat.attach(), [Attach()])
+        self.assertIs(self.seat.state, State.SETTLING)
+        self.assertEqual(self.seat.attached(1, 0), [PushDrained()])
+        self.assertIs(self.seat.state, State.LIVE)
+
+
+class LiveTests(SeatCase):
+    """Connected, nothing unpushed, no insert in flight."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.go_live()
+
+    def test_who_may_know_is_pushed_at_once(self) -> None:
+        self.assertEqual(self.send(1), [PushItem(1, self.item(1))])
+        self.assertEqual(self.acknowledge(1, 1), [Answer(1, Outcome.DELIVERED)])
+        self.assertTrue(self.seat.settled)
+
+    def test_every_other_submit_is_written_with_all_that_is_held_before_it(self) -> None:
+        self.send(1)
+        self.send(2)
+        self.assertEqual(self.send(3, may_know=False), [Append((self.item(1), self.item(2), self.item(3)))])
+        self.assertIs(self.seat.state, State.DRAINING)
+        effects = self.seat.appended([Appended(1), Appended(2), Appended(3)])
+        self.assertEqual(effects[:3], [Answer(n, Outcome.STORED) for n in (1, 2, 3)])
+        read = effects[3]
+        assert isinstance(read, Read)
+        self.assertEqual(read.after, 2)
+        self.assertEqual(self.seat.rows_read(read.turn, [MailRow(3, self.item(3))]),
+                         [PushItem(3, self.item(3))])
+        self.assertIs(self.seat.state, State.LIVE)
+
+    def test_one_second_and_all_that_is_held_is_written(self) -> None:
+        self.send(1, now=10.0)
+        self.send(2, now=10.5)
+        self.assertEqual((self.seat.deadline, self.seat.timer(10.99)), (11.0, []))
+        self.assertEqual(self.seat.timer(11.0), [Append((self.item(1), self.item(2)))])
+        self.assertIsNone(self.seat.deadline)
+
+    def test_the_window_of_messages(self) -> None:
+        for number in range(1, WINDOW_MESSAGES + 1):
+            self.assertIsInstance(self.send(number)[0], PushItem)
+        [batch] = self.send(WINDOW_MESSAGES + 1)
+        assert isinstance(batch, Append)
+        self.assertEqual(len(batch.items), WINDOW_MESSAGES + 1)
+
+    def test_the_window_of_bytes(self) -> None:
+        size = WINDOW_BYTES // 8
+        for number in range(1, 9):
+            self.assertIsInstance(self.send(number, size=size)[0], PushItem)
+        self.assertIsInstance(self.send(9)[0], Append)
+
+    def test_a_full_window_is_read_on_when_there_is_room(self) -> None:
+        size = WINDOW_BYTES // 8
+        for number in range(1, 9):
+            self.send(number, size=size)
+        self.send(9, size=size)
+        written = self.seat.appended([Appended(number) for number in range(1, 10)])
+        self.assertFalse(any(isinstance(effect, Read) for effect in written))
+        effects = self.acknowledge(1, 1, size=size)
+        self.assertEqual(effects, [Remove(1, (1,)), Read(0, 8, WINDOW_MESSAGES - 7, size)])
+
+    def test_a_stranger_who_repeats_a_held_envelope_learns_nothing(self) -> None:
+        self.send(1)
+        again = self.seat.submit(self.item(1), Waiter("stranger", may_know=False), 0.0)
+        self.assertEqual(again, [Append((self.item(1),))])
+        self.assertEqual(self.acknowledge(1, 1), [Answer(1, Outcome.DELIVERED)])
+        self.assertEqual(self.seat.appended([Appended(1)]),
+                         [Answer("stranger", Outcome.STORED), Remove(1, (1,))])
+
+    def test_the_same_bytes_from_another_are_another_envelope(self) -> None:
+        self.send(1)
+        copy = MailItem(self.item(1).to, SENDERS[1], self.item(1).envelope_id, self.item(1).envelope)
+        self.assertEqual(self.seat.submit(copy, Waiter("copy", True), 0.0), [PushItem(2, copy)])
+
+    def test_acknowledgements(self) -> None:
+        self.send(1)
+        for push, number in ((0, 1), (2, 1), (1, 2)):
+            self.assertRaises(WrongAcknowledgement, self.acknowledge, push, number)
+        self.assertEqual(self.acknowledge(1, 1, opened=False), [Answer(1, Outcome.STORED)])
+        self.assertEqual(self.acknowledge(1, 1), [])
+
+    def test_no_room_on_the_disk(self) -> None:
+        self.send(1)
+        self.seat.timer(1.0)
+        self.send(2)
+        self.send(3, sender=1)
+        effects = self.seat.appended(None)
+        self.assertEqual(effects, [
+            Answer(1, Outcome.UNAVAILABLE), Answer(2, Outcome.HELD), Append((self.item(3, sender=1),)),
+        ])  # fmt: skip
+        self.assertEqual(self.acknowledge(1, 1), [])
+
+    def test_refusals_of_the_mailbox(self) -> None:
+        for refused in AppendRefused:
+            self.send(1, may_know=False)
+            self.assertEqual(self.seat.appended([refused]), [Answer(1, Outcome(refused.value))])
+
+
+class SettlingTests(SeatCase):
+    """A new connection waits until the old one's batch is written."""
+
+    def test_it_waits(self) -> None:
+        self.go_live()
+        self.send(1)
+        self.assertEqual(self.seat.attach(), [Append((self.item(1),))])
+        self.assertIs(self.seat.state, State.SETTLING)
+        self.assertEqual(self.seat.appended([Appended(1)]), [Answer(1, Outcome.STORED), Attach()])
+        self.assertEqual(self.seat.attached(2, 1), [Read(1, 0, WINDOW_MESSAGES, WINDOW_BYTES)])
+        self.assertEqual(self.seat.rows_read(1, [MailRow(1, self.item(1))]),
+                         [PushItem(1, self.item(1)), PushDrained()])
+
+    def test_a_row_is_not_pushed_before_its_commit_is_reported(self) -> None:
+        self.seat.attach()
+        self.seat.attached(1, 1)
+        self.send(2)
+        rows = [MailRow(1, self.item(1)), MailRow(2, self.item(2))]
+        self.assertEqual(self.seat.rows_read(0, rows), [PushItem(1, self.item(1)), PushDrained()])
+        self.assertIs(self.seat.state, State.DRAINING)
+
+    def test_what_is_written_between_the_epoch_and_its_report_is_pushed(self) -> None:
+        self.seat.attach()
+        self.send(1)
+        self.seat.appended([Appended(5)])
+        self.assertEqual(self.seat.attached(1, 0),
+                         [PushDrained(), Read(0, 0, WINDOW_MESSAGES, WINDOW_BYTES)])
+
+    def test_an_empty_mailbox_is_not_read_again_after_a_reconnect(self) -> None:
+        self.go_live()
+        self.send(1)
+        self.seat.timer(1.0)
+        self.seat.appended([Appended(7)])
+        self.acknowledge(1, 1)
+        self.seat.attach()
+        self.assertEqual(self.seat.attached(2, 0), [PushDrained()])
+        self.assertIs(self.seat.state, State.LIVE)
+
+    def test_drained_comes_even_if_the_rows_have_expired(self) -> None:
+        self.seat.attach()
+        self.seat.attached(1, 7)
+        self.assertEqual(self.seat.rows_read(0, []), [PushDrained()])
+        self.assertIs(self.seat.state, State.LIVE)
+
+    def test_rows_of_an_older_connection_are_ignored(self) -> None:
+        self.seat.attach()
+        self.seat.attached(1, 1)
+        self.seat.attach()
+        self.assertEqual(self.seat.rows_read(0, [MailRow(1, self.item(1))]), [])
+
+
+class BoundTests(SeatCase):
+    """Every queue is bounded."""
+
+    def test_the_queue_behind_a_slow_disk(self) -> None:
+        self.send(0)
+        for number in range(1, SEAT_QUEUE_MESSAGES + 1):
+            self.assertEqual(self.send(number), [])
+        self.assertEqual(self.send(SEAT_QUEUE_MESSAGES + 1), [Answer(SEAT_QUEUE_MESSAGES + 1, Outcome.BUSY)])
+        batch = self.seat.appended([Appended(1)])[-1]
+        assert isinstance(batch, Append)
+        self.assertEqual(len(batch.items), BATCH_MESSAGES)
+
+    def test_stop_writes_what_is_held_and_takes_no_more(self) -> None:
+        self.go_live()
+        self.send(1)
+        self.assertEqual(self.seat.stop(), [Append((self.item(1),))])
+        self.assertEqual(self.send(2), [Answer(2, Outcome.UNAVAILABLE)])
+        self.assertFalse(self.seat.settled)
+        self.seat.appended([Appended(1)])
+        self.assertTrue(self.seat.settled)

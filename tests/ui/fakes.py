@@ -1,0 +1,298 @@
+"""A messenger and a console in memory, for the interface's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.client.events import (
+    Contact,
+    Event,
+    HistoryEntry,
+    MessageFailed,
+    MessageReceived,
+    MessageSent,
+    SafetyNumber,
+    SentMessage,
+    SentState,
+    ShownEvent,
+    Status,
+    TrustChange,
+)
+from e2ee.client.messenger import Messenger
+from e2ee.errors import Code, Failure, InvalidAddress
+from e2ee.ids import Address, DeviceId, MessageId
+from e2ee.ui.invocation import Invocation
+from e2ee.ui.options import Options
+
+T = TypeVar("T")
+
+ALICE = Address("+15550100101")
+BOB = Address("+15550100102")
+CAROL = Address("+15550100103")
+DEVICE = DeviceId(bytes(8))
+DIGITS = "0123456789" * 6
+NOON = 1_700_049_600_000
+"""2023-11-15 12:00:00 UTC."""
+
+
+def message(text: str, sender: Address = BOB, name: str | None = None, number: int = 1) -> MessageReceived:
+    """A message that came in at noon; `number` makes it another one."""
+    return MessageReceived(
+        message_id=MessageId(number.to_bytes(16, "big")),
+        address=sender,
+        name=name,
+        device=DEVICE,
+        sent_at=NOON,
+        received_at=NOON + 5,
+        text=text,
+        verified=False,
+        position=number,
+    )
+
+
+class FakeMessenger:
+    """What the interface needs of a messenger; a test plays the server."""
+
+    def __init__(self) -> None:
+        self.own_address = ALICE
+        self.was_connected = True
+        self.is_connected = True
+        self.connection: Failure | None = None
+        self.undrained: Failure | None = None
+        self.people: dict[Address, str] = {}
+        self.present: list[tuple[Address, str | None]] = []
+        self.waiting: list[ShownEvent] = []
+        self.calls: list[tuple[str, list[int]]] = []
+        self.queued: list[SentMessage] = []
+        self.texts: list[tuple[Address, str]] = []
+        self.past: list[HistoryEntry] = []
+        self.answer: SentMessage | Failure | None = None
+        self.cancelled: SentMessage | None = None
+        self.state: Status | None = None
+        self._listeners: list[Callable[[Event], None]] = []
+
+    def as_messenger(self) -> Messenger:
+        """For what wants the real one."""
+        return cast(Messenger, self)
+
+    # --- a test's side ------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Something happened."""
+        for listener in tuple(self._listeners):
+            listener(event)
+
+    def arrive(self, event: ShownEvent) -> None:
+        """Something came in."""
+        self.waiting.append(event)
+        self.tell(event)
+
+    def accept(self, index: int = 0, state: SentState = SentState.STORED) -> None:
+        """The server has an own message."""
+        self.tell(MessageSent(replace(self.queued[index], state=state)))
+
+    def refuse(self, failure: Failure, index: int = 0, state: SentState = SentState.QUEUED) -> None:
+        """The server does not want an own message."""
+        changed = replace(self.queued[index], state=state, error=failure)
+        self.tell(MessageSent(changed))
+
+    # --- the messenger's side -----------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def connected(self, timeout: float | None) -> None:
+        if self.connection is not None:
+            raise self.connection
+
+    async def drained(self, timeout: float | None) -> None:
+        if self.undrained is not None:
+            raise self.undrained
+
+    async def resolve(self, text: str) -> Address:
+        for address, name in self.people.items():
+            if name == text:
+                return address
+        try:
+            return Address.parse(text)
+        except InvalidAddress as error:
+            raise Failure(Code.USAGE, str(error)) from error
+
+    async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
+        made = message_id or MessageId(len(self.queued).to_bytes(16, "big"))
+        self.queued.append(SentMessage(made, to, SentState.QUEUED))
+        self.texts.append((to, text))
+        return self.queued[-1]
+
+    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
+        if isinstance(self.answer, Failure):
+            raise self.answer
+        known = await self.sent(message_id)
+        return known if self.answer is None else replace(self.answer, message_id=message_id, to=known.to)
+
+    async def sent(self, message_id: MessageId) -> SentMessage:
+        return next(known for known in self.queued if known.message_id == message_id)
+
+    async def unshown(self, limit: int | None = None) -> list[ShownEvent]:
+        found: list[ShownEvent] = []
+        texts = 0
+        for event in self.waiting:
+            if limit is not None and texts >= limit:
+                break
+            texts += isinstance(event, MessageReceived)
+            found.append(event)
+        return found
+
+    async def unshown_count(self) -> int:
+        return sum(isinstance(event, MessageReceived) for event in self.waiting)
+
+    async def mark_printing(self, events: Sequence[ShownEvent]) -> None:
+        self.calls.append(("printing", [event.position for event in events]))
+
+    async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
+        self.calls.append(("shown", [event.position for event in events]))
+        self.waiting = [event for event in self.waiting if event not in events]
+
+    async def online(self) -> list[tuple[Address, str | None]]:
+        return self.present
+
+    async def contacts(self) -> list[Contact]:
+        return [Contact(address, name, True, False, False) for address, name in self.people.items()]
+
+    async def safety_number(self, address: Address) -> SafetyNumber:
+        return SafetyNumber(address, DIGITS, False)
+
+    async def confirm(self, address: Address, digits: str) -> SafetyNumber:
+        if digits != DIGITS:
+            raise Failure(Code.SAFETY_NUMBER, "the safety number is another one")
+        return SafetyNumber(address, DIGITS, True)
+
+    async def trust(self, address: Address) -> TrustChange:
+        return TrustChange(None, None)
+
+    async def outbox(self) -> list[SentMessage]:
+        return self.queued
+
+    async def cancel(self, message_id: MessageId) -> SentMessage:
+        assert self.cancelled is not None
+        return self.cancelled
+
+    async def status(self) -> Status:
+        assert self.state is not None
+        return self.state
+
+    async def history(
+        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
+    ) -> list[HistoryEntry]:
+        return self.past
+
+
+class FakeConsole:
+    """Records instead of a screen; lines are typed by the test."""
+
+    def __init__(self) -> None:
+        self.printed: list[str] = []
+        self.prompts: list[str] = []
+        self.broken: BaseException | None = None
+        self._typed: list[str | BaseException | None] = []
+        self._reading: Deferred[None] | None = None
+
+    def type(self, *lines: str | BaseException | None) -> None:
+        """What comes from the user: lines, None for the end, or an error of reading."""
+        self._typed.extend(lines)
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.callback(None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next line is asked for."""
+        return self._reading is not None
+
+    async def print(self, *records: str) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.printed.extend(records)
+
+    async def read_line(self, prompt: str) -> str | None:
+        self.prompts.append(prompt)
+        if not self._typed:
+            self._reading = Deferred()
+            await self._reading
+        typed = self._typed.pop(0)
+        if isinstance(typed, BaseException):
+            raise typed
+        return typed
+
+
+class CoroutineTestCase(SynchronousTestCase):
+    """Runs coroutines that need no reactor."""
+
+    def start(self, coroutine: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        """Begin it."""
+        return Deferred.fromCoroutine(coroutine)
+
+    def result(self, coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
+        """What it returns; fails if it waits for something."""
+        return self.successResultOf(self.start(coroutine))
+
+    def failure(self, coroutine: Coroutine[Deferred[Any], Any, Any]) -> Failure:
+        """The Failure that it raises."""
+        found = self.failureResultOf(self.start(coroutine), Failure).value
+        assert isinstance(found, Failure)
+        return found
+
+
+def failed(number: int, to: Address, reason: Any) -> MessageFailed:
+    """An own message that failed."""
+    return MessageFailed(MessageId(number.to_bytes(16, "big")), to, None, reason, False, number)
+
+
+class FakeCall:
+    """An invocation whose messenger, clock and output are a test's."""
+
+    def __init__(self, messenger: FakeMessenger, options: Options | None = None) -> None:
+        self.options = options or Options(json=True)
+        self.reactor = Clock()
+        self.messenger = messenger
+        self.printed: list[str] = []
+        self.mentioned: list[str] = []
+        self.broken: BaseException | None = None
+        self.connected: list[bool] = []
+        self.opened: Any = None
+
+    def as_invocation(self) -> Invocation:
+        """For what wants the real one."""
+        return cast(Invocation, self)
+
+    def left(self) -> float:
+        return max(0.0, (self.options.timeout or 30.0) - self.reactor.seconds())
+
+    def now(self) -> int:
+        return NOON
+
+    async def show(self, records: list[str], *objects: Mapping[str, Any]) -> None:
+        self.printed.extend([str(one["type"]) for one in objects] if self.options.json else records)
+
+    async def show_event(self, event: ShownEvent) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.printed.append(event.text if isinstance(event, MessageReceived) else type(event).__name__)
+
+    def mention(self, sentence: str) -> None:
+        self.mentioned.append(sentence)
+
+    @asynccontextmanager
+    async def conversations(
+        self, *, connect: bool = True, once: bool = False, patient: bool = False
+    ) -> AsyncIterator[tuple[FakeMessenger, Any]]:
+        self.connected.append(connect)
+        yield self.messenger, self.opened

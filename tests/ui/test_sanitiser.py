@@ -1,0 +1,125 @@
+"""What leaves the sanitiser can be printed, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.ui.render import as_json
+from e2ee.ui.sanitiser import COMBINING_RUN, FURTHER_LINE, REPLACEMENT, clean_line, printable
+
+hostile = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from(
+            "\x00\x07\x08\t\n\x0b\x0c\r\x1b\x7f\x80\x85\x90\x9b\x9c\x9d\u061c\u200b\u200d\u200e\u200f"
+            "\u2028\u2029\u202a\u202e\u2066\u2069\ufe0f\ufeff\u115f\u3164\U000e0001\U000e0041\U000e0100\u0301"
+        ),
+    ),
+    max_size=60,
+)
+
+
+def is_forbidden(character: str) -> bool:
+    """Whether a terminal could be steered, or a reader misled, by this one."""
+    point = ord(character)
+    return (
+        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        or 0xFE00 <= point <= 0xFE0F
+        or 0xE0000 <= point <= 0xE0FFF
+        or character in "\u115f\u1160\u3164\uffa0\u034f"
+    )
+
+
+class SanitiserTests(SynchronousTestCase):
+    """docs/command-line.md: no control bytes, no escape sequences, no bidi overrides reach the terminal."""
+
+    def test_ordinary_text_passes_unaltered(self) -> None:
+        for text in ("", "See you at nine.", "café Ж 漢字 عربى 😀 naïve e\u0301"):
+            self.assertEqual(printable(text), text)
+
+    def test_escape_sequences_lose_their_escape(self) -> None:
+        self.assertEqual(printable("\x1b[2Jgone"), f"{REPLACEMENT}[2Jgone")
+        self.assertEqual(
+            printable("\x9b2J\x9d0;title\x07"), f"{REPLACEMENT}2J{REPLACEMENT}0;title{REPLACEMENT}"
+        )
+
+    def test_delete_and_backspace_are_replaced(self) -> None:
+        self.assertEqual(printable("a\x7fb\x08c"), f"a{REPLACEMENT}b{REPLACEMENT}c")
+
+    def test_bidirectional_controls_are_replaced(self) -> None:
+        for control in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+            self.assertEqual(printable(f"a{control}b"), f"a{REPLACEMENT}b")
+
+    def test_invisible_characters_are_left_out(self) -> None:
+        for invisible in "\u200b\u200c\u200d\u2060\ufeff\u00ad\ufe0f\u3164\u115f\U000e0041\U000e0100":
+            self.assertEqual(printable(f"a{invisible}b"), "ab")
+
+    def test_a_tab_becomes_blanks(self) -> None:
+        self.assertEqual(printable("a\tb"), "a    b")
+
+    def test_every_kind_of_line_end_makes_a_marked_line(self) -> None:
+        for end in ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"):
+            self.assertEqual(printable(f"[12:00] bob: a{end}* b"), f"[12:00] bob: a\n{FURTHER_LINE}* b")
+
+    def test_heaps_of_combining_marks_are_thinned(self) -> None:
+        self.assertEqual(printable("a" + "\u0301" * 50), "a" + "\u0301" * COMBINING_RUN)
+
+    def test_a_long_line_is_folded_with_the_mark(self) -> None:
+        folded = printable("[12:00] bob: " + " " * 27 + "[12:01] carol: hi", columns=40).split("\n")
+        self.assertTrue(all(line.startswith(FURTHER_LINE) for line in folded[1:]))
+        self.assertGreater(len(folded), 1)
+
+    def test_folding_keeps_words_and_every_character(self) -> None:
+        text = "the quick brown fox jumps over the lazy dog"
+        folded = printable(text, columns=20)
+        self.assertEqual(
+            folded.split("\n"), ["the quick brown fox ", "    | jumps over ", "    | the lazy dog"]
+        )
+
+    def test_wide_characters_count_twice_when_folding(self) -> None:
+        self.assertEqual(len(printable("漢" * 20, columns=24).split("\n")), 2)
+        self.assertEqual(len(printable("漢" * 10, columns=24).split("\n")), 1)
+
+    @given(hostile)
+    @settings(deadline=None, max_examples=300)
+    def test_nothing_forbidden_passes(self, text: str) -> None:
+        for character in printable(text).replace("\n", ""):
+            self.assertFalse(is_forbidden(character), ascii(character))
+
+    @given(hostile, st.integers(1, 100))
+    @settings(deadline=None, max_examples=200)
+    def test_all_lines_but_the_first_are_marked_whatever_the_width(self, text: str, columns: int) -> None:
+        first, *further = printable(f"[12:00] bob: {text}", columns).split("\n")
+        self.assertTrue("[12:00] bob: ".startswith(first[:13]))
+        for line in further:
+            self.assertTrue(line.startswith(FURTHER_LINE))
+
+    @given(hostile, st.integers(10, 100))
+    @settings(deadline=None, max_examples=200)
+    def test_folded_lines_fit(self, text: str, columns: int) -> None:
+        for line in printable(text, columns).split("\n"):
+            cells = sum(
+                0
+                if unicodedata.category(c) in ("Mn", "Me")
+                else 1 + (unicodedata.east_asian_width(c) in "WF")
+                for c in line
+            )
+            self.assertLessEqual(cells, columns)
+
+    @given(hostile)
+    @settings(deadline=None, max_examples=100)
+    def test_json_passes_unaltered_and_carries_the_text_unaltered(self, text: str) -> None:
+        line = as_json({"text": text})
+        self.assertEqual(printable(line), line)
+        self.assertEqual(json.loads(line), {"text": text})
+
+    @given(hostile)
+    @settings(deadline=None, max_examples=100)
+    def test_a_line_is_cleaned_only_once(self, text: str) -> None:
+        once = clean_line(text)
+        self.assertEqual(clean_line(once), once)
