@@ -22,7 +22,7 @@ class Backoff:
 
     def next(self, retry_after: float | None = None) -> float:
         """Seconds until the next attempt, never less than what the server asked for."""
-        share = int.from_bytes(self._entropy(_RANDOM_BYTES), "big") / 2 ** (8 * _RANDOM_BYTES)
+        share = int.from_bytes(self._entropy(_RANDOM_BYTES), "big") / float(1 << (8 * _RANDOM_BYTES))
         wait = self._seconds * (1 + share) / 2
         self._seconds = min(2 * self._seconds, LONGEST_SECONDS)
         return max(wait, retry_after or 0.0)
