@@ -31,8 +31,14 @@ class Server(Stage):
         super().__init__()
         config = self.directory / "server.toml"
         config.write_text(
-            "[limits]\nmessages_burst = 0\ncodes_per_source = 0\ncodes_total = 0\ncodes_per_prefix = 0\n"
-            "connections_before_login = 0\n"
+            "[limits]\n"
+            + "".join(
+                f"{name} = 0\n"
+                for name in (
+                    "messages_burst", "stranger_waiting", "strangers_waiting", "connections_before_login",
+                    "codes_per_source", "codes_total", "codes_per_prefix",
+                )
+            )
         )
         self.server_options: Sequence[str] = (*options, "--config", str(config))
 

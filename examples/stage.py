@@ -137,17 +137,21 @@ class Stage:
         """The endpoint that the server listens on."""
         return "tcp:0:interface=127.0.0.1"
 
+    def command(self) -> list[str]:
+        """The server's command, up to its own options."""
+        return [program("twistd"), "-n", "--pidfile=", "e2ee-server"]
+
     def start_server(self) -> str:
         """Start `twistd e2ee-server` on a free port of loopback; its connect link."""
         self._server = subprocess.Popen(
             [
-                program("twistd"), "-n", "--pidfile=", "e2ee-server",
+                *self.command(),
                 "--state-dir", str(self.state),
                 "--listen", self.listen(),
                 "--otp", f"file:{self.codes}",
                 *self.server_options,
             ],
-            cwd=self.directory, stdout=self._log, stderr=self._log,
+            stdout=self._log, stderr=self._log,
         )
         link = self.state / "connect-link"
         wait_until("the server", lambda: link.exists() or self._ended())
