@@ -56,7 +56,7 @@ class Delivery:
         self._on_idle = on_idle
         self._seat = Seat()
         self.peer: Peer | None = None
-        self._attaching: Deferred[Attached | Failure | None] | None = None
+        self._attaching: Deferred[Attached | None] | None = None
         self._effects: deque[Effect] = deque()
         self._carrying = False
         self._timer: IDelayedCall | None = None
@@ -86,10 +86,7 @@ class Delivery:
         if passed_over is not None:
             passed_over.callback(None)
         self._do(self._seat.attach())
-        answer = await attaching
-        if isinstance(answer, Failure):
-            answer.raiseException()
-        return answer
+        return await attaching
 
     def begin(self, peer: Peer, attached: Attached) -> None:
         """The login has been answered: push from now on."""
@@ -213,15 +210,20 @@ class Delivery:
             self._removing = False
             self._do([])
 
-    async def _attach(self, attaching: Deferred[Attached | Failure | None] | None) -> None:
-        answer: Attached | Failure | None
+    async def _attach(self, attaching: Deferred[Attached | None] | None) -> None:
+        attached: Attached | None = None
+        failure: Failure | None = None
         try:
-            answer = await self._mailbox.attach(self._where)
+            attached = await self._mailbox.attach(self._where)
         except Exception:
-            answer = Failure()
-        if attaching is not None and attaching is self._attaching:
-            self._attaching = None
-            attaching.callback(answer)
+            failure = Failure()
+        if attaching is None or attaching is not self._attaching:
+            return
+        self._attaching = None
+        if failure is None:
+            attaching.callback(attached)
+        else:
+            attaching.errback(failure)
 
     # --- time and rest ------------------------------------------------------------------------
 
