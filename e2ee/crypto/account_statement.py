@@ -11,6 +11,7 @@ number of devices 0x01, device id (8), device signing key (32), device key (32),
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from e2ee.crypto import labels, limits, primitives
 from e2ee.crypto.encoding import FieldReader, number, prefixed
@@ -67,6 +68,15 @@ def verify_statement(signed: bytes) -> AccountStatement:
     """
     if len(signed) > limits.STATEMENT_BYTES:
         raise SignatureRefused("an account statement is too long")
+    return _verified(signed)
+
+
+@lru_cache(maxsize=limits.STATEMENTS_REMEMBERED)
+def _verified(signed: bytes) -> AccountStatement:
+    """`verify_statement`, once for the same bytes: a contact's statement comes again and again.
+
+    The outcome hangs on the bytes alone, signature and key included; a refusal is not remembered.
+    """
     body, signature = signed[: -primitives.SIGNATURE_BYTES], signed[-primitives.SIGNATURE_BYTES :]
     try:
         statement = _decode(body)

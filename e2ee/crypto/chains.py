@@ -5,7 +5,7 @@ Knows chains and the root, not when to step them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from e2ee.crypto import labels
 from e2ee.crypto.primitives import KEY_BYTES, hkdf, hmac_sha256_pair
@@ -14,17 +14,23 @@ _MESSAGE_KEY = b"\x01"
 _CHAIN_KEY = b"\x02"
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """A sending or receiving chain: its key, and the number of the message that comes next."""
+class Chain(NamedTuple):
+    """A sending or receiving chain: its key, and the number of the message that comes next.
 
-    key: bytes = field(repr=False)
+    A named tuple, as all that is made anew for each message: it takes half the time of a dataclass.
+    """
+
+    key: bytes
     number: int
+
+    def __repr__(self) -> str:
+        return f"Chain(number={self.number})"
 
     def step(self) -> tuple[bytes, Chain]:
         """The message key of the next message, and the chain behind it."""
-        message_key, chain_key = hmac_sha256_pair(self.key, _MESSAGE_KEY, _CHAIN_KEY)
-        return message_key, Chain(chain_key, self.number + 1)
+        key, number = self
+        message_key, chain_key = hmac_sha256_pair(key, _MESSAGE_KEY, _CHAIN_KEY)
+        return message_key, Chain(chain_key, number + 1)
 
 
 def root_step(root_key: bytes, agreed: bytes) -> tuple[bytes, Chain]:

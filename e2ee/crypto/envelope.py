@@ -8,8 +8,8 @@ Version 1 has no extensions. Everything malformed is OpenFailed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from struct import Struct
+from typing import NamedTuple
 
 from e2ee.crypto import limits
 from e2ee.crypto.primitives import BLOCK_BYTES, IV_BYTES
@@ -24,19 +24,18 @@ _HEAD = Struct(">BB8s32sIIH")
 _LENGTH = Struct(">H")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The parts of an envelope. `covered` is every byte before the tag; nothing here is verified yet."""
 
     session_id: bytes
     ratchet_key: bytes
     previous: int
     number: int
-    handshake: bytes | None = field(repr=False)
-    iv: bytes = field(repr=False)
-    ciphertext: bytes = field(repr=False)
-    tag: bytes = field(repr=False)
-    covered: bytes = field(repr=False)
+    handshake: bytes | None
+    iv: bytes
+    ciphertext: bytes
+    tag: bytes
+    covered: bytes
 
 
 def encode_head(

@@ -19,7 +19,7 @@ from e2ee.crypto.bundle import VerifiedBundle
 from e2ee.crypto.encoding import FieldReader, number, prefixed
 from e2ee.crypto.envelope import SESSION_ID_BYTES
 from e2ee.crypto.kem import Encapsulate, decapsulate, kem_name
-from e2ee.crypto.keys import EphemeralKey, KemKey, KemSuite, OneTimePreKeyPublic, SignedPreKeyPublic
+from e2ee.crypto.keys import EphemeralKey, KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.prekey_secrets import PreKeySecrets
 from e2ee.crypto.primitives import HASH_BYTES, KEY_BYTES, Entropy, hkdf, sha256
@@ -102,11 +102,11 @@ class _Parties:
 
 @dataclass(frozen=True, slots=True)
 class _RecipientKeys:
-    """The public keys of the recipient that one handshake uses."""
+    """The public keys of the recipient that one handshake uses, as bytes for the transcript."""
 
-    signed: SignedPreKeyPublic
-    kem: KemKey
-    one_time: OneTimePreKeyPublic | None
+    signed: bytes
+    kem: bytes
+    one_time: bytes | None
 
 
 def initiate(
@@ -133,8 +133,8 @@ def initiate(
     if bundle.one_time is not None:
         agreed.append(ephemeral.exchange(bundle.one_time.key))
     parties = _Parties(own.statement, own.signed_statement, bundle.statement, bundle.signed_statement)
-    one_time = None if bundle.one_time is None else bundle.one_time.key
-    keys = _RecipientKeys(bundle.signed_prekey.key, bundle.kem_prekey.key, one_time)
+    one_time = None if bundle.one_time is None else bundle.one_time.key.raw
+    keys = _RecipientKeys(bundle.signed_prekey.key.raw, bundle.kem_prekey.key.raw, one_time)
     return _agree(parties, keys, handshake, [*agreed, kem_secret])
 
 
@@ -154,8 +154,8 @@ def respond(own: OwnDevice, handshake: Handshake, secrets: PreKeySecrets) -> Agr
         raise OpenFailed from None
     agreed.append(decapsulate(secrets.kem.secret, handshake.ciphertext))
     parties = _Parties(initiator, handshake.signed_statement, own.statement, own.signed_statement)
-    one_time = None if secrets.one_time is None else secrets.one_time.secret.public
-    keys = _RecipientKeys(secrets.signed.secret.public, secrets.kem.secret.public, one_time)
+    one_time = None if secrets.one_time is None else secrets.one_time.secret.public_raw()
+    keys = _RecipientKeys(secrets.signed.secret.public_raw(), secrets.kem.secret.public_raw, one_time)
     return _agree(parties, keys, handshake, agreed)
 
 
@@ -184,7 +184,7 @@ def _transcript(parties: _Parties, keys: _RecipientKeys, handshake: Handshake) -
     features = common_features(parties.initiator, parties.recipient)
     one_time = b"\0"
     if keys.one_time is not None and handshake.one_time_id is not None:
-        one_time = b"\1" + number(handshake.one_time_id, 4) + keys.one_time.raw
+        one_time = b"\1" + number(handshake.one_time_id, 4) + keys.one_time
     return b"".join((
         prefixed(labels.HANDSHAKE_TRANSCRIPT, 1),
         prefixed(parties.initiator.address.encode(), 1),
@@ -197,13 +197,13 @@ def _transcript(parties: _Parties, keys: _RecipientKeys, handshake: Handshake) -
         parties.recipient.device_key.raw,
         handshake.ephemeral_key.raw,
         number(handshake.signed_prekey_id, 4),
-        keys.signed.raw,
+        keys.signed,
         one_time,
         number(handshake.suite, 1),
         prefixed(kem_name(handshake.suite), 1),
         number(handshake.kem_one_time, 1),
         number(handshake.kem_prekey_id, 4),
-        prefixed(keys.kem.raw, 2),
+        prefixed(keys.kem, 2),
         prefixed(handshake.ciphertext, 2),
     ))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Self
 
 from e2ee.crypto import primitives
 from e2ee.crypto.labels import in_context
@@ -94,6 +95,14 @@ class RatchetKey(AgreementKey):
     """Made for one turn of a session: DHs and DHr of the Double Ratchet."""
 
     __slots__ = ()
+
+    @classmethod
+    def of_prekey(cls, prekey: SignedPreKeyPublic) -> Self:
+        """The signed prekey as the recipient's first ratchet key, without parsing it again."""
+        key = cls.__new__(cls)
+        object.__setattr__(key, "raw", prekey.raw)
+        object.__setattr__(key, "parsed", prekey.parsed)
+        return key
 
 
 @dataclass(frozen=True, slots=True)

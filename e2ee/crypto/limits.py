@@ -8,6 +8,8 @@ STATEMENT_BYTES = 512
 """A signed account statement; one with all its features has 326."""
 FEATURES = 64
 """Feature numbers in a statement: far more than there will be."""
+STATEMENTS_REMEMBERED = 512
+"""Verified statements kept in memory with their keys, about a megabyte: most people's contacts."""
 SIGNED_PREKEY_BYTES = 256
 KEM_PREKEY_BYTES = 2048
 """A signed ML-KEM-1024 prekey has 1,648 bytes."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -49,6 +49,8 @@ MLKEM_CIPHERTEXT_BYTES = 1568
 MLKEM_SEED_BYTES = 64
 
 _SHA256 = SHA256()
+_PKCS7 = tuple(bytes((fill,)) * fill for fill in range(BLOCK_BYTES + 1))
+"""The padding of each length."""
 _FIELD = 2**255 - 19
 _SIGN_BIT = 1 << 255
 
@@ -138,18 +140,17 @@ def argon2id(
 
 def aes_cbc_encrypt(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
     """AES-256-CBC with the padding of PKCS#7."""
-    fill = BLOCK_BYTES - len(plaintext) % BLOCK_BYTES
-    encryptor = Cipher(AES(key), CBC(iv)).encryptor()
-    return encryptor.update(plaintext + bytes((fill,)) * fill)
+    padded = plaintext + _PKCS7[BLOCK_BYTES - len(plaintext) % BLOCK_BYTES]
+    return Cipher(AES256(key), CBC(iv)).encryptor().update(padded)
 
 
 def aes_cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
     """The reverse; raises OpenFailed. Only for ciphertexts whose MAC was checked before."""
     if not ciphertext or len(ciphertext) % BLOCK_BYTES:
         raise OpenFailed
-    padded = Cipher(AES(key), CBC(iv)).decryptor().update(ciphertext)
+    padded = Cipher(AES256(key), CBC(iv)).decryptor().update(ciphertext)
     fill = padded[-1]
-    if not 1 <= fill <= BLOCK_BYTES or not padded.endswith(bytes((fill,)) * fill):
+    if not 1 <= fill <= BLOCK_BYTES or not padded.endswith(_PKCS7[fill]):
         raise OpenFailed
     return padded[:-fill]
 

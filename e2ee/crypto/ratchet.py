@@ -10,7 +10,6 @@ arrives: the keys are the same, but `receive` needs no entropy, and the old priv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from e2ee.crypto import limits
@@ -18,7 +17,7 @@ from e2ee.crypto.chains import Chain, root_step, skip
 from e2ee.crypto.keys import RatchetKey
 from e2ee.crypto.primitives import Entropy
 from e2ee.crypto.secret_keys import RatchetSecretKey
-from e2ee.crypto.skipped_keys import SkippedKeys
+from e2ee.crypto.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
 from e2ee.errors import KeyRefused, OpenFailed
 
 
@@ -30,22 +29,20 @@ class Header(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendingHalf:
+class SendingHalf(NamedTuple):
     """`own` and `chain` are None from the other side's new key until our next message.
 
     `public` is the newest own ratchet key, also when `own` is gone; `previous` is the length of the
     chain before this one.
     """
 
-    own: RatchetSecretKey | None = field(repr=False)
+    own: RatchetSecretKey | None
     public: bytes
     chain: Chain | None
     previous: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivingHalf:
+class ReceivingHalf(NamedTuple):
     """`theirs` is their newest ratchet key, None for a recipient before the first message.
 
     `chain` is None until a message with that key has come; `retired` are their keys before it.
@@ -54,16 +51,18 @@ class ReceivingHalf:
     theirs: RatchetKey | None
     chain: Chain | None
     retired: tuple[bytes, ...] = ()
-    skipped: SkippedKeys = field(default_factory=SkippedKeys)
+    skipped: SkippedKeys = NO_SKIPPED_KEYS
 
 
-@dataclass(frozen=True, slots=True)
-class Ratchet:
+class Ratchet(NamedTuple):
     """One side's state; made by `begin` or `wait`."""
 
-    root_key: bytes = field(repr=False)
+    root_key: bytes
     sending: SendingHalf
     receiving: ReceivingHalf
+
+    def __repr__(self) -> str:
+        return f"Ratchet(sending={self.sending}, receiving={self.receiving})"
 
     @classmethod
     def begin(cls, secret: bytes, theirs: RatchetKey, own: RatchetSecretKey) -> Ratchet:
@@ -84,13 +83,12 @@ class Ratchet:
         ValueError for a recipient before the first message has come, or at the end of the numbers.
         """
         state = self if self.sending.chain is not None else self._turn(entropy)
-        half = state.sending
-        if half.chain is None or half.chain.number >= limits.MESSAGE_NUMBERS:
+        root_key, (own, public, chain, previous), receiving = state
+        if chain is None or chain.number >= limits.MESSAGE_NUMBERS:
             raise ValueError("a sending chain has less than 2**31 messages")
-        message_key, advanced = half.chain.step()
-        header = Header(half.public, half.previous, half.chain.number)
-        sent = SendingHalf(half.own, half.public, advanced, half.previous)
-        return Ratchet(state.root_key, sent, state.receiving), header, message_key
+        message_key, advanced = chain.step()
+        sent = SendingHalf(own, public, advanced, previous)
+        return Ratchet(root_key, sent, receiving), Header(public, previous, chain.number), message_key
 
     def _turn(self, entropy: Entropy) -> Ratchet:
         """The sending half of a turn: a new own key against their newest one."""
@@ -108,17 +106,19 @@ class Ratchet:
 
         What the header alone can refuse is refused before any computation.
         """
-        if not (header.previous < limits.MESSAGE_NUMBERS and header.number < limits.MESSAGE_NUMBERS):
+        ratchet_key, previous, number = header
+        if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
             raise OpenFailed
-        half, place = self.receiving, (header.ratchet_key, header.number)
-        kept = half.skipped.find(place, now)
-        if kept is not None:
-            return self._with_skipped(half.skipped.without(place)), kept
-        if half.theirs is None or header.ratchet_key != half.theirs.raw:
+        half = self.receiving
+        if half.skipped:
+            kept = half.skipped.find((ratchet_key, number), now)
+            if kept is not None:
+                return self._with_skipped(half.skipped.without((ratchet_key, number))), kept
+        if half.theirs is None or ratchet_key != half.theirs.raw:
             return self._receive_turn(header, now)
         if half.chain is None:
             raise OpenFailed
-        received, message_key = _advance(half.theirs, half.chain, half, header.number, now)
+        received, message_key = _advance(half.theirs, half.chain, half, number, now)
         return Ratchet(self.root_key, self.sending, received), message_key
 
     def forgetting_old(self, now: int) -> Ratchet:

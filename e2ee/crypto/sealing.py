@@ -23,13 +23,9 @@ _MARK = b"\x80"
 
 def padded_size(size: int) -> int:
     """The size in bytes that a content of `size` bytes and its mark are padded to."""
-    needed = size + 1
-    if needed > limits.PADDING_STEP_BYTES:
-        return -(-needed // limits.PADDING_STEP_BYTES) * limits.PADDING_STEP_BYTES
-    step = limits.PADDING_FLOOR_BYTES
-    while step < needed:
-        step *= 2
-    return step
+    if size >= limits.PADDING_STEP_BYTES:
+        return (size // limits.PADDING_STEP_BYTES + 1) * limits.PADDING_STEP_BYTES
+    return max(limits.PADDING_FLOOR_BYTES, 1 << size.bit_length())
 
 
 def pad(content: bytes) -> bytes:
@@ -39,10 +35,10 @@ def pad(content: bytes) -> bytes:
 
 def unpad(padded: bytes) -> bytes:
     """The content; OpenFailed if it is not padded to exactly its step. Only after the MAC was checked."""
-    content = padded.rstrip(b"\0")
-    if not content.endswith(_MARK) or len(padded) != padded_size(len(content) - 1):
+    size = padded.rfind(_MARK)
+    if size < 0 or padded[size:] != _MARK.ljust(padded_size(size) - size, b"\0"):
         raise OpenFailed
-    return content[:-1]
+    return padded[:size]
 
 
 def seal(message_key: bytes, iv: bytes, associated: bytes, head: bytes, content: bytes) -> bytes:

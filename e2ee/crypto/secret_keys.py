@@ -145,6 +145,14 @@ class RatchetSecretKey(AgreementSecretKey):
 
     __slots__ = ()
 
+    @classmethod
+    def of_prekey(cls, prekey: SignedPreKeySecretKey) -> Self:
+        """The signed prekey as the recipient's first ratchet key, without parsing it again."""
+        key = cls.__new__(cls)
+        object.__setattr__(key, "raw", prekey.raw)
+        object.__setattr__(key, "parsed", prekey.parsed)
+        return key
+
     @property
     def public(self) -> RatchetKey:
         """The public half."""
@@ -153,14 +161,20 @@ class RatchetSecretKey(AgreementSecretKey):
 
 @dataclass(frozen=True, slots=True)
 class KemSecretKey:
-    """The private half of KemKey, by its seed (64 bytes for ML-KEM-1024)."""
+    """The private half of KemKey, by its seed (64 bytes for ML-KEM-1024).
+
+    Whoever has one needs its public half, too, to publish it or for a transcript: so that is at hand.
+    """
 
     suite: KemSuite
     raw: bytes = field(repr=False)
+    public_raw: bytes = field(init=False, repr=False, compare=False)
     parsed: primitives.MlKemSecret = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parsed", primitives.mlkem_secret(self.raw))
+        parsed = primitives.mlkem_secret(self.raw)
+        object.__setattr__(self, "parsed", parsed)
+        object.__setattr__(self, "public_raw", parsed.public_key().public_bytes_raw())
 
     @classmethod
     def generate(cls, suite: KemSuite, entropy: Entropy) -> Self:
@@ -170,4 +184,4 @@ class KemSecretKey:
     @property
     def public(self) -> KemKey:
         """The public half."""
-        return KemKey(self.suite, self.parsed.public_key().public_bytes_raw())
+        return KemKey(self.suite, self.public_raw)

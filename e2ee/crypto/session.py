@@ -7,7 +7,8 @@ in the vault before the envelope leaves or the message is shown. `now` is ms sin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash
@@ -51,8 +52,7 @@ def peek(envelope: bytes) -> EnvelopeView:
     return EnvelopeView(parts.session_id, handshake)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """One side of a session; made by `begin_session` or `accept_session`.
 
     `their_statement` is the other side's signed account statement at the handshake, `own_generation`
@@ -62,13 +62,16 @@ class Session:
 
     session_id: bytes
     initiator: bool
-    associated: bytes = field(repr=False)
-    their_statement: bytes = field(repr=False)
+    associated: bytes
+    their_statement: bytes
     own_generation: int
-    handshake: bytes | None = field(repr=False)
+    handshake: bytes | None
     opened_any: bool
     unanswered_since: int | None
     ratchet: Ratchet
+
+    def __repr__(self) -> str:
+        return f"Session(session_id={self.session_id.hex()}, ratchet={self.ratchet})"
 
     @property
     def their_statement_hash(self) -> bytes:
@@ -175,7 +178,7 @@ def begin_session(
 ) -> Session:
     """The initiator's session; has opened nothing yet. Pass `kem.encapsulate`."""
     agreement = initiate(own, bundle, entropy, encapsulate)
-    theirs = RatchetKey(bundle.signed_prekey.key.raw)
+    theirs = RatchetKey.of_prekey(bundle.signed_prekey.key)
     ratchet = Ratchet.begin(agreement.secret, theirs, RatchetSecretKey.generate(entropy))
     handshake = agreement.handshake.encode()
     return _new(own, agreement, bundle.signed_statement, handshake, ratchet)
@@ -196,7 +199,7 @@ def accept_session(
     agreement = respond(own, handshake, secrets)
     if agreement.session_id != parts.session_id:
         raise OpenFailed
-    ratchet = Ratchet.wait(agreement.secret, RatchetSecretKey(secrets.signed.secret.raw))
+    ratchet = Ratchet.wait(agreement.secret, RatchetSecretKey.of_prekey(secrets.signed.secret))
     return _new(own, agreement, handshake.signed_statement, None, ratchet)._open(parts, now)
 
 

@@ -86,5 +86,9 @@ class SkippedKeys:
         return cls(keys)
 
 
+NO_SKIPPED_KEYS = SkippedKeys()
+"""What every session begins with."""
+
+
 def _is_old(since: int, now: int) -> bool:
     return now - since > limits.SKIPPED_MS

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto import labels, limits
+from e2ee.crypto import labels, limits, primitives
 from e2ee.crypto.account_statement import common_features, statement_hash, verify_statement
 from e2ee.crypto.own_device import sign_statement
 from e2ee.crypto.primitives import sha256
@@ -108,6 +108,23 @@ class Statements(SynchronousTestCase):
         for number in (b"15550100101+", b"+05550100101", b"+1555010010\xb2", b"+1555010010x"):
             changed = body.replace(ALICE.encode(), number)
             self.assertRaises(SignatureRefused, verify_statement, self.signed(changed))
+
+    def test_the_same_bytes_are_verified_once_and_no_refusal_is_remembered(self) -> None:
+        signed = person(ALICE, "not seen before").own.signed_statement
+        verified: list[bytes] = []
+
+        def counted(public: primitives.Ed25519Public, message: bytes, signature: bytes) -> None:
+            verified.append(signature)
+            ed25519_verify(public, message, signature)
+
+        ed25519_verify = primitives.ed25519_verify
+        self.patch(primitives, "ed25519_verify", counted)
+        self.assertEqual(verify_statement(signed), verify_statement(bytes(bytearray(signed))))
+        self.assertEqual(len(verified), 1)
+        forged = signed[:-64] + bytes(64)
+        for _ in range(2):
+            self.assertRaises(SignatureRefused, verify_statement, forged)
+        self.assertEqual(len(verified), 3)
 
     def test_another_account_key_cannot_sign_it(self) -> None:
         bob = person(BOB).own

@@ -1,4 +1,4 @@
-"""The primitives against published answers, and what they refuse."""
+"""What the primitives refuse, and their limits; the published answers are in `test_known_answers`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import primitives
 from e2ee.errors import KeyRefused, OpenFailed, SignatureRefused
-from tests.crypto import vectors
 from tests.crypto.people import SeededEntropy
 
 P = 2**255 - 19
@@ -21,34 +20,11 @@ def little(value: int) -> bytes:
 
 
 class KeyedHashes(SynchronousTestCase):
-    def test_hmac_sha256_of_rfc_4231(self) -> None:
-        checked = 0
-        for record in vectors.records("HMAC/rfc-4231-sha256.txt", "len"):
-            tag = primitives.hmac_sha256(bytes.fromhex(record["key"]), bytes.fromhex(record["msg"]))
-            self.assertEqual(tag.hex(), record["md"])
-            checked += 1
-        self.assertGreaterEqual(checked, 6)
-
     def test_a_pair_is_two_hmacs_under_one_key(self) -> None:
         self.assertEqual(
             primitives.hmac_sha256_pair(b"key", b"one", b"other"),
             (primitives.hmac_sha256(b"key", b"one"), primitives.hmac_sha256(b"key", b"other")),
         )
-
-    def test_hkdf_of_rfc_5869(self) -> None:
-        checked = 0
-        for record in vectors.records("KDF/rfc-5869-HKDF-SHA256.txt", "count"):
-            ikm, salt = bytes.fromhex(record["ikm"]), bytes.fromhex(record["salt"])
-            info, length = bytes.fromhex(record["info"]), int(record["l"])
-            self.assertEqual(primitives.hkdf(salt, ikm, info, length).hex(), record["okm"])
-            expanded = primitives.hkdf_expand(bytes.fromhex(record["prk"]), info, length)
-            self.assertEqual(expanded.hex(), record["okm"])
-            checked += 1
-        self.assertEqual(checked, 3)
-
-    def test_argon2id_of_its_reference_implementation(self) -> None:
-        key = primitives.argon2id(b"password", b"somesalt", memory_kib=256, iterations=2, lanes=1)
-        self.assertEqual(key.hex(), "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe")
 
     def test_a_hash_is_compared_whole(self) -> None:
         self.assertTrue(primitives.equal(b"same", b"same"))
@@ -57,20 +33,6 @@ class KeyedHashes(SynchronousTestCase):
 
 
 class X25519(SynchronousTestCase):
-    def test_the_function_of_rfc_7748(self) -> None:
-        checked = 0
-        for record in vectors.records("asymmetric/X25519/rfc7748.txt", "count"):
-            raw = bytes.fromhex(record["input_u"])
-            if raw[31] & 0x80:
-                # The RFC has implementations mask the high bit; we refuse such a key.
-                self.assertRaises(KeyRefused, primitives.x25519_public, raw)
-                raw = raw[:31] + bytes((raw[31] & 0x7F,))
-            secret = primitives.x25519_secret(bytes.fromhex(record["input_scalar"]))
-            agreed = primitives.x25519(secret, primitives.x25519_public(raw))
-            self.assertEqual(agreed.hex(), record["output_u"])
-            checked += 1
-        self.assertGreaterEqual(checked, 2)
-
     def test_keys_that_are_not_canonical_are_refused(self) -> None:
         for value in (P, P + 1, P + 9, 2**255 - 1, 2**255, 2**255 + 9, 2**256 - 1):
             self.assertRaises(KeyRefused, primitives.x25519_public, little(value))
@@ -97,12 +59,6 @@ class X25519(SynchronousTestCase):
 
 
 class Ed25519(SynchronousTestCase):
-    def test_the_reference_vectors(self) -> None:
-        for seed, public, message, signature in vectors.signatures(64):
-            secret = primitives.ed25519_secret(seed)
-            self.assertEqual(primitives.ed25519_sign(secret, message), signature)
-            primitives.ed25519_verify(primitives.ed25519_public(public), message, signature)
-
     def test_every_key_of_small_order_is_refused_with_either_sign(self) -> None:
         order_8 = int.from_bytes(bytes.fromhex(ED25519_ORDER_8), "little")
         for value in (0, 1, P - 1, order_8, P - order_8):
@@ -137,16 +93,6 @@ class Ed25519(SynchronousTestCase):
 
 
 class MlKem(SynchronousTestCase):
-    def test_the_known_answers(self) -> None:
-        known = vectors.records("asymmetric/MLKEM/kat_MLKEM_1024.rsp", "count")
-        for record, _ in zip(known, range(5), strict=False):
-            secret = primitives.mlkem_secret(bytes.fromhex(record["d"] + record["z"]))
-            self.assertEqual(secret.public_key().public_bytes_raw().hex(), record["pk"])
-            agreed = primitives.mlkem_decapsulate(secret, bytes.fromhex(record["ct"]))
-            self.assertEqual(agreed.hex(), record["ss"])
-            rejected = primitives.mlkem_decapsulate(secret, bytes.fromhex(record["ct_n"]))
-            self.assertEqual(rejected.hex(), record["ss_n"])
-
     def test_what_was_encapsulated_is_decapsulated(self) -> None:
         secret = primitives.mlkem_secret(bytes(64))
         agreed, ciphertext = primitives.mlkem_encapsulate(secret.public_key())
@@ -169,16 +115,6 @@ class MlKem(SynchronousTestCase):
 
 
 class SymmetricEncryption(SynchronousTestCase):
-    def test_aes_256_cbc_of_nist(self) -> None:
-        checked = 0
-        for record in vectors.records("ciphers/AES/CBC/CBCGFSbox256.rsp", "count"):
-            key, iv = bytes.fromhex(record["key"]), bytes.fromhex(record["iv"])
-            ciphertext = primitives.aes_cbc_encrypt(key, iv, bytes.fromhex(record["plaintext"]))
-            self.assertEqual(ciphertext[:16].hex(), record["ciphertext"])
-            self.assertEqual(len(ciphertext), 32, "PKCS#7 adds a whole block to a whole block")
-            checked += 1
-        self.assertGreaterEqual(checked, 5)
-
     def test_every_length_comes_back(self) -> None:
         for size in range(50):
             ciphertext = primitives.aes_cbc_encrypt(bytes(32), bytes(16), b"x" * size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import NoReturn
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -105,8 +104,8 @@ class InOrder(SynchronousTestCase):
     def test_the_last_number_of_a_chain(self) -> None:
         chain = self.alice.state.sending.chain
         assert chain is not None
-        last = replace(chain, number=2**31 - 1)
-        self.alice.state = replace(self.alice.state, sending=replace(self.alice.state.sending, chain=last))
+        last = chain._replace(number=2**31 - 1)
+        self.alice.state = self.alice.state._replace(sending=self.alice.state.sending._replace(chain=last))
         self.assertEqual(self.alice.send()[0].number, 2**31 - 1)
         self.assertRaises(ValueError, self.alice.send)
 
@@ -329,10 +328,10 @@ class Vault(SynchronousTestCase):
 
     def test_what_cannot_be_is_refused(self) -> None:
         state = self.states()[-1]
-        many = replace(state.receiving, retired=(b"k" * 32,) * (limits.RETIRED_RATCHET_KEYS + 1))
-        keyless = replace(state.receiving, theirs=None)
+        many = state.receiving._replace(retired=(b"k" * 32,) * (limits.RETIRED_RATCHET_KEYS + 1))
+        keyless = state.receiving._replace(theirs=None)
         for receiving in (many, keyless):
-            encoded = encode_ratchet(replace(state, receiving=receiving))
+            encoded = encode_ratchet(state._replace(receiving=receiving))
             self.assertRaises(EncodingRefused, _decoded, encoded)
 
     def test_no_repr_shows_a_secret(self) -> None:

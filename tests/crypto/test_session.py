@@ -211,19 +211,19 @@ class Tampering(SynchronousTestCase):
     def test_the_direction_is_authenticated(self) -> None:
         """With the right key, number and data, but sealed as by the other side."""
         ours, theirs = established(self.alice, self.bob)
-        as_recipient = replace(ours, initiator=False)
+        as_recipient = ours._replace(initiator=False)
         _, envelope = as_recipient.seal(b"swapped", NOW, self.alice.entropy)
         self.assertRaises(OpenFailed, theirs.open, envelope, NOW)
 
     def test_other_associated_data_is_refused(self) -> None:
         ours, theirs = established(self.alice, self.bob)
-        other = replace(ours, associated=ours.associated.replace(ALICE.encode(), MALLORY.encode()))
+        other = ours._replace(associated=ours.associated.replace(ALICE.encode(), MALLORY.encode()))
         _, envelope = other.seal(b"x", NOW, self.alice.entropy)
         self.assertRaises(OpenFailed, theirs.open, envelope, NOW)
 
     def test_a_recipient_never_sends_a_handshake(self) -> None:
         ours, theirs = established(self.alice, self.bob)
-        _, envelope = replace(theirs, handshake=b"handshake").seal(b"x", NOW, self.bob.entropy)
+        _, envelope = theirs._replace(handshake=b"handshake").seal(b"x", NOW, self.bob.entropy)
         self.assertRaises(OpenFailed, ours.open, envelope, NOW)
 
     def test_the_envelope_of_another_session_is_refused(self) -> None:
@@ -235,9 +235,9 @@ class Tampering(SynchronousTestCase):
 
     def test_a_wrong_session_id_is_refused_even_from_the_peer(self) -> None:
         ours, theirs = established(self.alice, self.bob)
-        _, envelope = replace(ours, session_id=b"notthis1").seal(b"x", NOW, self.alice.entropy)
+        _, envelope = ours._replace(session_id=b"notthis1").seal(b"x", NOW, self.alice.entropy)
         self.assertRaises(OpenFailed, theirs.open, envelope, NOW)
-        fresh = replace(begun(self.alice, self.bob), session_id=b"notthis1")
+        fresh = begun(self.alice, self.bob)._replace(session_id=b"notthis1")
         _, envelope = fresh.seal(b"x", NOW, self.alice.entropy)
         self.assertRaises(OpenFailed, accept_session, self.bob.own, envelope, self.bob.secrets, NOW)
 

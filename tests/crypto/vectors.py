@@ -11,13 +11,14 @@ import cryptography_vectors
 def records(path: str, first: str) -> Iterator[dict[str, str]]:
     """The records of a file of lines `name = value`; each begins with the name `first`.
 
-    Names come in lower case; values as written, without quotation marks.
+    Names come in lower case; values as written, without quotation marks. Comments and the headings
+    of sections are left out.
     """
     record: dict[str, str] = {}
     with _opened(path) as lines:
         for line in lines:
             name, separator, value = (part.strip() for part in line.partition("="))
-            if not separator or name.startswith("#"):
+            if not separator or name.startswith(("#", "[")):
                 continue
             if name.lower() == first and record:
                 yield record
