@@ -48,10 +48,14 @@ class LinkPort(Protocol):
 
 @dataclass
 class Context:
-    """One open profile at work. `warn`: the profile's setting for changed keys."""
+    """One open profile at work. `clock` schedules, `wall` gives seconds since 1970.
+
+    `warn`: the profile's setting for changed keys.
+    """
 
     vault: Database
     clock: IReactorTime
+    wall: Callable[[], float]
     own: OwnDevice
     entropy: Entropy
     warn: bool
@@ -65,7 +69,7 @@ class Context:
     @property
     def now(self) -> int:
         """Milliseconds since 1970."""
-        return int(self.clock.seconds() * 1000)
+        return int(self.wall() * 1000)
 
     @property
     def is_up(self) -> bool:

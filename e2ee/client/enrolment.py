@@ -53,17 +53,19 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an enrolment works with. `notice` tells the user what happens, a sentence at a time."""
+    """What an enrolment works with. `notice` tells the user what happens, a sentence at a time;
+    `wall` gives seconds since 1970."""
 
     clock: IReactorTime
     in_thread: InThread
     entropy: Callable[[int], bytes]
     connect: Connect
     notice: Callable[[str], None]
+    wall: Callable[[], float]
 
     def now(self) -> int:
         """Milliseconds since 1970."""
-        return int(self.clock.seconds() * 1000)
+        return int(self.wall() * 1000)
 
 
 class Enrolment:
@@ -190,14 +192,12 @@ class Enrolment:
     # --- connection 2: the proof --------------------------------------------------------------
 
     async def _prove(self, session: PasscodeSession) -> Registration:
-        tried: set[str] = set()
         while True:
             code = await self._read_code()
             try:
-                if code in tried:
+                if await self._state.was_refused(code, self._around.now()):
                     # An honest server would refuse it again; a false one would get a second guess.
                     raise Refusal(m.Refused(None, m.RefusalCode.PROOF_REFUSED, ""))
-                tried.add(code)
                 return await self._run(session, code)
             except Refusal as refusal:
                 session = await self._after_refusal(session, code, refusal)
@@ -210,8 +210,8 @@ class Enrolment:
             if refusal.refusal in (m.RefusalCode.UNKNOWN_SESSION, m.RefusalCode.CODE_EXHAUSTED):
                 await self._state.drop_session()
             raise refusal
-        await self._state.found_wrong(code)
         used = replace(session, guesses=session.guesses + 1)
+        await self._state.found_wrong(used, code, self._around.now())
         if used.guesses >= GUESSES:
             await self._state.drop_session()
             raise Failure(
@@ -232,7 +232,7 @@ class Enrolment:
         run = PasscodeRun(session.session, self._state.address, own, keys, code)
 
         async def charge() -> None:
-            await self._state.charge(session, code)
+            await self._state.charge(session, code, self._around.now())
 
         async def talk(channel: Channel) -> None:
             await run.perform(channel, self._around.in_thread, self._around.entropy, charge)
@@ -252,7 +252,7 @@ class Enrolment:
 
     async def _after_unproven(self, code: str, failure: Unproven) -> Registration:
         """The code is gone; where only the answer was lost, the server may still have the keys."""
-        await self._state.burn(code)
+        await self._state.burn(code, self._around.now())
         if not failure.answer_lost:
             await self._state.refused()
             raise failure

@@ -6,6 +6,7 @@ Knows nothing of terminals, files or arguments; everything that it answers stand
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ from e2ee.wire import messages as m
 class Messenger:
     """The conversations of one open profile. All methods are called on the reactor's thread.
 
-    `reactor` is the clock, too. With `once` the link does not try a second time. `make_link` is the
-    network's, unless given. Stop it before the profile is closed.
+    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second
+    time. `make_link` is the network's, unless given. Stop it before the profile is closed.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Messenger:
         *,
         once: bool = False,
         make_link: MakeLink | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         config, own = open_profile.config, open_profile.own
         context = Context(
             vault=open_profile.vault,
             clock=reactor,
+            wall=wall,
             own=own,
             entropy=entropy,
             warn=config.changed_key is ChangedKey.WARN,
@@ -155,6 +158,13 @@ class Messenger:
         up, Failure(USAGE) for an unknown id.
         """
         return await self._sender.accepted(message_id, timeout)
+
+    async def outbox_sent(self, timeout: float | None) -> None:
+        """Wait until the server has answered to all in the outbox that does not have to wait.
+
+        Returns early without a connection, and at the timeout.
+        """
+        await self._sender.has_sent(timeout)
 
     async def sent(self, message_id: MessageId) -> SentMessage:
         """An own text as it stands. Raises Failure(USAGE) for an unknown id."""

@@ -7,6 +7,7 @@ neighbours is handed on below.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from e2ee.crypto.own_device import OwnDevice
 from e2ee.errors import Code, Failure, StoreError, StoreLocked
 from e2ee.ids import Address
 from e2ee.net.connect_link import ConnectLink
+from e2ee.net.steady_time import use_steady_time
 from e2ee.store.client.identity import is_blank, load_identity, load_server, save_server
 from e2ee.store.client.vault import Vault, open_vault
 
@@ -45,6 +47,7 @@ __all__ = [
     "open_profile",
     "register",
     "source_from_options",
+    "use_steady_time",
 ]
 
 Entropy = Callable[[int], bytes]
@@ -149,7 +152,7 @@ async def register(
         )
     deadline = Deadline(reactor, timeout)
     in_thread = threads_of(reactor)
-    around = Surroundings(reactor, in_thread, entropy, connect or connector(reactor), notice)
+    around = Surroundings(reactor, in_thread, entropy, connect or connector(reactor), notice, time.time)
     await in_thread(lambda: make_private_directory(profile.directory))
     lock = await take_lock(profile.lock_path, reactor, deadline.left())
     try:

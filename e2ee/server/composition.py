@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from e2ee.crypto.passcode_store import derive_code_key
@@ -66,7 +66,7 @@ class Surroundings:
     in_thread: InThread
     sender: CodeSender
     prover: Prover
-    secret: bytes
+    secret: bytes = field(repr=False)
     backup_pin: bytes
     entropy: Callable[[int], bytes] = os.urandom
     wall: Callable[[], float] = time.time
@@ -114,15 +114,17 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
 def _registration(stores: Stores, policy: Policy, around: Surroundings) -> Registration:
     return Registration(
         stores.passcodes, stores.accounts, stores.limits, around.sender, around.prover, policy,
-        around.reactor, around.now, around.entropy, derive_code_key(around.secret),
+        around.wall, around.now, around.entropy, derive_code_key(around.secret),
     )  # fmt: skip
 
 
 def _tell_owner(deliveries: Deliveries) -> Callable[[DeviceAddress, Stock], None]:
     def stock_low(where: DeviceAddress, stock: Stock) -> None:
         delivery = deliveries.find(where)
-        if delivery is not None and isinstance(delivery.peer, Connection):
-            delivery.peer.stock_low(stock.one_time, stock.kem_one_time)
+        peer = None if delivery is None else delivery.peer
+        # A login that is not answered yet gets the stock with its answer.
+        if isinstance(peer, Connection) and peer.ready:
+            peer.stock_low(stock.one_time, stock.kem_one_time)
 
     return stock_low
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from e2ee.crypto.passcode_store import open_code, seal_code
@@ -61,17 +60,17 @@ class PasscodeOffice:
         limits: Limits,
         sender: CodeSender,
         rules: PasscodeLimits,
-        clock: IReactorTime,
+        wall: Callable[[], float],
         now: Callable[[], float],
         entropy: Entropy,
         code_key: bytes,
     ) -> None:
-        """`now` is service time; `clock` tells the wall time for people; `code_key` seals codes."""
+        """`now` is service time; `wall` gives seconds since 1970, for people; `code_key` seals codes."""
         self._passcodes = passcodes
         self._limits = limits
         self._sender = sender
         self.rules = rules
-        self._clock = clock
+        self._wall = wall
         self._now = now
         self._entropy = entropy
         self._code_key = code_key
@@ -115,7 +114,7 @@ class PasscodeOffice:
 
     async def _send(self, address: Address, code: str) -> None:
         """Whatever goes wrong is the operator's to know; the answer is the same."""
-        expires_at = int((self._clock.seconds() + self.rules.life_seconds) * 1000)
+        expires_at = int((self._wall() + self.rules.life_seconds) * 1000)
         try:
             await self._sender.send(address, code, expires_at)
         except CodeNotSent as error:

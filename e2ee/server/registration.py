@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
-
 from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities
 from e2ee.errors import InvalidAddress, ProofRefused
 from e2ee.ids import Address, DeviceId, PasscodeSessionId
@@ -46,17 +44,20 @@ class Registration:
         sender: CodeSender,
         workers: Prover,
         policy: Policy,
-        clock: IReactorTime,
+        wall: Callable[[], float],
         now: Callable[[], float],
         entropy: Entropy,
         code_key: bytes,
     ) -> None:
-        """`now` is service time in seconds, `code_key` comes from `passcode_store.derive_code_key`."""
+        """`wall` gives seconds since 1970, `now` service time in seconds.
+
+        `code_key` comes from `passcode_store.derive_code_key`.
+        """
         self.accounts = accounts
         self.workers = workers
         self.now = now
         self.office = PasscodeOffice(
-            passcodes, limits, sender, policy.passcode_limits(), clock, now, entropy, code_key
+            passcodes, limits, sender, policy.passcode_limits(), wall, now, entropy, code_key
         )
         self._mode = policy.registration
         # Loads the tables of numbers now rather than on the reactor with the first request.

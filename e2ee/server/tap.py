@@ -77,6 +77,7 @@ def makeService(options: Options) -> ServerService:
     from twisted.internet.endpoints import serverFromString
     from twisted.internet.threads import deferToThreadPool
 
+    from e2ee.net.steady_time import use_steady_time
     from e2ee.server.configuration import Configuration, ConfigurationError, configure
     from e2ee.server.ending import USAGE, Ending, leave
     from e2ee.server.senders.interface import SenderRefused
@@ -99,4 +100,5 @@ def makeService(options: Options) -> ServerService:
         leave(USAGE, str(error))
     except (ValueError, TypeError, LookupError) as error:
         leave(USAGE, f"listen is no endpoint that Twisted knows: {error}")
+    use_steady_time(reactor)
     return ServerService(configuration, reactor, sender, Ending(reactor), read)

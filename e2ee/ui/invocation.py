@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Invocation:
-    """What a verb gets to work with. `reactor` is the clock, too."""
+    """What a verb gets to work with. `reactor` tells how much time has passed, too, not what time it is."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Invocation:
     async def conversations(
         self, *, connect: bool = True, once: bool = False, patient: bool = False
     ) -> AsyncIterator[tuple[Messenger, OpenProfile]]:
-        """The messenger of the profile, started.
+        """The messenger of the profile, started. What waits in the outbox is sent before the end.
 
         `once`: tries the server once; `patient`: waits for the profile's lock for ever.
         """
@@ -124,5 +124,6 @@ class Invocation:
             try:
                 await messenger.start(connect=connect)
                 yield messenger, opened
+                await messenger.outbox_sent(self.left())
             finally:
                 await messenger.stop()

@@ -15,7 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer
 
-from e2ee.client.profile import harden_process
+from e2ee.client.profile import harden_process, use_steady_time
 from e2ee.errors import Code, E2eeError, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED, TERMINATED
 from e2ee.ui.invocation import Invocation
@@ -36,6 +36,7 @@ def run(options: Options, main: Main, *, long_running: bool = False) -> int:
     # Imported here: the reactor costs more than all that a usage error needs.
     from twisted.internet import reactor
 
+    use_steady_time(reactor)
     harden_process()
     _log_to_standard_error(options.verbose)
     running = _Run(reactor, options, main, terminated)

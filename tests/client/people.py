@@ -80,7 +80,13 @@ class Person:
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
         opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own))
-        self.messenger = Messenger(opened, self.world.clock, self.entropy, make_link=self._make_link)
+        self.messenger = Messenger(
+            opened,
+            self.world.clock,
+            self.entropy,
+            make_link=self._make_link,
+            wall=self.world.clock.seconds,
+        )
         self.messenger.subscribe(self.events.append)
         self.run(self.messenger.start(connect=connect))
         self.world.settle()

@@ -98,7 +98,12 @@ class EnrolmentCase(SynchronousTestCase):
         async def run() -> Registration:
             state = await load_pending(self.vault, link, None, address)
             around = Surroundings(
-                self.clock, at_once, self.entropy, self.server.connect, self.notices.append
+                self.clock,
+                at_once,
+                self.entropy,
+                self.server.connect,
+                self.notices.append,
+                self.clock.seconds,
             )
             deadline = Deadline(self.clock, timeout)
             return await Enrolment(state, codes, around, deadline, invite=link.invite, again=again).register()
@@ -408,11 +413,31 @@ class FalseServerTests(EnrolmentCase):
         self.server.code = "777777"
         self.register("777777")
 
-    def test_the_burnt_code_is_free_again_when_its_session_is_over(self) -> None:
+    def test_the_burnt_code_is_free_again_when_no_session_can_live_any_more(self) -> None:
         self.server.prove_faults = ["lie"]
         self.refused(RIGHT)
-        self.clock.advance(600)
+        self.clock.advance(24 * 3600 - 1)
+        self.assertEqual(self.refused(RIGHT).code, Code.WRONG_CODE)
+        self.clock.advance(1)
         self.register(RIGHT)
+
+    def test_a_server_that_called_the_code_wrong_gets_no_second_run_of_it(self) -> None:
+        self.server.code = WRONG
+        self.refused(RIGHT)
+        self.server.code = RIGHT
+        for _ in range(3):
+            self.assertEqual(self.refused(RIGHT).code, Code.WRONG_CODE)
+        self.assertEqual(self.server.count(m.Start), 1)
+        self.assertEqual(self.refused(RIGHT).code, Code.CODE_EXHAUSTED)
+        self.assertIsNone(self.read(load_identity))
+
+    def test_nor_does_it_after_ending_the_session_early(self) -> None:
+        self.server.code = WRONG
+        self.refused(RIGHT)
+        self.server.code = RIGHT
+        self.clock.advance(3600)
+        self.assertEqual(self.refused(RIGHT).code, Code.WRONG_CODE)
+        self.assertEqual(self.server.count(m.Start), 1)
 
     def test_a_burnt_code_is_kept_as_a_digest(self) -> None:
         self.server.prove_faults = ["lie"]
@@ -474,6 +499,10 @@ class LostAnswerTests(EnrolmentCase):
         self.vault = self.open()
         self.assertEqual(self.refused(RIGHT).code, Code.WRONG_CODE)
         self.assertEqual((self.server.count(m.LogIn), self.server.count(m.Start)), (1, 1))
+        # The session of a burnt code is of no use: another code was asked for.
+        self.assertEqual(self.server.count(m.RequestCode), 2)
+        self.server.code = "777777"
+        self.register("777777")
 
     def test_a_crash_while_the_code_is_awaited_keeps_the_session(self) -> None:
         self.begin(Codes(self.clock, RIGHT, seconds=1000.0)).addErrback(lambda _: None)

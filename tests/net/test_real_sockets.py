@@ -17,10 +17,11 @@ from e2ee.net.tls import ServerContext, server_tls_factory
 from e2ee.testing.certificates import self_signed
 from e2ee.wire import messages as m
 from e2ee.wire.connection import ServerConnection
+from e2ee.wire.limits import NOTICE_ENVELOPES
 from tests.net.conversation import NUMBER, Recorder
 
-PUSHES = 100
-PUSH_BYTES = 90 * 1024
+NOTICES = 500
+"""Of 18 KB each: more than two sockets hold, and unlike envelopes not bounded by a window."""
 
 
 class Answering(Recorder):
@@ -158,14 +159,15 @@ class RealSocketTests(TestCase):
         client, handler = await self.log_in()
         server = self.server.handler.protocol
         client.transport.pauseProducing()
-        for _ in range(PUSHES):
-            server.send(m.Push(server.next_push(), NUMBER, b"d" * 8, b"x" * PUSH_BYTES))
+        ids = (b"e" * 16,) * NOTICE_ENVELOPES
+        for number in range(1, NOTICES + 1):
+            server.send(m.Notice(number, m.NoticeReason.EXPIRED, ids))
         paused: Deferred[None] = Deferred()
         _reactor().callLater(0, paused.callback, None)
         await paused
         self.assertFalse(server.transport.transport in _reactor().getReaders())
         client.transport.resumeProducing()
-        await handler.wait_for(m.Push, PUSHES)
+        await handler.wait_for(m.Notice, NOTICES)
         client.send(m.LookUp(client.next_number(), NUMBER))
         await handler.wait_for(m.LookedUp)
         await self.end(client, handler)

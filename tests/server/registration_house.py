@@ -106,7 +106,7 @@ class House:
             sender=self.sender,
             workers=self.prover,
             policy=policy,
-            clock=self.clock,
+            wall=self.clock.seconds,
             now=lambda: self.service_time,
             entropy=self.random.randbytes,
             code_key=derive_code_key(b"s" * 32),

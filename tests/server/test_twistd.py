@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.net.connect_link import ConnectLink
+from e2ee.net.steady_time import steady_seconds
 from e2ee.server import ending, tap
 from e2ee.server.admin import main
+from twisted import internet
 
 PATIENCE_SECONDS = 30.0
 LOOPBACK = "tcp:0:interface=127.0.0.1"
@@ -146,6 +148,24 @@ class UsageTests(SynchronousTestCase):
             (["--listen", "tcp:many"], "endpoint"),
         ):
             self.assertIn(part, self.refused(*arguments))
+
+
+class SteadyTimeTests(SynchronousTestCase):
+    """The server's reactor does not follow the wall clock."""
+
+    def test_the_service_is_made_over_steady_time(self) -> None:
+        class Reactor:
+            seconds = staticmethod(lambda: 1.8e9)
+
+            def getThreadPool(self) -> None:
+                """There is none."""
+
+        reactor = Reactor()
+        self.patch(internet, "reactor", reactor)
+        options = tap.Options()
+        options.parseOptions(["--state-dir", self.mktemp()])
+        tap.makeService(options)
+        self.assertIs(reactor.seconds, steady_seconds)
 
 
 class AdminTests(SynchronousTestCase):

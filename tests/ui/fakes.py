@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -181,6 +181,9 @@ class FakeMessenger:
     async def outbox(self) -> list[SentMessage]:
         return self.queued
 
+    async def outbox_sent(self, timeout: float | None) -> None:
+        self.calls.append(("outbox_sent", []))
+
     async def cancel(self, message_id: MessageId) -> SentMessage:
         assert self.cancelled is not None
         return self.cancelled
@@ -268,6 +271,9 @@ class FakeCall:
         self.broken: BaseException | None = None
         self.connected: list[bool] = []
         self.opened: Any = None
+        self.person: Any = None
+        self.profile = self.passphrases = None
+        self.on_broken = lambda error: None
 
     def as_invocation(self) -> Invocation:
         """For what wants the real one."""
@@ -286,6 +292,15 @@ class FakeCall:
         if self.broken is not None:
             raise self.broken
         self.printed.append(event.text if isinstance(event, MessageReceived) else type(event).__name__)
+
+    def terminal(self) -> Any:
+        return self.person
+
+    def in_thread(self, work: Callable[[], T]) -> Awaitable[T]:
+        async def at_once() -> T:
+            return work()
+
+        return at_once()
 
     def mention(self, sentence: str) -> None:
         self.mentioned.append(sentence)

@@ -42,11 +42,22 @@ def process(body: str, *, long_running: bool = False, **settings: Any) -> subpro
     return subprocess.Popen(
         [sys.executable, "-c", VERB.format(body=body, long_running=long_running)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **settings,
+        **{"stdin": subprocess.DEVNULL, **settings},
     )
+
+
+STALLED = """
+    from e2ee.ui.waiting import to_its_end
+    await call.printer.print("ready")
+    await to_its_end(call.printer.print("x" * 10**6))
+"""
+
+READING = """
+    await call.printer.print("ready")
+    await call.console().read_line("")
+"""
 
 
 class RunTests(SynchronousTestCase):
@@ -65,6 +76,13 @@ class RunTests(SynchronousTestCase):
         out, errors = running.communicate()
         self.assertEqual((first, errors), (b"ready\n", b""))
         return running.returncode, out
+
+    def test_the_reactor_does_not_follow_the_wall_clock(self) -> None:
+        body = """
+    from e2ee.net.steady_time import steady_seconds
+    return 0 if call.reactor.seconds is steady_seconds else 1
+"""
+        self.assertEqual(self.finished(body), (0, b"", b""))
 
     def test_what_it_returns_is_the_exit_code(self) -> None:
         self.assertEqual(self.finished("    return 7"), (7, b"", b""))
@@ -100,6 +118,25 @@ class RunTests(SynchronousTestCase):
     def test_sigint_is_130_after_tidying_up(self) -> None:
         for long_running in (True, False):
             self.assertEqual(self.signalled(signal.SIGINT, long_running=long_running), (130, b"tidy\n"))
+
+    def test_a_reader_that_has_stalled_does_not_hold_up_the_end(self) -> None:
+        running = process(STALLED)
+        assert running.stdout is not None
+        first = os.read(running.stdout.fileno(), 6)
+        running.send_signal(signal.SIGINT)
+        self.assertEqual((first, running.wait()), (b"ready\n", 130))
+        running.communicate()
+
+    def test_an_input_that_nobody_writes_to_does_not_hold_up_the_end(self) -> None:
+        reading, writing = os.pipe()
+        running = process(READING, long_running=True, stdin=reading)
+        os.close(reading)
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        self.assertEqual(running.wait(), 0)
+        os.close(writing)
+        running.communicate()
 
 
 class FailureTests(SynchronousTestCase):

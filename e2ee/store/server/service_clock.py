@@ -26,8 +26,8 @@ STOPPED_SECONDS_AT_MOST = 86_400.0
 class ServiceClock:
     """Service time from `start` to `stop`; `now()` in seconds.
 
-    `clock` only schedules; Twisted's own `seconds()` is the wall's and may jump, so `monotonic`
-    measures. `wall` gives seconds since 1970.
+    `clock` only schedules, whatever its own seconds are: `monotonic` measures. `wall` gives seconds
+    since 1970.
     """
 
     def __init__(

@@ -1,0 +1,104 @@
+"""docs/limits.md: every number has its value, and rooms that may not import each other have the same.
+
+That each limit is kept is tested where it is kept; here is one place that says how much it is.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.client import backoff, enrolment, gaps, outgoing, prekeeper
+from e2ee.crypto import limits as crypto
+from e2ee.server import policy
+from e2ee.store.client import sessions
+from e2ee.store.server import devices
+from e2ee.ui import sending, streams
+from e2ee.wire import limits as wire
+
+KIB, MIB, DAY_MS = 1024, 1024 * 1024, 24 * 60 * 60 * 1000
+
+VALUES = {
+    "frame": (wire.FRAME_BEFORE_LOGIN_BYTES, wire.FRAME_AFTER_LOGIN_BYTES, 16 * KIB, 128 * KIB),
+    "handshake and login": (wire.LOGIN_SECONDS, 10),
+    "idle": (wire.PING_AFTER_SECONDS, wire.IDLE_SECONDS, 45, 90),
+    "text": (crypto.TEXT_BYTES, 64 * KIB),
+    "envelope": (wire.ENVELOPE_BYTES, 96 * KIB),
+    "padding": (crypto.PADDING_FLOOR_BYTES, crypto.PADDING_STEP_BYTES, 256, 4 * KIB),
+    "window": (wire.WINDOW_MESSAGES, wire.WINDOW_BYTES, 256, 512 * KIB),
+    "unsent": (wire.UNSENT_BYTES, wire.UNREAD_SECONDS, 128 * KIB, 90),
+    "fast path": (wire.ACKNOWLEDGE_SECONDS, 1),
+    "passcode session": (
+        policy.CODE_LIFE_SECONDS, policy.CODE_GUESSES, policy.CODE_LIVE_SESSIONS, 600, 5, 3
+    ),
+    "waits": (policy.CODE_WAITS_SECONDS, (60, 120, 300, 600, 600)),
+    "waits are forgotten": (policy.CODE_WAITS_FORGET_SECONDS, 86_400),
+    "guesses come back": (policy.GUESS_REFILL_SECONDS, 7_200),
+    "SPAKE2 queue and grid": (policy.PROOF_QUEUE, policy.PROOF_GRID_SECONDS, 64, 0.05),
+    "bundles come back": (policy.BUNDLE_REFILL_SECONDS, 300),
+    "one-time prekeys": (wire.ONE_TIME_UPLOAD, policy.ONE_TIME_STOCK, 100, 100),
+    "one-time KEM prekeys": (wire.KEM_ONE_TIME_UPLOAD, policy.KEM_ONE_TIME_STOCK, 32, 100),
+    "unused prekeys": (policy.UNUSED_PREKEYS_SECONDS, 90 * 86_400),
+    "skipped keys": (crypto.SKIPPED_GAP, crypto.SKIPPED_STORED, crypto.SKIPPED_MS, 2_000, 2_000, 31 * DAY_MS),
+    "unanswered chain": (crypto.UNANSWERED_MESSAGES, crypto.UNANSWERED_MS, 1_000, 7 * DAY_MS),
+    "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
+    "outbox": (outgoing.ENVELOPE_MS, outgoing.WAITING_MS, 14 * DAY_MS, 30 * DAY_MS),
+    "reconnect": (backoff.FIRST_SECONDS, backoff.LONGEST_SECONDS, 0.5, 60),
+    "gap": (gaps.GAP_SECONDS, 5),
+}  # fmt: skip
+"""What there is, then what it must be."""
+
+POLICY = {
+    "connections_before_login": 64,
+    "connections": 0,
+    "mailbox_messages": 10_000,
+    "mailbox_bytes": 64 * MIB,
+    "mailbox_days": 30,
+    "mailbox_share": 0.5,
+    "strangers_waiting": 1_000,
+    "stranger_waiting": 50,
+    "messages_burst": 200,
+    "messages_per_second": 20,
+    "codes_burst": 6,
+    "codes_per_hour": 1,
+    "guesses_burst": 8,
+    "codes_per_source": 20,
+    "codes_total": 1_000,
+    "codes_per_prefix": 200,
+    "bundles_per_target": 30,
+    "lookups_per_day": 1_000,
+}
+"""`[limits]` of the server's configuration: these names, these defaults."""
+
+
+class LimitTests(SynchronousTestCase):
+    """One number, one value, wherever it is needed."""
+
+    def test_each_has_its_value(self) -> None:
+        for name, numbers in VALUES.items():
+            half = len(numbers) // 2
+            self.assertEqual(numbers[:half], numbers[half:], name)
+
+    def test_what_an_operator_may_choose(self) -> None:
+        chosen = policy.Policy()
+        self.assertEqual({name: getattr(chosen, name) for name in policy.LIMIT_NAMES}, POLICY)
+
+    def test_rooms_that_do_not_know_each_other_agree(self) -> None:
+        self.assertEqual(sending.TEXT_BYTES, crypto.TEXT_BYTES)
+        self.assertEqual(wire.ENVELOPE_BYTES, crypto.ENVELOPE_BYTES)
+        self.assertEqual(wire.STATEMENT_BYTES, crypto.STATEMENT_BYTES)
+        self.assertEqual(wire.SIGNED_PREKEY_BYTES, crypto.SIGNED_PREKEY_BYTES)
+        self.assertEqual(wire.KEM_PREKEY_BYTES, crypto.KEM_PREKEY_BYTES)
+        self.assertEqual(devices.NOTICE_ENVELOPES, wire.NOTICE_ENVELOPES)
+        self.assertEqual(enrolment.GUESSES, policy.CODE_GUESSES)
+        self.assertEqual({prekeeper.STOCK}, {policy.ONE_TIME_STOCK, policy.KEM_ONE_TIME_STOCK})
+        self.assertEqual(sessions.SESSIONS_PER_DEVICE, 1 + crypto.OLDER_SESSIONS)
+
+    def test_what_must_leave_room_for_another(self) -> None:
+        self.assertLess(crypto.TEXT_BYTES, streams.LINE_BYTES)
+        self.assertLess(wire.ENVELOPE_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
+        self.assertLess(wire.KEM_ONE_TIME_UPLOAD * wire.KEM_PREKEY_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
+        # An owner who is told that the stock is low thinks so, too.
+        self.assertLess(max(policy.ONE_TIME_LOW_WATER, policy.KEM_ONE_TIME_LOW_WATER), prekeeper.LOW_STOCK)
+        # What may wait in a mailbox can still be opened when it comes.
+        waits_ms = policy.Policy().mailbox_days * DAY_MS
+        self.assertLessEqual(waits_ms, min(crypto.RETIRED_PREKEY_MS, crypto.SKIPPED_MS))
