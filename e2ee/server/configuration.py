@@ -32,6 +32,7 @@ DEFAULTS: Mapping[str, Choice] = {
 }
 DATABASE_FILE = "server.sqlite3"
 LARGEST_PORT = 65_535
+PORT_DIGITS = 5
 _NOT_YET = "is not available yet"
 
 
@@ -148,9 +149,9 @@ def _path(choices: Mapping[str, Choice], name: str) -> Path | None:
 def _listen(listen: str) -> str:
     if listen.partition(":")[0] in ("ssl", "tls"):
         raise ConfigurationError("listen is an endpoint without TLS, such as tcp:8443: TLS is always added")
-    port = re.match(r"tcp6?:([0-9]{1,9})(?::|\Z)", listen, re.ASCII)
-    if port and int(port.group(1)) > LARGEST_PORT:
-        raise ConfigurationError(f"listen names a port above {LARGEST_PORT}")
+    port = re.match(r"tcp6?:(?:port=)?(-?[0-9]+)(?::|\Z)", listen, re.ASCII)
+    if port and (len(port.group(1)) > PORT_DIGITS or not 0 <= int(port.group(1)) <= LARGEST_PORT):
+        raise ConfigurationError(f"listen names a port between 0 and {LARGEST_PORT}")
     return listen
 
 

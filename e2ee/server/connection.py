@@ -23,6 +23,7 @@ from e2ee.server.seat_terms import WrongAcknowledgement
 from e2ee.wire import messages as m
 from e2ee.wire.limits import PROTOCOL_VERSION
 from e2ee.wire.messages import Message, RefusalCode
+from e2ee.wire.phases import Phase
 from e2ee.wire.violations import ProtocolViolation
 
 
@@ -87,6 +88,11 @@ class Connection:
         if self._where is None:
             raise logged_out()
         return self._where
+
+    @property
+    def ready(self) -> bool:
+        """See `Peer.ready`."""
+        return self.protocol.phase is Phase.READY
 
     def push(self, message: Message) -> None:
         """See `Peer.push`."""
@@ -207,8 +213,12 @@ class Connection:
             return
         self._rooms.admission.logged_in(self)
         self.protocol.send(entered.answer)
+        # Before the mailbox: whoever waits for `drained` has heard of what will not be delivered.
+        try:
+            await self._rooms.notices.tell(self)
+        except StoreError:
+            self._log.warn("notices could not be read at a login: the next one tells them")
         login.begin(self, entered)
-        await self._rooms.notices.tell(self)
 
     def _acknowledged(self, message: m.Acknowledge) -> None:
         try:

@@ -21,15 +21,17 @@ from e2ee.server.lookups import LookUps
 from e2ee.server.peer import Peer
 from e2ee.server.policy import Policy
 from e2ee.server.presence import Presence
-from e2ee.server.refusal import Refusal, unavailable
+from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
 from e2ee.server.seat_terms import Outcome
 from e2ee.store.server.ports import Account, Limits, MailItem
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
 
-FULL_RETRY_SECONDS = 600.0
-"""A mailbox or a share empties when its owner comes back: asking more often helps nobody."""
-BUSY_RETRY_SECONDS = 1.0
+FULL_RETRY_SECONDS = 30.0
+"""A mailbox or a share empties when its owner comes back, and then within seconds. The same for owners
+who are here and who are not, so that nobody reads that from it."""
+SEAT_RETRY_SECONDS = 1.0
+"""A seat's queue is several commits long: they are over by then."""
 
 
 class Courier:
@@ -90,7 +92,7 @@ class Courier:
             elif address in peer.held:
                 raise Refusal(*_REFUSALS[Outcome.HELD])
             return await self._offered(peer, address, message)
-        except Refusal:
+        except (Refusal, StoreError):
             # Before the next one is admitted: a refusal never lets a later message pass.
             peer.held.add(address)
             raise
@@ -104,6 +106,9 @@ class Courier:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
         await self._charge(peer)
         account = await self._accounts.find(address)
+        if not peer.ready:
+            # Displaced or logged out meanwhile: nothing of it is processed from then on.
+            raise unavailable()
         if account is None or not hmac.compare_digest(account.statement_hash, message.statement_hash):
             return await self._stale(peer, address, message.n)
         return self._hand_over(peer, account, message)
@@ -150,6 +155,10 @@ _REFUSALS: dict[Outcome, tuple[RefusalCode, str, float | None]] = {
         FULL_RETRY_SECONDS,
     ),
     Outcome.HELD: (RefusalCode.HELD, "an earlier message to this recipient was refused", None),
-    Outcome.UNAVAILABLE: (RefusalCode.UNAVAILABLE, "the server cannot store anything now", 5.0),
-    Outcome.BUSY: (RefusalCode.BUSY, "too much waits for this recipient", BUSY_RETRY_SECONDS),
+    Outcome.UNAVAILABLE: (
+        RefusalCode.UNAVAILABLE,
+        "the server cannot store anything now",
+        UNAVAILABLE_RETRY_SECONDS,
+    ),
+    Outcome.BUSY: (RefusalCode.BUSY, "too much waits for this recipient", SEAT_RETRY_SECONDS),
 }

@@ -42,9 +42,9 @@ class Deliveries:
         return self._here.get(where)
 
     def peers(self) -> Iterator[Peer]:
-        """Every connection, as of now."""
+        """Every connection whose login was answered, as of now."""
         for delivery in list(self._here.values()):
-            if delivery.peer is not None:
+            if delivery.peer is not None and delivery.peer.ready:
                 yield delivery.peer
 
     async def settle(self) -> None:

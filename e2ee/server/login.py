@@ -77,6 +77,7 @@ class Login:
     async def enter(self, peer: Peer, account: Account, number: int) -> Entered:
         """Take the device's place; an older connection is displaced. Raises Refusal."""
         try:
+            stock = await self._prekeys.stock(account.where)
             attached = await self._deliveries.to(account.where).attach(peer)
         except StoreError:
             self._given_up(peer, account)
@@ -84,8 +85,8 @@ class Login:
         if attached is None:
             self._given_up(peer, account)
             raise _refused()
+        # From here on nothing fails: whoever has arrived leaves again only by its epoch.
         self._presence.arrive(account, attached.epoch)
-        stock = await self._prekeys.stock(account.where)
         try:
             await self._accounts.record_login(account.where, int(self._wall() * 1000), self._now())
         except StoreUnavailable:

@@ -19,6 +19,7 @@ class Notices:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self._pushed: WeakKeyDictionary[Peer, set[int]] = WeakKeyDictionary()
+        self._removing: WeakKeyDictionary[Peer, set[int]] = WeakKeyDictionary()
 
     async def tell(self, peer: Peer) -> None:
         """Push the oldest notices that this connection has not seen."""
@@ -31,10 +32,15 @@ class Notices:
 
     async def acknowledge(self, peer: Peer, number: int) -> None:
         """Forget a notice that was pushed on this connection; then there may be room for others."""
-        pushed = self._pushed.get(peer)
-        if pushed is None or number not in pushed:
+        pushed, removing = self._pushed.get(peer), self._removing.setdefault(peer, set())
+        if pushed is None or number not in pushed or number in removing:
+            # Said again before the disk has answered: no request number bounds how often.
             return
-        await self._mailbox.remove_notices(peer.where, [number])
+        removing.add(number)
+        try:
+            await self._mailbox.remove_notices(peer.where, [number])
+        finally:
+            removing.discard(number)
         pushed.discard(number)
         if not pushed:
             await self.tell(peer)

@@ -16,6 +16,10 @@ class Peer(Protocol):
         """The device that has logged in."""
 
     @property
+    def ready(self) -> bool:
+        """Whether its login was answered: before, nothing may be pushed."""
+
+    @property
     def held(self) -> set[Address]:
         """Recipients to whom nothing passes until this peer says `restart`."""
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from e2ee.errors import E2eeError
 from e2ee.wire.messages import RefusalCode
 
+UNAVAILABLE_RETRY_SECONDS = 5.0
+"""Deletions make room all the time, and a new server starts in less."""
+
 
 class Refusal(E2eeError):
     """A request that is not done. `retry_after` is in seconds, where waiting helps."""
@@ -22,7 +25,7 @@ class Refusal(E2eeError):
 
 def unavailable() -> Refusal:
     """No room on the server's disk, or it is about to end."""
-    return Refusal(RefusalCode.UNAVAILABLE, "the server cannot store anything now", 5.0)
+    return Refusal(RefusalCode.UNAVAILABLE, "the server cannot store anything now", UNAVAILABLE_RETRY_SECONDS)
 
 
 def logged_out() -> Refusal:

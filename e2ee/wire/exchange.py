@@ -6,6 +6,7 @@ same conversation; whose fault a complaint is depends on who was about to speak.
 
 from __future__ import annotations
 
+from e2ee.wire import limits
 from e2ee.wire import messages as m
 from e2ee.wire.phases import ANSWERS
 
@@ -16,6 +17,8 @@ class Exchange:
     def __init__(self) -> None:
         self._unanswered: dict[int, type[m.Message]] = {}
         self._pushed = 0
+        self._unacknowledged: dict[int, int] = {}  # push number → bytes of its envelope
+        self._unacknowledged_bytes = 0
 
     @property
     def unanswered(self) -> int:
@@ -30,7 +33,7 @@ class Exchange:
     def complaint(self, message: m.Message) -> str:
         """Why the numbers of this message do not fit; empty if they do."""
         if isinstance(message, m.Push):
-            return "" if message.push == self._pushed + 1 else "pushes are numbered 1, 2, 3 …"
+            return self._push_complaint(message)
         if isinstance(message, m.Acknowledge):
             return "" if message.push <= self._pushed else "an acknowledgement of what was never pushed"
         number: int | None = getattr(message, "n", None)
@@ -49,6 +52,11 @@ class Exchange:
         """Take a message without a complaint into account."""
         if isinstance(message, m.Push):
             self._pushed = message.push
+            self._unacknowledged[message.push] = len(message.envelope)
+            self._unacknowledged_bytes += len(message.envelope)
+            return
+        if isinstance(message, m.Acknowledge):
+            self._unacknowledged_bytes -= self._unacknowledged.pop(message.push, 0)
             return
         number: int | None = getattr(message, "n", None)
         if number is None:
@@ -57,3 +65,12 @@ class Exchange:
             self._unanswered[number] = type(message)
         else:
             del self._unanswered[number]
+
+    def _push_complaint(self, message: m.Push) -> str:
+        if message.push != self._pushed + 1:
+            return "pushes are numbered 1, 2, 3 …"
+        size = self._unacknowledged_bytes + len(message.envelope)
+        if len(self._unacknowledged) >= limits.WINDOW_MESSAGES or size > limits.WINDOW_BYTES:
+            # The server keeps to it (`window`); a client must not have to hold what another one pushes.
+            return "more is pushed than the window of unacknowledged pushes has room for"
+        return ""

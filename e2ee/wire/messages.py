@@ -66,8 +66,19 @@ class RefusalCode(StrEnum):
     UNAVAILABLE = "unavailable"  # no room on the server's disk, or it is shutting down
 
 
+_HIDDEN = frozenset({"token", "invite"})
+"""Fields whose holder may do what others may not: no repr shows them."""
+
+
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The base of every message."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={'…' if name in _HIDDEN else repr(getattr(self, name))}"
+            for name in self.__struct_fields__
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 # --- greeting ---------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class ConfigureTests(SynchronousTestCase):
     def test_what_is_wrong_is_one_sentence(self) -> None:
         for name, value in (
             ("registration", "maybe"), ("presence", "some"), ("database", "x"), ("certificate", "c"),
-            ("listen", "ssl:1"), ("listen", "tcp:65536"), ("config", "/nowhere/at/all"),
+            ("listen", "ssl:1"), ("listen", "tcp:65536"), ("listen", "tcp:-5"), ("listen", "tcp6:port=-1"),
+            ("listen", "tcp:" + "9" * 5000), ("config", "/nowhere/at/all"),
         ):  # fmt: skip
             self.assertNotIn("\n", self.refused({name: value}))
         self.assertIn("host", self.refused({"host": ["not a host"]}))

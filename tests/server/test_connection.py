@@ -175,6 +175,23 @@ class LoginTests(ConnectionCase):
         self.assertEqual((caller.refusals, caller.over, old.over), ([RefusalCode.UNAVAILABLE], True, True))
         self.assertEqual(self.town.rooms.presence.connected, 0)
 
+    def test_a_login_that_fails_half_way_leaves_nobody_online(self) -> None:
+        async def full(*arguments: object) -> None:
+            raise StoreUnavailable("full")
+
+        self.patch(self.town.prekeys, "stock", full)
+        caller = self.log_in(self.town.devices[BOB])
+        self.assertEqual((caller.refusals, caller.over), ([RefusalCode.UNAVAILABLE], True))
+        self.assertEqual(self.town.rooms.presence.connected, 0)
+
+    def test_notices_that_cannot_be_read_keep_nobody_from_his_mail(self) -> None:
+        async def busy(*arguments: object) -> None:
+            raise StoreUnavailable("too many operations wait")
+
+        self.patch(self.town.mailbox.real, "notices", busy)
+        caller = self.log_in(self.town.devices[BOB])
+        self.assertEqual((caller.told[-1], caller.over), (m.Drained(), False))
+
     def test_a_full_disk_does_not_keep_anybody_out(self) -> None:
         async def full(*arguments: object) -> None:
             raise StoreUnavailable("full")
@@ -233,6 +250,43 @@ class ConversationTests(ConnectionCase):
         self.ask(self.alice, m.FetchBundle(5, str(BOB), None))
         self.assertEqual(bob.told[-1], m.StockLow(0, 0))
 
+    def test_nothing_is_pushed_to_a_login_that_is_not_answered(self) -> None:
+        self.ask(self.alice, self.town.send(BOB, b"sealed", n=3))
+        recorded: Deferred[None] = Deferred()
+
+        async def slow(*arguments: object) -> None:
+            await recorded
+
+        patch = self.patch(self.town.accounts, "record_login", slow)
+        again = self.log_in(self.town.devices[ALICE])
+        patch.restore()
+        carol = self.log_in(self.now(self.town.settle_in(CAROL)))
+        self.ask(carol, m.FetchBundle(3, str(ALICE), None))
+        self.now(self.town.settle_in(BOB))
+        self.network.settle()
+        self.assertEqual((carol.over, carol.refusals, len(again.told)), (False, [], 1))
+        recorded.callback(None)
+        self.network.settle()
+        self.assertIn(m.Notice, map(type, again.told))
+
+    def test_a_notice_is_forgotten_once_however_often_it_is_acknowledged(self) -> None:
+        self.ask(self.alice, self.town.send(BOB, b"sealed", n=3))
+        self.now(self.town.settle_in(BOB))
+        self.network.settle()
+        notice = self.alice.told[-1]
+        assert isinstance(notice, m.Notice)
+        removals: list[Deferred[None]] = []
+
+        async def slow(*arguments: object) -> None:
+            removals.append(Deferred())
+            await removals[-1]
+
+        self.patch(self.town.mailbox.real, "remove_notices", slow)
+        for _ in range(100):
+            self.ask(self.alice, m.AcknowledgeNotice(notice.notice))
+        self.assertEqual(len(removals), 1)
+        removals[0].callback(None)
+
     def test_a_defect_costs_one_connection_and_logs_no_content(self) -> None:
         async def defect(*arguments: object) -> None:
             raise KeyError("a secret")
@@ -254,7 +308,8 @@ class ConversationTests(ConnectionCase):
         assert isinstance(notice, m.Notice)
         self.assertEqual(notice.reason, m.NoticeReason.TAKEN_OVER)
         again = self.log_in(self.town.devices[ALICE])
-        self.assertEqual(again.told[-1], notice)
+        # Before `drained`: a reader that ends with the mailbox has heard of it.
+        self.assertEqual(again.told[-2:], [notice, m.Drained()])
         self.ask(again, m.AcknowledgeNotice(notice.notice))
         self.assertNotIn(notice, self.log_in(self.town.devices[ALICE]).told)
 

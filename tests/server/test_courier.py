@@ -5,9 +5,11 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from e2ee.errors import StoreUnavailable
+from e2ee.ids import Address
 from e2ee.server.policy import Policy, PresencePolicy
 from e2ee.server.refusal import Refusal
 from e2ee.server.seat_terms import WrongAcknowledgement
+from e2ee.store.server.ports import Account
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
 from tests.server.town import ALICE, BOB, CAROL, TOKEN, TownCase, token_hash
@@ -174,6 +176,37 @@ class RefusalTests(CourierCase):
             answer = self.town.submit(self.alice, self.town.send(BOB, envelope, restart=restart))
             self.assertEqual(self.successResultOf(answer), STORED)
         self.assertEqual(self.now(self.town.log_in(BOB)).envelopes, [b"one", b"two"])
+
+    def test_nothing_passes_one_for_which_the_database_had_no_time(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+        find = known.find
+
+        async def busy(address: Address) -> Account | None:
+            self.patch(known, "find", find)
+            await waiting
+            raise StoreUnavailable("too many operations wait")
+
+        self.patch(known, "find", busy)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two")]
+        waiting.callback(None)
+        codes = [self.failureResultOf(answer, Refusal).value.code for answer in answers]
+        self.assertEqual(codes, [RefusalCode.UNAVAILABLE, RefusalCode.HELD])
+
+    def test_nothing_of_a_displaced_sender_goes_on(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+        find = known.find
+
+        async def slow(address: Address) -> Account | None:
+            await waiting
+            return await find(address)
+
+        self.patch(known, "find", slow)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two")]
+        self.alice.ready = False
+        waiting.callback(None)
+        for answer in answers:
+            self.failureResultOf(answer, Refusal)
+        self.assertEqual(self.now(self.town.mailbox.count()), 0)
 
     def test_what_was_queued_behind_a_refused_one_is_held(self) -> None:
         self.town.mailbox.slow = True

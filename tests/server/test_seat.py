@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_MESSAGES
+from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
     Answer,
@@ -204,6 +204,15 @@ class BoundTests(SeatCase):
         batch = self.seat.appended([Appended(1)])[-1]
         assert isinstance(batch, Append)
         self.assertEqual(len(batch.items), BATCH_MESSAGES)
+
+    def test_the_bytes_behind_a_slow_disk(self) -> None:
+        self.send(0)
+        size = SEAT_QUEUE_BYTES // 4
+        for number in (1, 2, 3, 4):
+            self.assertEqual(self.send(number, size=size), [])
+        self.assertEqual(self.send(5), [Answer(5, Outcome.BUSY)])
+        self.seat.appended([Appended(1)])
+        self.assertEqual(self.send(6), [])
 
     def test_stop_writes_what_is_held_and_takes_no_more(self) -> None:
         self.go_live()

@@ -44,6 +44,7 @@ class PeerDouble:
 
     def __init__(self, where: DeviceAddress) -> None:
         self.where = where
+        self.ready = True
         self.held: set[Address] = set()
         self.told: list[m.Message] = []
         self.ended = ""

@@ -41,6 +41,18 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual({type(message) for message in CLIENT}, set(m.ClientMessage.__args__))
         self.assertEqual({type(message) for message in SERVER}, set(m.ServerMessage.__args__))
 
+    def test_no_repr_shows_a_contact_token_or_an_invite(self) -> None:
+        send = m.Send(7, "+15550100101", b"h" * 32, b"t" * 16, b"envelope")
+        self.assertIn("Send(n=7, number='+15550100101'", repr(send))
+        secret = (
+            send,
+            m.FetchBundle(1, "+15550100101", b"t" * 16),
+            m.Watch(1, (m.Target("+15550100101", b"t" * 16),)),
+            m.RequestCode(1, "+15550100101", b"t" * 16),
+        )
+        for message in secret:
+            self.assertNotIn("tttt", repr(message) + str(message))
+
     def test_no_two_messages_share_a_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in (m.ClientMessage | m.ServerMessage).__args__]
         self.assertEqual(len(tags), len(set(tags)))

@@ -262,6 +262,29 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(len(list(Pair().log_in().client.receive(wired(push(1), push(2))))), 2)
         self.assertRaises(OutOfTurn, Pair().log_in().server.send, push(2))
 
+    def test_256_unacknowledged_pushes_and_no_more(self) -> None:
+        window = [push(number) for number in range(1, limits.WINDOW_MESSAGES + 1)]
+        further = push(limits.WINDOW_MESSAGES + 1)
+        pair = Pair().log_in()
+        self.assertEqual(len(list(pair.client.receive(wired(*window)))), limits.WINDOW_MESSAGES)
+        self.assert_violation(pair, further)
+        pair = Pair().log_in()
+        list(pair.client.receive(wired(*window)))
+        pair.client.send(acknowledge(7))
+        self.assertEqual(list(pair.client.receive(wired(further))), [further])
+
+    def test_512_kib_of_unacknowledged_pushes_and_no_more(self) -> None:
+        sizes = [limits.ENVELOPE_BYTES] * 5 + [limits.WINDOW_BYTES - 5 * limits.ENVELOPE_BYTES]
+        window = [m.Push(n, NUMBER, b"d" * 8, b"x" * size) for n, size in enumerate(sizes, 1)]
+        for freed in (True, False):
+            pair = Pair().log_in()
+            self.assertEqual(len(list(pair.client.receive(wired(*window)))), len(window))
+            if freed:
+                pair.client.send(acknowledge(2))
+                self.assertEqual(len(list(pair.client.receive(wired(push(7))))), 1)
+            else:
+                self.assert_violation(pair, push(7))
+
     def test_a_large_push_right_behind_the_login_is_taken(self) -> None:
         pair = Pair().greet()
         pair.ask(LOG_IN)
