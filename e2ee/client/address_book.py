@@ -93,10 +93,11 @@ class AddressBook:
         self._refuse_own(address)
 
         def operation(tx: Connection) -> ContactRecord:
-            was_accepted = contacts.load_contact(tx, address).accepted
+            was_blocked = contacts.load_contact(tx, address).blocked
             contacts.touch_contact(tx, address, accepted=False)
             contacts.block_contact(tx, address)
-            if was_accepted:
+            if not was_blocked:
+                # Whoever is not accepted now may have been, and then has the token all the same.
                 replace_token(tx, self._context.entropy)
                 self._hand_out_token(tx)
             return contacts.load_contact(tx, address)

@@ -30,4 +30,9 @@ class Backoff:
     def worked_for(self, seconds: float) -> None:
         """A connection has lived that long: one that outlived the last wait makes the next one short."""
         if seconds >= self._seconds:
-            self._seconds = FIRST_SECONDS
+            self.got_through()
+
+    def got_through(self) -> None:
+        """An envelope has come or gone: connections that carry something are worth their cost, however
+        short they live."""
+        self._seconds = FIRST_SECONDS

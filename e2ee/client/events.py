@@ -114,7 +114,10 @@ class MessageFailed:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """The state of an own message has changed, or the reason why it waits."""
+    """The state of an own message has changed, or the reason why it waits.
+
+    Comes after the MessageFailed of the same message: who only waits for the end has heard the news.
+    """
 
     message: SentMessage
 

@@ -50,6 +50,7 @@ class Served:
 class Taken:
     """What became of an envelope. `arrivals` are positions of what is to be shown because of it.
 
+    `opened`: its sender may be told so; for a blocked one it stays open whether it was ever looked at.
     `held`: its text waits for a gap. `stock_unknown`: it named a one-time key that is not here.
     """
 
@@ -92,7 +93,7 @@ class Incoming:
         seen = envelopes.was_opened(tx, pushed.envelope_id)
         envelopes.forget_attempts(tx, pushed.envelope_id)
         if seen:
-            return Taken(opened=True)
+            return Taken(opened=not contacts.load_contact(tx, pushed.address).blocked)
         try:
             opened = self._open(tx, pushed, served)
         except RepeatedFirstMessage:
@@ -105,7 +106,8 @@ class Incoming:
         arrivals, held = self._keep(tx, pushed, opened)
         if opened.key_changed is not None:
             arrivals = [opened.key_changed, *arrivals]
-        return Taken(True, arrivals, held)
+        blocked = contacts.load_contact(tx, pushed.address).blocked
+        return Taken(not blocked, arrivals, held)
 
     def set_aside(self, tx: Connection, pushed: Pushed) -> Taken:
         """Keep an envelope that cannot be opened; tell of it once, unless its number is blocked."""
@@ -202,12 +204,14 @@ class Incoming:
 
     def _keep(self, tx: Connection, pushed: Pushed, opened: _Opened) -> tuple[list[int], bool]:
         address, content = pushed.address, opened.content
-        contacts.save_have_up_to(tx, address, content.have_up_to)
+        contact = contacts.load_contact(tx, address)
+        if contact.trusted_key == opened.account_key:
+            # Of another key it would be about texts that this key never got.
+            contacts.save_have_up_to(tx, address, content.have_up_to)
         if content.token is not None:
             contacts.save_token(tx, address, content.token)
         if not isinstance(content, Text) or is_received(tx, address, content.message_id):
             return [], False
-        contact = contacts.load_contact(tx, address)
         if contact.blocked:
             skip_text(tx, address, pushed.device, content.sequence)
             return [], False

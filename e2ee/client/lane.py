@@ -54,6 +54,11 @@ class Lane:
         self._looked_up = False
         self._take_back_timer: Callable[[], None] | None = None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether something is being done, or an answer is still to come on the present connection."""
+        return self._busy or (bool(self._in_flight) and self._connection == self._context.connection)
+
     def wake(self) -> None:
         """Look what there is to do, unless it is being done."""
         if not self._context.is_up:
@@ -73,6 +78,8 @@ class Lane:
             self._again = False
         finally:
             self._busy = False
+            if not self._in_flight:
+                self._changed(self._address)
 
     def _begin_connection(self) -> None:
         if self._connection != self._context.connection:

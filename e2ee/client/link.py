@@ -1,7 +1,7 @@
 """The client's one connection: kept up, logged in, with requests answered in any order.
 
-Knows when to try again and when never again; not what is asked for or pushed. See
-`docs/protocol.md`, sections 2 and 4.
+Knows when to try again and when never again; of what is asked for and pushed only whether an envelope
+got through. See `docs/protocol.md`, sections 2 and 4.
 """
 
 from __future__ import annotations
@@ -113,11 +113,16 @@ class Link:
         Raises Refusal where the server refuses; LinkLost where there is no connection, or it ends
         before the answer.
         """
-        return await self._open_channel().request(message)
+        answer = await self._open_channel().request(message)
+        if isinstance(answer, m.Accepted):
+            self._backoff.got_through()
+        return answer
 
     def send(self, message: m.Message) -> None:
         """Send what is not answered: Acknowledge, AcknowledgeNotice. Raises LinkLost without a connection."""
         self._open_channel().send(message)
+        if isinstance(message, m.Acknowledge):
+            self._backoff.got_through()
 
     def _open_channel(self) -> Channel:
         if self._channel is None or self._stopping:

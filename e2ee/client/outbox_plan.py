@@ -99,6 +99,6 @@ def fail_overdue(tx: Connection, address: Address, now: int) -> list[Event]:
         failed = note_failed(tx, head, FailedReason.NOT_ACCEPTED, now)
         if failed is not None:
             text, arrival = failed
-            events.append(MessageSent(sent_state(tx, text, now)))
             events.extend(describe(tx, [arrival]))
+            events.append(MessageSent(sent_state(tx, text, now)))
     return events

@@ -34,7 +34,11 @@ from e2ee.store.client.prekeys import next_key_ids
 from e2ee.store.client.vault import Vault
 from e2ee.store.connection import Connection
 
+BURNT_MS = 24 * 3600 * 1000
+"""How long a code stays burnt at the least: longer than an honest server lets one live, whatever a
+false one says of its session."""
 _BURNT_LABEL = b"e2ee burnt passcode 1"
+_REFUSED_LABEL = b"e2ee refused passcode 1"
 
 
 class PendingState:
@@ -91,32 +95,40 @@ class PendingState:
 
         self._pending = await self._vault.write(make)
 
-    async def charge(self, session: PasscodeSession, code: str) -> None:
+    async def charge(self, session: PasscodeSession, code: str, now: int) -> None:
         """A proof is about to leave: a guess is gone, the server may get to have these keys, and until
         it has answered the code counts as burnt, so that a crash does not give it a second run."""
-        digest = self._digest(code)
+        digest = self._digest(_BURNT_LABEL, code)
         charged = replace(session, guesses=session.guesses + 1)
         pending = replace(self._pending, session=charged, proved=True)
 
         def charge(tx: Connection) -> None:
-            burn_passcode(tx, digest, session.until)
+            burn_passcode(tx, digest, _burnt_until(session, now))
             save_registration(tx, pending)
 
         await self._vault.write(charge)
         self._pending = pending
 
-    async def found_wrong(self, code: str) -> None:
-        """The server has answered that the code is wrong: it was a guess, and nothing is burnt."""
-        digest = self._digest(code)
-        await self._vault.write(lambda tx: unburn_passcode(tx, digest))
-        await self.refused()
+    async def found_wrong(self, used: PasscodeSession, code: str, now: int) -> None:
+        """The server has answered that the code is wrong: a guess, counted in `used`.
+
+        Nobody has proven that answer, so this code has had its one run all the same.
+        """
+        burnt, refused = self._digest(_BURNT_LABEL, code), self._digest(_REFUSED_LABEL, code)
+        pending = replace(self._pending, server=self.server.record, session=used, proved=False)
+
+        def note(tx: Connection) -> None:
+            unburn_passcode(tx, burnt)
+            burn_passcode(tx, refused, _burnt_until(used, now))
+            save_registration(tx, pending)
+
+        await self._vault.write(note)
+        self._pending = pending
 
     async def refused(self) -> None:
-        """The server does not have these keys; without a session, nothing is under way any more."""
-        if self._pending.session is None:
-            await self._forget()
-        else:
-            await self._change(proved=False)
+        """The server does not have these keys, and the code that was to bring them there has had its
+        run: nothing is under way any more."""
+        await self._forget()
 
     async def drop_session(self) -> None:
         """The session is of no use any more; keys that the server may have are kept."""
@@ -125,26 +137,31 @@ class PendingState:
         else:
             await self._forget()
 
-    async def burn(self, code: str) -> None:
-        """Never run this code again, as long as its session could live; the session goes with it."""
+    async def burn(self, code: str, now: int) -> None:
+        """Never run this code again, as long as it could live; the session goes with it."""
         session = self._pending.session
-        digest = self._digest(code)
+        digest = self._digest(_BURNT_LABEL, code)
         if session is not None:
-            until = session.until
+            until = _burnt_until(session, now)
             await self._vault.write(lambda tx: burn_passcode(tx, digest, until))
         await self.drop_session()
 
     async def is_burnt(self, code: str, now: int) -> bool:
         """Whether this code was burnt."""
-        digest = self._digest(code)
+        digest = self._digest(_BURNT_LABEL, code)
+        return await self._vault.write(lambda tx: is_burnt(tx, digest, now))
+
+    async def was_refused(self, code: str, now: int) -> bool:
+        """Whether this code has had its run, and was called wrong."""
+        digest = self._digest(_REFUSED_LABEL, code)
         return await self._vault.write(lambda tx: is_burnt(tx, digest, now))
 
     async def adopt(self, now: int) -> None:
         """The server has these keys: they are the profile's identity from now on."""
         await self._vault.write(lambda tx: adopt_registration(tx, now))
 
-    def _digest(self, code: str) -> bytes:
-        return hashlib.sha256(_BURNT_LABEL + self.address.encode() + code.encode()).digest()
+    def _digest(self, label: bytes, code: str) -> bytes:
+        return hashlib.sha256(label + self.address.encode() + code.encode()).digest()
 
     async def _forget(self) -> None:
         await self._vault.write(forget_registration)
@@ -160,6 +177,10 @@ class PendingState:
             pending = replace(self._pending, server=record)
             await self._vault.write(lambda tx: save_registration(tx, pending))
             self._pending = pending
+
+
+def _burnt_until(session: PasscodeSession, now: int) -> int:
+    return max(session.until, now + BURNT_MS)
 
 
 async def load_pending(vault: Vault, link: ConnectLink, ca: bytes | None, address: Address) -> PendingState:

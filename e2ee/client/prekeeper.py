@@ -29,6 +29,8 @@ REPLACE_AGAIN_MS = 60 * 60 * 1000
 """A stock is replaced once an hour at the most: anybody can name a key that never was."""
 RETRY_SECONDS = 60.0
 UPLOAD_ATTEMPTS = 3
+UPLOADS_AT_ONCE = -(-STOCK // KEM_ONE_TIME_UPLOAD)
+"""What an empty stock needs: a directory that always wants more would fill the vault for ever."""
 
 _UPLOADS = ((PreKeyKind.ONE_TIME, ONE_TIME_UPLOAD), (PreKeyKind.KEM_ONE_TIME, KEM_ONE_TIME_UPLOAD))
 _REPLACE = "replace_stock"
@@ -134,8 +136,8 @@ class PreKeeper:
             return
         if replace:
             self._stock = dict.fromkeys(self._stock, 0)
-        refused = 0
-        while replace or any(count < STOCK for count in self._stock.values()):
+        refused = uploads = 0
+        while replace or (uploads < UPLOADS_AT_ONCE and any(n < STOCK for n in self._stock.values())):
             records = await self._context.write(self._next_upload)
             try:
                 await self._upload(records, replace)
@@ -146,6 +148,7 @@ class PreKeeper:
                 await self._context.write(lambda tx, bad=records: _drop(tx, bad))  # type: ignore[misc]
             else:
                 replace = False
+                uploads += 1
 
     async def _upload(self, records: Sequence[PreKeyRecord], replace: bool) -> None:
         message = m.Publish(

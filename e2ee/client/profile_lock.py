@@ -30,6 +30,8 @@ class ProfileLock:
     def release(self) -> None:
         """Let the next process in. Doing so twice is harmless."""
         if self._descriptor is not None:
+            # Nobody holds it: a profile that was only looked at is as it was before.
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -64,7 +64,7 @@ class Sender:
 
     def changed(self, address: Address | None) -> None:
         """The state of something that waits for this number (None: for anybody) may be another."""
-        due = [(to, one) for to, one in self._waiting if address is None or to == address]
+        due = [(to, one) for to, one in self._waiting if address is None or to is None or to == address]
         self._waiting = [one for one in self._waiting if one not in due]
         for _, one in due:
             one.callback(None)
@@ -151,8 +151,17 @@ class Sender:
                 raise state.failure
             await self._wait(sent.to, deadline)
 
-    async def _wait(self, address: Address, deadline: Deadline) -> None:
-        """Until something changes for this number, or until the deadline."""
+    async def has_sent(self, timeout: float | None) -> None:
+        """Wait until the server has answered to all that can be sent now, as long as it is connected."""
+        deadline = Deadline(self._context.clock, timeout)
+        await self._wake_all()
+        while self._context.is_up and not deadline.passed:
+            if not any(lane.at_work for lane in self._lanes.values()):
+                return
+            await self._wait(None, deadline)
+
+    async def _wait(self, address: Address | None, deadline: Deadline) -> None:
+        """Until something changes for this number (None: for anybody), or until the deadline."""
         change: Deferred[None] = Deferred()
         entry = (address, change)
         self._waiting.append(entry)
@@ -180,8 +189,8 @@ class Sender:
                 lost = note_envelope_lost(tx, envelope_id, reason, now)
                 if lost is not None:
                     text, arrival = lost
-                    events.append(MessageSent(sent_state(tx, text, now)))
                     events.extend(describe(tx, [arrival]))
+                    events.append(MessageSent(sent_state(tx, text, now)))
             return events
 
         events = await self._context.write(fail)

@@ -50,7 +50,7 @@ def mark_gaps(
     """
     stream = messages.load_stream(tx, address, device)
     held = messages.held_messages(tx, stream)
-    due = max((i for i, one in enumerate(held) if (one.received_at or 0) <= received_before), default=-1)
+    due = max((i for i, one in enumerate(held) if _waited(one, now, received_before)), default=-1)
     positions: list[int] = []
     for one in held[: due + 1]:
         missing = one.sequence - stream.released_up_to - 1
@@ -64,6 +64,12 @@ def mark_gaps(
     messages.save_stream(tx, stream)
     held = messages.held_messages(tx, stream)
     return positions, min((one.received_at or 0 for one in held), default=None)
+
+
+def _waited(record: MessageRecord, now: int, received_before: int) -> bool:
+    """Whether a held text has waited long enough; one from the future has, for the clock was set back."""
+    received = record.received_at or 0
+    return received <= received_before or received > now
 
 
 def _release_next(tx: Connection, stream: Stream, positions: list[int]) -> Stream:

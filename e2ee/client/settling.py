@@ -59,7 +59,7 @@ def _fail_unknown(tx: Connection, entry: OutboxRecord, now: int) -> list[Event]:
         return []
     text, arrival = failed
     shown = describe(tx, [arrival])
-    return [MessageSent(sent_state(tx, text, now)), *shown]
+    return [*shown, MessageSent(sent_state(tx, text, now))]
 
 
 async def stale_device(context: Context, entry: OutboxRecord, signed: bytes) -> list[Event]:

@@ -28,6 +28,7 @@ class Acceptance:
     def __init__(self) -> None:
         self._waiting: dict[MessageId, _Waiting] = {}
         self._said: set[tuple[Address, Code]] = set()
+        self._granted: set[tuple[Address, Code]] = set()
         self._progress_at = 0.0
 
     def sent(self, message_id: MessageId, to: Address) -> None:
@@ -52,14 +53,20 @@ class Acceptance:
         if message.state is not SentState.QUEUED:
             self.forget(message.message_id)
             self._progress_at = now
+            self._granted = {(to, code) for to, code in self._granted if to != waiting.to}
             return False
         error = message.error
         if error is None:
             waiting.code, waiting.retry_at = None, 0.0
             return False
-        waiting.code, waiting.retry_at = error.code, now + (error.retry_after or 0.0)
-        news = (waiting.to, error.code) not in self._said
-        self._said.add((waiting.to, error.code))
+        waiting.code = error.code
+        reason = (waiting.to, error.code)
+        if reason not in self._granted:
+            # Only once between two acceptances: who is refused again and again is not coming back.
+            self._granted.add(reason)
+            waiting.retry_at = now + (error.retry_after or 0.0)
+        news = reason not in self._said
+        self._said.add(reason)
         return news
 
     @property
@@ -73,6 +80,6 @@ class Acceptance:
         return any(waiting.code not in NEEDS_A_PERSON for waiting in self._waiting.values())
 
     def patience_ends(self, began: float, patience: float) -> float:
-        """When to stop waiting: `patience` after the last acceptance, or the last `retry_after` that ran."""
+        """When to stop waiting: `patience` after the last acceptance, or the first `retry_after` since."""
         retries = (one.retry_at for one in self._waiting.values() if one.code not in NEEDS_A_PERSON)
         return max(began, self._progress_at, *retries) + patience

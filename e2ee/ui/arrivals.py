@@ -68,10 +68,12 @@ class Arrivals:
         self._news.clear()
 
     async def end(self) -> None:
-        """Wait until what is being shown has been."""
-        self._live = False
+        """Show nothing more than what there has been news of, and wait until that is done."""
+        was_live, self._live = self._live, False
         if self._showing is not None:
             await self._showing.result()
+        if was_live and self._news:
+            await self._show()
 
     def _wake(self) -> None:
         if self._live and self._news and (self._showing is None or self._showing.done):

@@ -110,10 +110,9 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     given: dict[str, Any] = context.meta.setdefault(_GIVEN, {})
     if parameter.name is not None and value is not None:
         source = context.get_parameter_source(parameter.name)
-        if source is ParameterSource.COMMANDLINE:
+        if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            # The outer command comes first, and only it looks into the environment.
             given[parameter.name] = value
-        elif source is ParameterSource.ENVIRONMENT:
-            given.setdefault(parameter.name, value)
     return value
 
 

@@ -67,6 +67,7 @@ async def status(call: Invocation) -> int:
     """Try the server once, and print what there is to know; the exit code says if it was reached."""
     async with call.conversations(once=True) as (messenger, opened):
         failure = await _first_attempt(call, messenger)
+        await messenger.outbox_sent(call.left())
         found = await messenger.status()
         known = _status_object(call, opened, found)
         await call.show(_status_records(known), known)

@@ -7,7 +7,7 @@ import hashlib
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
-from e2ee.client.events import Contact, MessageReceived, PresenceChanged, Undecryptable
+from e2ee.client.events import Contact, MessageReceived, PresenceChanged, SentState, Undecryptable
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.wire import messages as m
@@ -140,6 +140,20 @@ class BlockTests(People):
         self.assertEqual(self.alice.stored.mailbox, [])
         self.assertEqual(self.alice.run(self.alice.messenger.history(None, None, None, None))[1:], [])
 
+    def test_the_relay_is_not_told_that_what_a_blocked_contact_sends_was_opened(self) -> None:
+        self.alice.run(self.alice.messenger.block_contact(self.bob.address))
+        self.assertIs(self.bob.say(self.alice, "hidden").state, SentState.STORED)
+
+    def test_nor_when_it_comes_again(self) -> None:
+        self.alice.run(self.alice.messenger.block_contact(self.bob.address))
+        self.world.relay.lose_answers = True
+        sent = self.bob.say(self.alice, "hidden")
+        self.world.relay.lose_answers = False
+        self.bob.link.disconnect()
+        self.bob.link.connect()
+        self.world.settle()
+        self.assertIs(self.bob.run(self.bob.messenger.sent(sent.message_id)).state, SentState.STORED)
+
     def test_adding_somebody_again_shows_what_comes_then_without_a_gap(self) -> None:
         self.alice.run(self.alice.messenger.block_contact(self.bob.address))
         self.bob.say(self.alice, "hidden")
@@ -166,6 +180,14 @@ class BlockTests(People):
         self.assertNotEqual(old, new)
         self.assertEqual(self.watched(self.bob)[ALICE], old)
         self.assertEqual(self.alice.stored.presence, (hashlib.sha256(new).digest(), False))
+
+    def test_who_was_removed_and_is_blocked_then_holds_no_token_either(self) -> None:
+        self.alice.say(self.bob, "hello")
+        shown = self.alice.stored.presence
+        self.alice.run(self.alice.messenger.remove_contact(self.bob.address))
+        self.alice.run(self.alice.messenger.block_contact(self.bob.address))
+        self.world.settle()
+        self.assertNotEqual(self.alice.stored.presence, shown)
 
 
 class TokenTests(People):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,7 +14,7 @@ from e2ee.client.link import Link, LinkPhase, LinkState
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.errors import Code, Failure
-from e2ee.ids import Address
+from e2ee.ids import Address, EnvelopeId
 from e2ee.store.client.identity import ServerRecord
 from e2ee.testing.entropy import seeded_entropy
 from e2ee.wire import messages as m
@@ -220,6 +221,29 @@ class ReconnectTests(LinkCase):
         self.wait_until_up()
         self.hang_up()
         self.assertGreaterEqual(self.states[-1].retry_in or 0, 8.0)
+
+    def test_unless_an_envelope_was_accepted_or_acknowledged_on_it(self) -> None:
+        def accept(line: Line, message: m.Send) -> None:
+            line.say(m.Accepted(message.n, m.Outcome.STORED))
+
+        def acknowledge(link: Link) -> None:
+            self.say(m.Push(1, "+15550100102", bytes(8), b"envelope"))
+            link.send(m.Acknowledge(1, bytes(EnvelopeId.of(b"envelope")), m.Verdict.OPENED))
+
+        self.server.other = {m.Send: accept, m.Acknowledge: lambda line, message: None}
+        envelope = m.Send(0, "+15550100102", b"h" * 32, None, b"envelope")
+        carried: list[Callable[[Link], object]] = [
+            lambda link: self.successResultOf(self.ask(link, envelope)),
+            acknowledge,
+        ]
+        for carry in carried:
+            self.server.unreachable = 5
+            link = self.started(self.link())
+            self.wait_until_up()
+            carry(link)
+            self.hang_up()
+            self.assertLessEqual(self.states[-1].retry_in or 0, 0.5)
+            self.stop(link)
 
     def test_once_means_one_attempt(self) -> None:
         self.server.unreachable = 1

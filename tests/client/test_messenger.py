@@ -59,6 +59,29 @@ class TalkingTests(Conversations):
         self.assertEqual([event], self.bob.unshown())
         self.assertNotIn("hello", repr(event))
 
+    def test_the_outbox_is_sent_when_all_is_answered_or_must_wait(self) -> None:
+        self.alice.start()
+        self.alice.say(self.bob, "zero")
+        self.world.relay.lose_answers = True
+        self.alice.queue(self.bob, "one")
+        sent = Deferred.fromCoroutine(self.alice.messenger.outbox_sent(30.0))
+        self.world.settle()
+        self.assertNoResult(sent)
+        self.world.wait(30)
+        self.successResultOf(sent)
+        self.world.relay.lose_answers = False
+        self.alice.link.disconnect()
+        self.alice.run(self.alice.messenger.outbox_sent(30.0))
+        self.alice.link.connect()
+        self.alice.run(self.alice.messenger.outbox_sent(30.0))
+        self.assertEqual(self.alice.run(self.alice.messenger.outbox()), [])
+        self.world.relay.intercept[self.alice.address] = lambda message: (
+            m.Refused(0, m.RefusalCode.QUOTA, "full", 600.0) if isinstance(message, m.Send) else None
+        )
+        self.alice.queue(self.bob, "two")
+        self.alice.run(self.alice.messenger.outbox_sent(30.0))
+        self.assertEqual(len(self.alice.run(self.alice.messenger.outbox())), 1)
+
     def test_recipient_offline(self) -> None:
         self.alice.start()
         for text in ("one", "two", "three"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.prekeeper import STOCK
-from e2ee.store.client.prekeys import PreKeyKind, newest_prekey, prekey_secret
+from e2ee.client.prekeeper import STOCK, UPLOADS_AT_ONCE
+from e2ee.store.client.prekeys import ONE_TIME_IN_USE, PreKeyKind, newest_prekey, prekey_secret
 from e2ee.wire import messages as m
 from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD
 from tests.client.fake_relay import refused
@@ -96,6 +96,14 @@ class PreKeeperTests(SynchronousTestCase):
         self.assertFalse({one.key_id for one in first.one_time} & {one.key_id for one in second.one_time})
         self.assertEqual(self.held(), (STOCK, STOCK))
 
+    def test_a_directory_that_never_has_enough_gets_what_fills_a_stock_and_no_more(self) -> None:
+        counts = iter(range(1, 30))
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            m.Published(message.n, 0, next(counts)) if isinstance(message, m.Publish) else None
+        )
+        self.bob.start()
+        self.assertEqual(len(self.uploads()), UPLOADS_AT_ONCE)
+
     def test_a_busy_directory_is_asked_again_later(self) -> None:
         count = iter(range(100))
         self.world.relay.intercept[self.bob.address] = lambda message: (
@@ -150,6 +158,24 @@ class PreKeeperTests(SynchronousTestCase):
         self.bob.stop()
         self.bob.start()
         self.assertFalse(self.has(first))
+
+    def test_keys_that_were_handed_out_and_never_used_do_not_stay_for_ever(self) -> None:
+        self.bob.start()
+        (first, *_) = self.bob.stored.one_time
+        for _ in range(4):
+            self.bob.stored.one_time.clear()
+            self.bob.stored.kem_one_time.clear()
+            self.bob.link.push(m.StockLow(0, 0))
+            self.world.settle()
+        status = self.bob.run(self.bob.messenger.status())
+        kept = (status.one_time_prekeys, status.kem_one_time_prekeys)
+        self.assertEqual((kept, self.held()), ((ONE_TIME_IN_USE, ONE_TIME_IN_USE), (STOCK, STOCK)))
+        self.assertTrue(self.has(first, PreKeyKind.ONE_TIME))
+        self.bob.stop()
+        self.world.clock.advance(30.1 * DAY)
+        self.bob.start()
+        self.assertFalse(self.has(first, PreKeyKind.ONE_TIME))
+        self.assertTrue(all(self.has(one, PreKeyKind.ONE_TIME) for one in self.bob.stored.one_time))
 
     def test_a_first_message_to_a_retired_prekey_still_opens(self) -> None:
         alice = self.world.person(ALICE).start()

@@ -45,6 +45,10 @@ class LockTests(SynchronousTestCase):
         self.taken()
         self.assertEqual(self.path.read_text(), f"{os.getpid()}\n")
 
+    def test_a_lock_that_was_given_back_names_nobody(self) -> None:
+        self.taken().release()
+        self.assertEqual(self.path.read_bytes(), b"")
+
     def test_the_second_waits_until_the_first_lets_go(self) -> None:
         first = self.taken()
         waiting = self.take(30.0)

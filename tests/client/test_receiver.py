@@ -82,6 +82,15 @@ class OrderTests(ReceiverCase):
             [type(one).__name__ for one in self.bob.unshown()], ["Gap", *["MessageReceived"] * 3]
         )
 
+    def test_a_clock_that_is_set_back_holds_nothing_up(self) -> None:
+        _, two = self.mailbox("1", "2")
+        self.bob.link.connect()
+        self.world.settle()
+        self.push(two)
+        self.bob.messenger._context.wall = lambda: self.world.clock.seconds() - 3600
+        self.world.wait(6)
+        self.assertEqual(self.shown(), [1, "2"])
+
     def test_a_gap_in_the_mailbox_is_waited_for_until_drained(self) -> None:
         one, _, three = self.mailbox("1", "2", "3")
         self.bob.stored.mailbox += [three, one]

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import FailedReason, MessageFailed, MessageSent, SentMessage, SentState
+from e2ee.client.lane import WINDOW
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, EnvelopeId, MessageId
 from e2ee.wire import messages as m
@@ -170,6 +171,12 @@ class RefusalTests(SynchronousTestCase):
         assert isinstance(event, MessageFailed)
         self.assertEqual((event.message_id, event.reason), (sent.message_id, FailedReason.NOT_ACCEPTED))
 
+    def test_who_waits_for_the_end_of_a_message_has_heard_by_then_that_it_failed(self) -> None:
+        self.alice.events.clear()
+        self.alice.say(Address(NOBODY), "anybody?")
+        told = [event for event in self.alice.events if isinstance(event, MessageFailed | MessageSent)]
+        self.assertEqual([type(event) for event in told], [MessageFailed, MessageSent])
+
     def test_a_recipient_who_is_gone_fails_each_message(self) -> None:
         del self.world.relay.accounts[self.bob.address]
         for text in ("one", "two"):
@@ -206,6 +213,14 @@ class RefusalTests(SynchronousTestCase):
         self.bob.link.connect()
         self.world.settle()
         self.assertEqual(self.bob.read(), ["first", "13.9 days", "14.1 days"])
+
+    def test_so_many_are_under_way_to_one_contact_and_no_more(self) -> None:
+        self.world.relay.lose_answers = True
+        before = len(self.world.relay.sends(self.alice.address))
+        for number in range(WINDOW + 5):
+            self.alice.queue(self.bob, str(number))
+        self.world.settle()
+        self.assertEqual(len(self.world.relay.sends(self.alice.address)) - before, WINDOW)
 
     def test_a_message_that_arrived_in_two_envelopes_is_shown_once(self) -> None:
         self.world.relay.lose_answers = True

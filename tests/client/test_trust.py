@@ -12,6 +12,7 @@ from e2ee.client.events import KeyChanged, MessageReceived, SentMessage, SentSta
 from e2ee.crypto.own_device import create_device, sign_statement
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, DeviceId
+from e2ee.store.client.messages import Stream, save_stream
 from e2ee.testing.entropy import seeded_entropy
 from e2ee.wire import messages as m
 from tests.client.people import Person, World
@@ -103,6 +104,21 @@ class ChangedKeyTests(TrustCase):
         assert isinstance(message, MessageReceived)
         self.assertEqual((message.text, message.verified), ("new phone", False))
         self.assertStopped(self.alice.say(self.bob, "who are you?"))
+
+    def test_an_account_that_nobody_trusts_says_nothing_of_what_the_trusted_one_has(self) -> None:
+        def have() -> int:
+            load = self.alice.vault.read(lambda tx: tx.execute("SELECT have_up_to FROM contact").fetchone())
+            row: tuple[int] = self.alice.run(load)
+            return row[0]
+
+        self.assertEqual(have(), 1)
+        bob = self.replace_bob()
+        everything = Stream(self.alice.address, self.alice.own.device, 900, 900)
+        bob.run(bob.vault.write(lambda tx: save_stream(tx, everything)))
+        bob.say(self.alice, "I have it all")
+        message = self.alice.unshown()[-1]
+        assert isinstance(message, MessageReceived)
+        self.assertEqual((message.text, have()), ("I have it all", 1))
 
     def test_trust_without_a_change_changes_nothing(self) -> None:
         change = self.alice.run(self.alice.messenger.trust(self.bob.address))

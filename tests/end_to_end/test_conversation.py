@@ -49,6 +49,20 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual([one["text"] for one in received],
                          ["before the kill", "while it is down", "after it"])
 
+    def test_any_later_connection_sends_the_outbox(self) -> None:
+        """Even one that only asks for something else: what waits goes first."""
+        self.house.stop_server()
+        for verb in ("receive", "online", "status"):
+            with self.subTest(verb):
+                queued = self.house.do("alice", "send", BOB, "-m", verb, "--timeout", "1")
+                self.assertEqual(queued.status, 3)
+                self.house.start_server()
+                self.assertEqual(self.house.do("alice", verb).status, 0)
+                self.assertEqual(self.house.do("alice", "outbox").out, "")
+                received = self.house.do("bob", "receive", "--json").objects
+                self.assertEqual([one["text"] for one in received], [verb])
+                self.house.stop_server()
+
     def test_sigterm_ends_the_server_with_zero(self) -> None:
         """SIGTERM settles and exits 0."""
         self.assertEqual(self.house.stop_server(signal.SIGTERM), 0)

@@ -40,6 +40,15 @@ class AcceptanceTests(SynchronousTestCase):
         self.change(ONE, SentState.QUEUED, 20.0)
         self.assertEqual(self.acceptance.patience_ends(5.0, 30.0), 35.0)
 
+    def test_a_retry_after_that_brought_nothing_does_not_begin_anew(self) -> None:
+        full = Failure(Code.QUOTA, "full", 30.0)
+        self.change(ONE, SentState.QUEUED, 10.0, full)
+        self.change(ONE, SentState.QUEUED, 40.0, full)
+        self.assertEqual(self.acceptance.patience_ends(5.0, 30.0), 70.0)
+        self.change(ONE, SentState.STORED, 60.0)
+        self.change(TWO, SentState.QUEUED, 60.0, full)
+        self.assertEqual(self.acceptance.patience_ends(5.0, 30.0), 120.0)
+
     def test_a_changed_key_is_not_waited_for(self) -> None:
         changed = Failure(Code.KEY_CHANGED, "another key", 600.0)
         self.change(ONE, SentState.QUEUED, 10.0, changed)

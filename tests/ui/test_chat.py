@@ -261,6 +261,21 @@ class LinkTests(ChatTestCase):
             self.shown()[1:], ["* connection lost (connection reset); trying again", "* connected again"]
         )
 
+    def test_before_the_first_connection_nothing_is_said(self) -> None:
+        connecting: Deferred[None] = Deferred()
+
+        async def connected(_: object) -> None:
+            await connecting
+
+        self.patch(self.messenger, "connected", connected)
+        self.begin()
+        self.messenger.tell(LinkDown(LOST))
+        self.messenger.tell(LinkUp(0))
+        self.assertEqual(self.console.printed, [])
+        connecting.callback(None)
+        self.assertEqual(self.shown(), [])
+        self.assertEqual(self.menus(), 1)
+
     def test_being_displaced_ends_it_with_that_error(self) -> None:
         ended = self.begin(partner="bob")
         displaced = Failure(Code.DISPLACED, "another connection of this device")
@@ -278,6 +293,26 @@ class LinkTests(ChatTestCase):
         self.messenger.refuse(Failure(Code.UNKNOWN_RECIPIENT, "nobody is there"), state=SentState.FAILED)
         self.messenger.arrive(failed(1, BOB, FailedReason.NOT_ACCEPTED))
         self.assertEqual(self.shown()[1:], ["* not delivered: nobody is there"])
+        self.assertEqual(self.messenger.waiting, [])
+
+
+    def test_what_is_news_while_something_is_being_shown_is_said_before_the_end(self) -> None:
+        ended = self.begin("hi", partner="bob")
+        flushed: Deferred[None] = Deferred()
+        unhindered = self.console.print
+
+        async def hindered(*records: str) -> None:
+            await unhindered(*records)
+            await flushed
+
+        self.patch(self.console, "print", hindered)
+        self.messenger.arrive(message("one", BOB, "bob"))
+        self.messenger.arrive(failed(2, BOB, FailedReason.NOT_ACCEPTED))
+        self.messenger.refuse(Failure(Code.UNKNOWN_RECIPIENT, "nobody is there"), state=SentState.FAILED)
+        self.console.type(None)
+        flushed.callback(None)
+        self.successResultOf(ended)
+        self.assertIn("was not delivered", self.shown()[-1])
         self.assertEqual(self.messenger.waiting, [])
 
 

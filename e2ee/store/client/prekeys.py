@@ -13,6 +13,10 @@ from enum import StrEnum
 from e2ee.store.client.marks import next_count, raise_count
 from e2ee.store.connection import Connection
 
+ONE_TIME_IN_USE = 200
+"""Published one-time keys of a kind that count as unused: twice what the directory holds. It hands out
+the oldest first, so that those before them went to people of whom most never wrote."""
+
 _COUNTER = "prekey_id"
 
 
@@ -92,7 +96,10 @@ def count_prekeys(tx: Connection, kind: PreKeyKind) -> int:
 
 
 def mark_published(tx: Connection, records: Sequence[PreKeyRecord], now: int) -> None:
-    """The directory has these; older signed and last-resort ones are retired from `now` (ms) on."""
+    """The directory has these; those that they replace are retired from `now` (ms) on.
+
+    These are older signed and last-resort ones, and one-time ones before the newest ONE_TIME_IN_USE.
+    """
     tx.executemany(
         "UPDATE prekey SET published = 1 WHERE kind = ? AND key_id = ?", [(r.kind, r.key_id) for r in records]
     )
@@ -101,6 +108,13 @@ def mark_published(tx: Connection, records: Sequence[PreKeyRecord], now: int) ->
             "UPDATE prekey SET retired_at = :now WHERE kind = :kind AND retired_at IS NULL AND key_id <"
             " (SELECT max(key_id) FROM prekey WHERE kind = :kind AND published)",
             {"now": now, "kind": kind},
+        )
+    for kind in ONE_TIME_KINDS:
+        tx.execute(
+            "UPDATE prekey SET retired_at = ? WHERE key_id IN"
+            " (SELECT key_id FROM prekey WHERE kind = ? AND published AND retired_at IS NULL"
+            "  ORDER BY key_id DESC LIMIT -1 OFFSET ?)",
+            (now, kind, ONE_TIME_IN_USE),
         )
 
 
