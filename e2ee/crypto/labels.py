@@ -39,6 +39,12 @@ PASSCODE_CONFIRMATION_SERVER = b"e2ee/1 passcode confirmation by the server"
 PASSCODE_AT_REST = b"e2ee/1 passcode at rest"
 PASSCODE_STORE_KEY = b"e2ee/1 key for passcodes at rest"
 
+# --- registration PIN --------------------------------------------------------------------------
+
+STRETCHED_PIN = b"e2ee/1 registration PIN, stretched"
+PIN_STEP = b"e2ee/1 registration PIN, proven in a run"
+PIN_AT_REST = b"e2ee/1 registration PIN at rest"
+
 # --- vault -------------------------------------------------------------------------------------
 
 WRAPPED_KEY = b"e2ee/1 wrapped key"

@@ -59,3 +59,12 @@ ARGON2_ITERATIONS = 3
 ARGON2_LANES = 4
 """Together 100 to 150 ms on a small machine, the first choice of RFC 9106 for little memory."""
 SALT_BYTES = 16
+
+PIN_CHARACTERS_MIN = 4
+"""Four digits against ten tries; the server's operator can try many more, so longer is better."""
+PIN_CHARACTERS_MAX = 64
+"""A passphrase of several words."""
+PIN_MEMORY_KIB = 64 * 1024
+PIN_ITERATIONS = 3
+PIN_LANES = 4
+"""Part of the protocol, whatever vaults do: with other costs a right PIN would be a wrong one."""

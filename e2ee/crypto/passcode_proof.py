@@ -87,6 +87,16 @@ class Confirmations:
             raise ProofRefused
 
 
+def pin_step(body: bytes, outcome: bytes, stretched: bytes) -> bytes:
+    """What both sides confirm of the step after the outcome `pin_required`, as they did the body before.
+
+    The body that this run has proven, the server's outcome as it went over the wire, and the stretched
+    PIN of 32 bytes. No body begins with a label, so no confirmation of one stands for the other.
+    """
+    parts = primitives.sha256(body) + primitives.sha256(outcome) + stretched
+    return labels.in_context(labels.PIN_STEP, parts)
+
+
 class ProofInitiator:
     """The client's half between its message and the server's: good for one answer only."""
 

@@ -1,7 +1,8 @@
-"""Passcodes at rest on the server: encrypted under a key that is not in the database.
+"""Passcodes and registration PINs at rest on the server.
 
-Knows how a code is sealed and what to; not who asked for it. A copy of the database alone gives no
-code, and a sealed code moved to another session or number does not open.
+Codes are encrypted under a key that is not in the database: a copy of the database alone gives no
+code, and a sealed code moved to another session or number does not open. Of a PIN, which the client
+has stretched, a hash is kept. Knows neither who asked nor what is compared when.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def open_code(key: bytes, session: PasscodeSessionId, address: Address, sealed: 
     """The code; raises OpenFailed for another key, session or number, or changed bytes."""
     nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     return primitives.aead_open(key, nonce, ciphertext, _bound_to(session, address)).decode("ascii")
+
+
+def hash_pin(stretched: bytes) -> bytes:
+    """What the database keeps of a stretched PIN: who copies it cannot register with it; 32 bytes."""
+    return primitives.sha256(labels.PIN_AT_REST + stretched)
 
 
 def _bound_to(session: PasscodeSessionId, address: Address) -> bytes:

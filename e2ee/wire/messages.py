@@ -35,6 +35,7 @@ Statement = Annotated[bytes, Meta(min_length=1, max_length=limits.STATEMENT_BYTE
 SignedPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNED_PREKEY_BYTES)]
 KemPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.KEM_PREKEY_BYTES)]
 Envelope = Annotated[bytes, Meta(min_length=1, max_length=limits.ENVELOPE_BYTES)]
+OutcomeBytes = Annotated[bytes, Meta(min_length=1, max_length=64)]
 Features = Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**16)], ...], Meta(max_length=64)]
 
 
@@ -52,6 +53,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_SESSION = "unknown_session"  # also: expired, used, or for another number
     CODE_EXHAUSTED = "code_exhausted"  # no guess of this session is left
     PROOF_REFUSED = "proof_refused"  # wrong code, or anything wrong with a proof or its body
+    WRONG_PIN = "wrong_pin"  # the code was right and is used up; the account is as it was
     LOGIN_REFUSED = "login_refused"  # unknown account, unknown device, wrong signature: one answer
     LOGGED_OUT = "logged_out"  # the account was taken over or the device logged out; closed
     DISPLACED = "displaced"  # a newer connection of this device; closed
@@ -156,19 +158,40 @@ class Prove(Message, tag="prove", frozen=True):
 
 class OutcomeKind(StrEnum):
     REGISTERED = "registered"
+    PIN_REQUIRED = "pin_required"  # the code is used up, the account is as it was
 
 
 class RegistrationOutcome(Message, frozen=True):
-    """What the server did; encoded on its own inside `Proved`, authenticated as received."""
+    """What the server did; encoded on its own inside `Proved` or `PinRequired`, authenticated as received.
+
+    `salt` is that of the account's registration PIN, and there is one only with `PIN_REQUIRED`.
+    """
 
     kind: OutcomeKind
+    salt: Bytes16 | None = None
 
 
 class Proved(Message, tag="prove=", frozen=True):
     """HMAC(Ks, SHA-256(body) ‖ outcome): without it the client believes nothing."""
 
     n: RequestNumber
-    outcome: Annotated[bytes, Meta(min_length=1, max_length=64)]
+    outcome: OutcomeBytes
+    confirmation: Bytes32
+
+
+class PinRequired(Message, tag="pin?", frozen=True):
+    """The code is proven, and the account has a registration PIN; confirmed like `Proved`."""
+
+    n: RequestNumber
+    outcome: OutcomeBytes
+    confirmation: Bytes32
+
+
+class ProvePin(Message, tag="prove-pin", frozen=True):
+    """The stretched PIN, confirmed with the keys of this run as the body of a second step."""
+
+    n: RequestNumber
+    stretched: Bytes32
     confirmation: Bytes32
 
 
@@ -338,7 +361,23 @@ class SetPresence(Message, tag="presence", frozen=True):
     hidden: bool
 
 
+class SetPin(Message, tag="pin", frozen=True):
+    """Protect the account with a registration PIN: a salt of the client's choice, the PIN stretched with it."""
+
+    n: RequestNumber
+    salt: Bytes16
+    stretched: Bytes32
+
+
+class RemovePin(Message, tag="pin-remove", frozen=True):
+    """From now on the passcode alone registers this number anew."""
+
+    n: RequestNumber
+
+
 class Done(Message, tag="done", frozen=True):
+    """`SetPresence`, `SetPin` or `RemovePin` is on the server's disk."""
+
     n: RequestNumber
 
 
@@ -398,10 +437,11 @@ class Refused(Message, tag="no", frozen=True):
 
 
 ClientMessage = (
-    Hello | RequestCode | Start | Prove | LogIn | Publish | LookUp | FetchBundle | Send | Acknowledge
-    | AcknowledgeNotice | SetPresence | Watch | Ping
+    Hello | RequestCode | Start | Prove | ProvePin | LogIn | Publish | LookUp | FetchBundle | Send
+    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | Watch | Ping
 )
 ServerMessage = (
-    Welcome | CodeRequested | Started | Proved | LoggedIn | Published | LookedUp | Bundle | StockLow
-    | Accepted | StaleDevice | Push | Drained | Notice | Done | Online | PresenceChanged | Pong | Refused
+    Welcome | CodeRequested | Started | Proved | PinRequired | LoggedIn | Published | LookedUp | Bundle
+    | StockLow | Accepted | StaleDevice | Push | Drained | Notice | Done | Online | PresenceChanged | Pong
+    | Refused
 )

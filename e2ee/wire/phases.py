@@ -28,8 +28,9 @@ class Phase(Enum):
     GREETING = "greeting"  # nothing has been said
     WELCOMING = "welcoming"  # Hello waits for its answer
     GREETED = "greeted"  # the version is agreed on; the purpose is open
-    REGISTERING = "registering"  # RequestCode, Start or Prove waits for its answer
+    REGISTERING = "registering"  # RequestCode, Start, Prove or ProvePin waits for its answer
     CONFIRMING = "confirming"  # Started was said: Prove is due
+    PIN_DUE = "pin_due"  # PinRequired was said: ProvePin is due
     LOGGING_IN = "logging_in"  # LogIn waits for its answer
     READY = "ready"
     CLOSING = "closing"  # nothing more is said or heard
@@ -46,6 +47,8 @@ _CLIENT_WHEN_READY: Final[Transitions] = dict.fromkeys(
         m.Acknowledge,
         m.AcknowledgeNotice,
         m.SetPresence,
+        m.SetPin,
+        m.RemovePin,
         m.Watch,
         m.Ping,
     ),
@@ -83,6 +86,7 @@ TABLE: Final[Mapping[Role, Mapping[Phase, Transitions]]] = {
         },
         Phase.REGISTERING: {m.Ping: Phase.REGISTERING},
         Phase.CONFIRMING: {m.Prove: Phase.REGISTERING, m.Ping: Phase.CONFIRMING},
+        Phase.PIN_DUE: {m.ProvePin: Phase.REGISTERING, m.Ping: Phase.PIN_DUE},
         Phase.LOGGING_IN: {m.Ping: Phase.LOGGING_IN},
         Phase.READY: _CLIENT_WHEN_READY,
         Phase.CLOSING: {},
@@ -99,10 +103,12 @@ TABLE: Final[Mapping[Role, Mapping[Phase, Transitions]]] = {
             m.CodeRequested: Phase.CLOSING,
             m.Started: Phase.CONFIRMING,
             m.Proved: Phase.CLOSING,
+            m.PinRequired: Phase.PIN_DUE,
             m.Refused: Phase.CLOSING,
             m.Pong: Phase.REGISTERING,
         },
         Phase.CONFIRMING: {m.Pong: Phase.CONFIRMING},
+        Phase.PIN_DUE: {m.Pong: Phase.PIN_DUE},
         Phase.LOGGING_IN: {
             m.LoggedIn: Phase.READY,
             m.Refused: Phase.CLOSING,
@@ -117,13 +123,16 @@ ANSWERS: Final[Mapping[type[m.Message], tuple[type[m.Message], ...]]] = {
     m.Hello: (m.Welcome,),
     m.RequestCode: (m.CodeRequested,),
     m.Start: (m.Started,),
-    m.Prove: (m.Proved,),
+    m.Prove: (m.Proved, m.PinRequired),
+    m.ProvePin: (m.Proved,),
     m.LogIn: (m.LoggedIn,),
     m.Publish: (m.Published,),
     m.LookUp: (m.LookedUp,),
     m.FetchBundle: (m.Bundle,),
     m.Send: (m.Accepted, m.StaleDevice),
     m.SetPresence: (m.Done,),
+    m.SetPin: (m.Done,),
+    m.RemovePin: (m.Done,),
     m.Watch: (m.Online,),
     m.Ping: (m.Pong,),
 }

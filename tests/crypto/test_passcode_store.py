@@ -1,12 +1,13 @@
-"""Passcodes at rest open only with the key, for the session and the number they were sealed for."""
+"""Passcodes at rest open only with the key, for their session and number; of a PIN there is a hash."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto.passcode_store import derive_code_key, open_code, seal_code
+from e2ee.crypto.passcode_store import derive_code_key, hash_pin, open_code, seal_code
 from e2ee.errors import OpenFailed
 from e2ee.ids import Address, PasscodeSessionId
 
@@ -42,6 +43,12 @@ class PasscodeStoreTests(SynchronousTestCase):
             changed = sealed[:index] + bytes((sealed[index] ^ 1,)) + sealed[index + 1 :]
             self.assertRaises(OpenFailed, open_code, KEY, SESSION, ADDRESS, changed)
             self.assertRaises(OpenFailed, open_code, KEY, SESSION, ADDRESS, sealed[:index])
+
+    def test_a_pin_is_kept_as_a_labelled_hash(self) -> None:
+        stretched = b"p" * 32
+        labelled = b"e2ee/1 registration PIN at rest" + stretched
+        self.assertEqual(hash_pin(stretched), hashlib.sha256(labelled).digest())
+        self.assertNotEqual(hash_pin(stretched), hash_pin(b"q" * 32))
 
     def test_the_key_is_not_the_servers_secret(self) -> None:
         self.assertNotEqual(derive_code_key(b"s" * 32), b"s" * 32)

@@ -108,10 +108,25 @@ class CodecTests(SynchronousTestCase):
         self.assertTrue(tracemalloc.get_traced_memory()[1] < 1_000_000)
 
     def test_a_part_is_decoded_alone(self) -> None:
-        outcome = m.RegistrationOutcome(m.OutcomeKind.REGISTERED)
-        encoded = codec.encode(outcome)
-        self.assertEqual(codec.decode_part(encoded, m.RegistrationOutcome), outcome)
-        self.assertRaises(ProtocolViolation, codec.decode_part, encoded + b"\0", m.RegistrationOutcome)
+        for outcome in (
+            m.RegistrationOutcome(m.OutcomeKind.REGISTERED),
+            m.RegistrationOutcome(m.OutcomeKind.PIN_REQUIRED, b"s" * 16),
+        ):
+            encoded = codec.encode(outcome)
+            self.assertEqual(codec.decode_part(encoded, m.RegistrationOutcome), outcome)
+            self.assertRaises(ProtocolViolation, codec.decode_part, encoded + b"\0", m.RegistrationOutcome)
+            codec.decode_server(codec.encode(m.PinRequired(1, encoded, b"c" * 32)))
+
+    def test_a_salt_and_a_stretched_pin_have_one_length(self) -> None:
+        codec.decode_client(plain("pin", 1, b"s" * 16, b"p" * 32))
+        codec.decode_client(plain("prove-pin", 1, b"p" * 32, b"c" * 32))
+        for salt, stretched in ((15, 32), (17, 32), (16, 31), (16, 33), (0, 0)):
+            self.assert_refused(plain("pin", 1, b"s" * salt, b"p" * stretched))
+        for stretched, confirmation in ((31, 32), (33, 32), (32, 31), (32, 33)):
+            self.assert_refused(plain("prove-pin", 1, b"p" * stretched, b"c" * confirmation))
+        for salt in (15, 17):
+            wrong = plain("pin_required", b"s" * salt)
+            self.assertRaises(ProtocolViolation, codec.decode_part, wrong, m.RegistrationOutcome)
 
     @settings(deadline=None, max_examples=200)
     @given(data=st.binary(max_size=200))

@@ -19,6 +19,8 @@ server registering coderequested -> closing
 server registering started       -> confirming
 client confirming  prove         -> registering
 server registering proved        -> closing
+server registering pinrequired   -> pin_due
+client pin_due     provepin      -> registering
 server registering refused       -> closing
 server logging_in  loggedin      -> ready
 server logging_in  refused       -> closing
@@ -27,7 +29,7 @@ server logging_in  refused       -> closing
 
 READY_CLIENT = {
     m.Publish, m.LookUp, m.FetchBundle, m.Send, m.Acknowledge, m.AcknowledgeNotice,
-    m.SetPresence, m.Watch, m.Ping,
+    m.SetPresence, m.SetPin, m.RemovePin, m.Watch, m.Ping,
 }  # fmt: skip
 READY_SERVER = {
     m.Published, m.LookedUp, m.Bundle, m.StockLow, m.Accepted, m.StaleDevice, m.Push, m.Drained,
@@ -78,6 +80,11 @@ class PhaseTests(SynchronousTestCase):
         self.assertEqual(set(ANSWERS), {type(each) for each in CLIENT} - unanswered)
         answers = {kind for kinds in ANSWERS.values() for kind in kinds} | {m.Refused}
         self.assertEqual(answers, {type(each) for each in SERVER} - pushes)
+
+    def test_a_pin_is_asked_for_once(self) -> None:
+        """`PinRequired` answers a proof of the code; nothing but the end answers a proof of the PIN."""
+        self.assertEqual(ANSWERS[m.Prove], (m.Proved, m.PinRequired))
+        self.assertEqual(ANSWERS[m.ProvePin], (m.Proved,))
 
     def test_what_has_a_number_is_a_request_or_an_answer(self) -> None:
         for message in CLIENT:

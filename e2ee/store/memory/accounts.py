@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 
 from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
 from e2ee.store.memory.state import Device, Keys, MemoryStore
-from e2ee.store.server.ports import Account, NewAccount, NoticeKind, Registered, RegistrationSpent
+from e2ee.store.server.ports import (
+    Account,
+    NewAccount,
+    NoticeKind,
+    PinAsked,
+    Registered,
+    RegistrationSpent,
+    StoredPin,
+)
 
 
 class MemoryAccounts:
@@ -22,7 +31,7 @@ class MemoryAccounts:
 
     async def register(
         self, session: PasscodeSessionId, account: NewAccount, now: float
-    ) -> Registered | RegistrationSpent:
+    ) -> Registered | PinAsked | RegistrationSpent:
         """See `ports.Accounts.register`."""
         store = self._store
         before = store.devices.get(account.address)
@@ -32,8 +41,32 @@ class MemoryAccounts:
         if opened is None or opened.address != account.address or opened.expires_at <= now:
             return RegistrationSpent.SPENT
         del store.sessions[session]
-        displaced = store.remove(account.address, NoticeKind.TAKEN_OVER)
-        store.devices[account.address] = _new_device(account, now)
+        if before is not None and before.pin is not None:
+            return PinAsked(before.pin.salt)
+        return self._replace(account, None, now)
+
+    async def register_with_pin(
+        self, account: NewAccount, pin_hash: bytes, now: float
+    ) -> Registered | RegistrationSpent:
+        """See `ports.Accounts.register_with_pin`."""
+        before = self._store.devices.get(account.address)
+        if before is not None and _is_outdated(account, before.account):
+            return RegistrationSpent.OLDER_STATEMENT
+        pin = None if before is None else before.pin
+        if pin is not None and not hmac.compare_digest(pin.hash, pin_hash):
+            return RegistrationSpent.WRONG_PIN
+        return self._replace(account, pin, now)
+
+    async def set_pin(self, where: DeviceAddress, pin: StoredPin | None) -> bool:
+        """See `ports.Accounts.set_pin`."""
+        device = self._store.device(where)
+        if device is not None:
+            device.pin = pin
+        return device is not None
+
+    def _replace(self, account: NewAccount, pin: StoredPin | None, now: float) -> Registered:
+        displaced = self._store.remove(account.address, NoticeKind.TAKEN_OVER)
+        self._store.devices[account.address] = _new_device(account, pin, now)
         return Registered(displaced)
 
     async def record_login(self, where: DeviceAddress, at: int, now: float) -> None:
@@ -77,7 +110,7 @@ def _is_outdated(account: NewAccount, before: Account) -> bool:
     return account.generation < before.generation
 
 
-def _new_device(new: NewAccount, now: float) -> Device:
+def _new_device(new: NewAccount, pin: StoredPin | None, now: float) -> Device:
     account = Account(
         address=new.address,
         device=new.device,
@@ -90,4 +123,5 @@ def _new_device(new: NewAccount, now: float) -> Device:
         hidden=False,
         last_login_at=None,
     )
-    return Device(account, now, Keys({"signed": new.signed_prekey, "last_resort": new.last_resort_prekey}))
+    keys = Keys({"signed": new.signed_prekey, "last_resort": new.last_resort_prekey})
+    return Device(account, now, keys, pin)

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessionId
 from e2ee.store.server.devices import NOTICE_ENVELOPES
-from e2ee.store.server.ports import Account, MailItem, NoticeKind, StoredNotice, StoredPreKey
+from e2ee.store.server.ports import (
+    Account,
+    MailItem,
+    NoticeKind,
+    StoredNotice,
+    StoredPin,
+    StoredPreKey,
+)
 
 
 @dataclass(slots=True)
@@ -34,6 +41,7 @@ class Device:
     account: Account
     used_at: float
     keys: Keys
+    pin: StoredPin | None = None
     epoch: int = 0
     last_seq: int = 0
     mail: dict[int, tuple[MailItem, float]] = field(default_factory=dict)

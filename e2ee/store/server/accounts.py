@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import hmac
+
 from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
 from e2ee.store.server.devices import leave_notices
-from e2ee.store.server.ports import Account, NewAccount, NoticeKind, Registered, RegistrationSpent
+from e2ee.store.server.ports import (
+    Account,
+    NewAccount,
+    NoticeKind,
+    PinAsked,
+    Registered,
+    RegistrationSpent,
+    StoredPin,
+)
+
+
+_OF_DEVICE = (
+    "address = ? AND EXISTS"
+    " (SELECT 1 FROM device WHERE device.address = account.address AND device = ?)"
+)
+"""The account of a number, if this device is still the one that it has."""
 
 
 class SqlAccounts:
@@ -21,9 +38,21 @@ class SqlAccounts:
 
     async def register(
         self, session: PasscodeSessionId, account: NewAccount, now: float
-    ) -> Registered | RegistrationSpent:
+    ) -> Registered | PinAsked | RegistrationSpent:
         """See `ports.Accounts.register`."""
         return await self._database.write(lambda connection: _register(connection, session, account, now))
+
+    async def register_with_pin(
+        self, account: NewAccount, pin_hash: bytes, now: float
+    ) -> Registered | RegistrationSpent:
+        """See `ports.Accounts.register_with_pin`."""
+        return await self._database.write(
+            lambda connection: _register_with_pin(connection, account, pin_hash, now)
+        )
+
+    async def set_pin(self, where: DeviceAddress, pin: StoredPin | None) -> bool:
+        """See `ports.Accounts.set_pin`."""
+        return await self._database.write(lambda connection: _set_pin(connection, where, pin))
 
     async def record_login(self, where: DeviceAddress, at: int, now: float) -> None:
         """See `ports.Accounts.record_login`."""
@@ -45,8 +74,7 @@ class SqlAccounts:
 
         def store(connection: Connection) -> bool:
             stored = connection.execute(
-                "UPDATE account SET token_hash = ?, hidden = ? WHERE address = ?"
-                " AND EXISTS (SELECT 1 FROM device WHERE device.address = account.address AND device = ?)",
+                f"UPDATE account SET token_hash = ?, hidden = ? WHERE {_OF_DEVICE}",  # noqa: S608
                 (token_hash, hidden, where.address, bytes(where.device)),
             )
             return stored.rowcount > 0
@@ -107,7 +135,7 @@ def _find(connection: Connection, address: Address) -> Account | None:
 
 def _register(
     connection: Connection, session: PasscodeSessionId, account: NewAccount, now: float
-) -> Registered | RegistrationSpent:
+) -> Registered | PinAsked | RegistrationSpent:
     if _is_outdated(connection, account):
         return RegistrationSpent.OLDER_STATEMENT
     used = connection.execute(
@@ -116,9 +144,51 @@ def _register(
     ).fetchone()
     if used is None:
         return RegistrationSpent.SPENT
+    pin = _pin(connection, account.address)
+    if pin is not None:
+        return PinAsked(pin.salt)
+    return _replace(connection, account, None, now)
+
+
+def _register_with_pin(
+    connection: Connection, account: NewAccount, pin_hash: bytes, now: float
+) -> Registered | RegistrationSpent:
+    if _is_outdated(connection, account):
+        return RegistrationSpent.OLDER_STATEMENT
+    pin = _pin(connection, account.address)
+    if pin is not None and not hmac.compare_digest(pin.hash, pin_hash):
+        return RegistrationSpent.WRONG_PIN
+    return _replace(connection, account, pin, now)
+
+
+def _replace(
+    connection: Connection, account: NewAccount, pin: StoredPin | None, now: float
+) -> Registered:
     displaced = _remove(connection, account.address, NoticeKind.TAKEN_OVER)
     _insert(connection, account, now)
+    if pin is not None:
+        _set_pin(connection, DeviceAddress(account.address, account.device), pin)
     return Registered(displaced)
+
+
+def _pin(connection: Connection, address: Address) -> StoredPin | None:
+    row = connection.execute(
+        "SELECT pin_salt, pin_hash FROM account WHERE address = ? AND pin_salt IS NOT NULL", (address,)
+    ).fetchone()
+    return None if row is None else StoredPin(*row)
+
+
+def _set_pin(connection: Connection, where: DeviceAddress, pin: StoredPin | None) -> bool:
+    stored = connection.execute(
+        f"UPDATE account SET pin_salt = ?, pin_hash = ? WHERE {_OF_DEVICE}",  # noqa: S608
+        (
+            None if pin is None else pin.salt,
+            None if pin is None else pin.hash,
+            where.address,
+            bytes(where.device),
+        ),
+    )
+    return stored.rowcount > 0
 
 
 def _is_outdated(connection: Connection, account: NewAccount) -> bool:

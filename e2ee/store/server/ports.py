@@ -68,11 +68,27 @@ class Registered:
     displaced: DeviceId | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPin:
+    """A registration PIN: the salt that its owner's client chose, and a hash of the stretched PIN."""
+
+    salt: bytes
+    hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """The code is used, and the account is as it was: it has a registration PIN with this salt."""
+
+    salt: bytes
+
+
 class RegistrationSpent(Enum):
     """Why nothing was changed."""
 
     SPENT = "spent"  # the passcode session was used or has expired in the meantime
     OLDER_STATEMENT = "older_statement"  # this account key has made a later statement, or another one
+    WRONG_PIN = "wrong_pin"
 
 
 class Accounts(Protocol):
@@ -83,14 +99,27 @@ class Accounts(Protocol):
 
     async def register(
         self, session: PasscodeSessionId, account: NewAccount, now: float
-    ) -> Registered | RegistrationSpent:
+    ) -> Registered | PinAsked | RegistrationSpent:
         """Mark the session's code used and make or replace the account, in one transaction.
 
+        Where the account has a registration PIN, only the code is used: see `register_with_pin`.
         A replaced device loses its prekeys and its mailbox; each waiting envelope leaves a notice
         TAKEN_OVER for its sender, and notices for the replaced device itself are dropped.
         A statement of the stored account key with a lower generation, or with the same and other
         content, is refused: every client would call it a trust error.
         """
+
+    async def register_with_pin(
+        self, account: NewAccount, pin_hash: bytes, now: float
+    ) -> Registered | RegistrationSpent:
+        """Replace an account if this is the hash of its PIN, which it keeps, in one transaction.
+
+        For whoever was answered PinAsked; he has no code any more. An account that has lost its PIN
+        in the meantime, or is gone, asks for none. The rest is as with `register`.
+        """
+
+    async def set_pin(self, where: DeviceAddress, pin: StoredPin | None) -> bool:
+        """Protect the account with a registration PIN, or with none; False if the device is gone."""
 
     async def record_login(self, where: DeviceAddress, at: int, now: float) -> None:
         """Remember the time of this login (wall, milliseconds) and that the device is in use."""

@@ -18,6 +18,9 @@ from tests.store.contract.fixture import (
 )
 
 
+PIN = ports.StoredPin(b"s" * 16, b"H" * 32)
+
+
 class AccountsContract(ContractCase):
     """Who exists, and what goes with him."""
 
@@ -186,6 +189,112 @@ class AccountsContract(ContractCase):
         found = self.find()
         assert found is not None
         self.assertEqual((found.token_hash, found.hidden, found.last_login_at), (b"T" * 32, True, 99))
+
+    # --- the registration PIN ---
+
+    def protect(self, device: int = 1, pin: ports.StoredPin | None = PIN) -> bool:
+        return self.done(self.stores.accounts.set_pin(at(ALICE, device), pin))
+
+    def ask(self, account: ports.NewAccount) -> object:
+        session = self.session(ALICE)
+        return self.done(self.stores.accounts.register(session, account, 0.0))
+
+    def prove(self, account: ports.NewAccount, pin_hash: bytes = PIN.hash) -> object:
+        return self.done(self.stores.accounts.register_with_pin(account, pin_hash, 0.0))
+
+    def test_a_pin_keeps_the_account_and_uses_the_code(self) -> None:
+        self.register(new_account(ALICE))
+        self.assertTrue(self.protect())
+        before, session, accounts = self.find(), self.session(ALICE), self.stores.accounts
+        again = new_account(ALICE, 2, 2)
+        self.assertEqual(self.done(accounts.register(session, again, 0.0)), ports.PinAsked(PIN.salt))
+        self.assertEqual(self.find(), before)
+        self.assertIsNotNone(self.done(self.stores.prekeys.take(at(ALICE), True)))
+        spent = self.done(accounts.register(session, again, 0.0))
+        self.assertEqual(spent, ports.RegistrationSpent.SPENT)
+
+    def test_a_pin_is_not_asked_for_with_a_code_that_does_not_register(self) -> None:
+        """Unknown, another number's, expired; an older statement does not even use the code."""
+        self.register(new_account(ALICE, generation=5))
+        self.protect()
+        accounts, again = self.stores.accounts, new_account(ALICE, 2, 6)
+        for session, now in ((session_id(10**6), 0.0), (self.session(BOB), 0.0), (self.session(ALICE), 600.0)):
+            spent = self.done(accounts.register(session, again, now))
+            self.assertEqual(spent, ports.RegistrationSpent.SPENT)
+        session = self.session(ALICE)
+        older = self.done(accounts.register(session, new_account(ALICE, 2, 4), 0.0))
+        self.assertEqual(older, ports.RegistrationSpent.OLDER_STATEMENT)
+        self.assertEqual(self.done(accounts.register(session, again, 0.0)), ports.PinAsked(PIN.salt))
+
+    def test_the_right_pin_replaces_the_account_which_keeps_it(self) -> None:
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        self.done(self.stores.mailbox(MAILBOX_LIMITS).append([item(ALICE, BOB, 1)], 0.0))
+        self.protect()
+        self.assertEqual(self.prove(new_account(ALICE, 2, 2)), ports.Registered(device_id(1)))
+        found = self.find()
+        assert found is not None
+        self.assertEqual(found.device, device_id(2))
+        (notice,) = self.done(self.stores.mailbox(MAILBOX_LIMITS).notices(at(BOB), 10))
+        self.assertEqual(notice.kind, ports.NoticeKind.TAKEN_OVER)
+        self.assertEqual(self.ask(new_account(ALICE, 3, 3)), ports.PinAsked(PIN.salt))
+        self.assertEqual(self.prove(new_account(ALICE, 3, 3)), ports.Registered(device_id(2)))
+
+    def test_a_wrong_pin_changes_nothing(self) -> None:
+        self.register(new_account(ALICE))
+        self.protect()
+        before = self.find()
+        for wrong in (b"H" * 31 + b"h", b"H" * 31, b"", PIN.salt):
+            self.assertEqual(self.prove(new_account(ALICE, 2, 2), wrong), ports.RegistrationSpent.WRONG_PIN)
+        self.assertEqual(self.find(), before)
+        self.assertEqual(self.ask(new_account(ALICE, 2, 2)), ports.PinAsked(PIN.salt))
+
+    def test_the_right_pin_with_an_older_statement_changes_nothing(self) -> None:
+        self.register(new_account(ALICE, generation=5))
+        self.protect()
+        older = self.prove(new_account(ALICE, 2, 4))
+        self.assertEqual(older, ports.RegistrationSpent.OLDER_STATEMENT)
+        found = self.find()
+        assert found is not None
+        self.assertEqual(found.device, device_id(1))
+
+    def test_a_pin_that_was_changed_in_the_meantime_is_the_one_that_counts(self) -> None:
+        self.register(new_account(ALICE))
+        self.protect()
+        self.ask(new_account(ALICE, 2, 2))
+        self.protect(pin=ports.StoredPin(b"t" * 16, b"I" * 32))
+        self.assertEqual(self.prove(new_account(ALICE, 2, 2)), ports.RegistrationSpent.WRONG_PIN)
+        self.assertEqual(
+            self.prove(new_account(ALICE, 2, 2), b"I" * 32), ports.Registered(device_id(1))
+        )
+
+    def test_without_a_pin_none_is_asked_for(self) -> None:
+        """Removed in the meantime, or the account is gone."""
+        self.register(new_account(ALICE))
+        self.protect()
+        self.assertTrue(self.protect(pin=None))
+        self.assertEqual(self.ask(new_account(ALICE, 2, 2)), ports.Registered(device_id(1)))
+        self.assertEqual(self.prove(new_account(ALICE, 3, 3), b"any"), ports.Registered(device_id(2)))
+        self.done(self.stores.accounts.delete(ALICE, 0.0))
+        self.assertEqual(self.prove(new_account(ALICE, 4, 4), b"any"), ports.Registered(None))
+
+    def test_a_pin_is_the_present_devices_to_set_and_remove(self) -> None:
+        self.assertFalse(self.protect())
+        self.register(new_account(ALICE, 2))
+        self.assertFalse(self.protect(1))
+        self.assertTrue(self.protect(2))
+        self.assertFalse(self.protect(1, None))
+        self.assertEqual(self.ask(new_account(ALICE, 3, 2)), ports.PinAsked(PIN.salt))
+
+    def test_a_deleted_account_takes_its_pin_along(self) -> None:
+        self.register(new_account(ALICE))
+        self.protect()
+        self.done(self.stores.accounts.delete(ALICE, 0.0))
+        self.assertEqual(self.ask(new_account(ALICE)), ports.Registered(None))
+        self.assertEqual(self.ask(new_account(ALICE, 2, 2)), ports.Registered(device_id(1)))
+
+    def test_a_pin_does_not_show_its_hash(self) -> None:
+        self.assertNotIn("H" * 32, repr(PIN))
 
     def test_a_deleted_account_is_gone_and_the_senders_know(self) -> None:
         self.register(new_account(ALICE))

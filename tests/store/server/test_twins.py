@@ -71,6 +71,12 @@ def _account_calls() -> st.SearchStrategy[Call]:
         addresses.map(lambda a: lambda s, now: s.accounts.delete(a, now)),
         places.map(lambda a: lambda s, now: s.accounts.record_login(a, 7, now)),
         places.map(lambda a: lambda s, now: s.accounts.set_presence(a, b"T" * 32, True)),
+        st.tuples(places, st.sampled_from([None, ports.StoredPin(b"s" * 16, b"H" * 32)])).map(
+            lambda a: lambda s, now: s.accounts.set_pin(*a)
+        ),
+        st.tuples(news, st.sampled_from([b"H" * 32, b"I" * 32])).map(
+            lambda a: lambda s, now: s.accounts.register_with_pin(*a, now)
+        ),
         st.just(lambda s, now: s.accounts.expire_unused(now, 500.0)),
         st.just(lambda s, now: s.accounts.count()),
     )

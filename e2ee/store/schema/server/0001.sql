@@ -1,5 +1,6 @@
 -- The server's state. Nothing here opens a message: keys are public halves, envelopes are sealed by
--- the clients, codes are sealed under a key that is not in this file.
+-- the clients, codes are sealed under a key that is not in this file; pin_hash is that of a
+-- registration PIN which its owner's client has stretched with pin_salt.
 -- Columns named `at` and `…_at` are service time in seconds, but last_login_at: milliseconds since 1970.
 
 CREATE TABLE account (
@@ -10,7 +11,10 @@ CREATE TABLE account (
     statement_hash BLOB NOT NULL,
     token_hash BLOB,
     hidden INTEGER NOT NULL DEFAULT 0,
-    last_login_at INTEGER
+    last_login_at INTEGER,
+    pin_salt BLOB,
+    pin_hash BLOB,
+    CHECK ((pin_salt IS NULL) = (pin_hash IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- One for each account in version 1; every other table speaks of a device by its row id, which is
