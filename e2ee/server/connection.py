@@ -157,6 +157,8 @@ class Connection:
                 return await self._attempt.start(message)
             case m.Prove():
                 return await self._prove(message)
+            case m.ProvePin():
+                return await self._prove_pin(message)
             case m.LogIn():
                 await self._log_in(message)
                 return None
@@ -178,6 +180,10 @@ class Connection:
                 return published
             case m.SetPresence():
                 return await rooms.set_presence(self, message)
+            case m.SetPin():
+                return await rooms.registration.pins.set(where, message)
+            case m.RemovePin():
+                return await rooms.registration.pins.remove(where, message)
             case m.Watch():
                 return rooms.presence.watch(self, message)
             case m.AcknowledgeNotice():
@@ -193,10 +199,18 @@ class Connection:
             return None
         return m.Welcome(message.n, PROTOCOL_VERSION, (), self._rooms.backup_pin)
 
-    async def _prove(self, message: m.Prove) -> m.Proved:
+    async def _prove(self, message: m.Prove) -> m.Proved | m.PinRequired:
         if self._attempt is None:
             raise Refusal(RefusalCode.PROOF_REFUSED, "there was no start")
-        proved, address, displaced = await self._attempt.prove(message)
+        answer, address, displaced = await self._attempt.prove(message)
+        if isinstance(answer, m.Proved):
+            self._rooms.taken_over(address, displaced)
+        return answer
+
+    async def _prove_pin(self, message: m.ProvePin) -> m.Proved:
+        if self._attempt is None:
+            raise Refusal(RefusalCode.PROOF_REFUSED, "there was no start")
+        proved, address, displaced = await self._attempt.prove_pin(message)
         self._rooms.taken_over(address, displaced)
         return proved
 

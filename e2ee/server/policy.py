@@ -30,6 +30,11 @@ PROOF_QUEUE = 64
 PROOF_GRID_SECONDS = 0.05
 """Answers of the proof workers leave on this grid, since their time depends on the code."""
 BUSY_RETRY_SECONDS = 2.0
+PIN_TRIES = Bucket(10, DAY_SECONDS)
+"""Tries at the registration PIN of one number, each with a code of its own: ten, then one a day.
+
+With four digits somebody who reads all codes is right with one in 27 in the first year.
+"""
 
 BUNDLE_REFILL_SECONDS = 300.0
 """One-time keys of one target to strangers: 288 a day, so a stock of 100 can be refilled."""

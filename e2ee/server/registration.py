@@ -8,23 +8,35 @@ them. What one attempt knows dies with its connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, pin_step
 from e2ee.errors import InvalidAddress, ProofRefused
 from e2ee.ids import Address, DeviceId, PasscodeSessionId
 from e2ee.server.passcodes import Entropy, PasscodeOffice
 from e2ee.server.policy import Policy, RegistrationMode
 from e2ee.server.refusal import Refusal
 from e2ee.server.registration_body import Announced, verified_account
+from e2ee.server.registration_pins import RegistrationPins
 from e2ee.server.senders.interface import CodeSender
 from e2ee.server.workers import Prover
-from e2ee.store.server.ports import Accounts, Limits, Passcodes, RegistrationSpent
+from e2ee.store.server.ports import (
+    Accounts,
+    Limits,
+    NewAccount,
+    Passcodes,
+    PinAsked,
+    Registered,
+    RegistrationSpent,
+)
 from e2ee.wire.codec import encode
 from e2ee.wire.messages import (
     CodeRequested,
     OutcomeKind,
+    PinRequired,
     Prove,
     Proved,
+    ProvePin,
     RefusalCode,
     RegistrationOutcome,
     RequestCode,
@@ -54,6 +66,7 @@ class Registration:
         `code_key` comes from `passcode_store.derive_code_key`.
         """
         self.accounts = accounts
+        self.pins = RegistrationPins(accounts, limits, now)
         self.workers = workers
         self.now = now
         self.office = PasscodeOffice(
@@ -94,8 +107,21 @@ class Registration:
             raise Refusal(RefusalCode.INVALID_NUMBER, str(error)) from None
 
 
+@dataclass(frozen=True, slots=True)
+class PinDue:
+    """A proven registration that waits for the PIN of the account that it would replace.
+
+    `body` was proven, `outcome` was answered, both as they went over the wire.
+    """
+
+    account: NewAccount
+    body: bytes = field(repr=False)
+    outcome: bytes = field(repr=False)
+    confirmations: Confirmations
+
+
 class Attempt:
-    """One connection's attempt to register: one start, then one prove."""
+    """One connection's attempt to register: one start, one prove, and a PIN where there is one."""
 
     def __init__(self, registration: Registration, exporter: bytes, source: str) -> None:
         self._registration = registration
@@ -104,6 +130,7 @@ class Attempt:
         self._begun = False
         self._announced: Announced | None = None
         self._confirmations: Confirmations | None = None
+        self._pin_due: PinDue | None = None
 
     async def start(self, message: Start) -> Started:
         """Take one guess, then answer SPAKE2. What is wrong from there on costs that guess.
@@ -122,12 +149,13 @@ class Attempt:
         self._announced = announced
         return Started(message.n, b)
 
-    async def prove(self, message: Prove) -> tuple[Proved, Address, DeviceId | None]:
+    async def prove(self, message: Prove) -> tuple[Proved | PinRequired, Address, DeviceId | None]:
         """Check the client's confirmation and what it registers, then make or replace the account.
 
-        Returns the answer, the number, and the device whose account was taken over, if any. Raises
-        Refusal: PROOF_REFUSED for whatever is wrong, UNKNOWN_SESSION if the code was used or
-        expired in the meantime. Only a success uses the code up.
+        Returns the answer, the number, and the device whose account was taken over, if any; where
+        the account has a PIN it is as it was, and `prove_pin` is due. Raises Refusal: PROOF_REFUSED
+        for whatever is wrong, UNKNOWN_SESSION if the code was used or expired in the meantime. Only
+        a success uses the code up.
         """
         announced, confirmations = self._announced, self._confirmations
         self._announced = self._confirmations = None
@@ -141,15 +169,31 @@ class Attempt:
         registered = await self._registration.accounts.register(
             announced.session, account, self._registration.now()
         )
-        if registered is RegistrationSpent.SPENT:
-            raise Refusal(
-                RefusalCode.UNKNOWN_SESSION, "this code was used or has expired in the meantime"
-            )
-        if isinstance(registered, RegistrationSpent):
-            raise _proof_refused()
-        outcome = encode(RegistrationOutcome(OutcomeKind.REGISTERED))
-        proved = Proved(message.n, outcome, confirmations.server(message.body, outcome))
-        return proved, announced.address, registered.displaced
+        if isinstance(registered, PinAsked):
+            outcome = encode(RegistrationOutcome(OutcomeKind.PIN_REQUIRED, registered.salt))
+            self._pin_due = PinDue(account, message.body, outcome, confirmations)
+            asked = PinRequired(message.n, outcome, confirmations.server(message.body, outcome))
+            return asked, announced.address, None
+        displaced = _displaced(registered)
+        return _proved(message.n, message.body, confirmations), announced.address, displaced
+
+    async def prove_pin(self, message: ProvePin) -> tuple[Proved, Address, DeviceId | None]:
+        """Check the client's confirmation, then take a try and replace the account, if the PIN is right.
+
+        Returns as `prove`. Raises Refusal: PROOF_REFUSED, RATE_LIMITED, WRONG_PIN. There is one try
+        on a connection.
+        """
+        due, self._pin_due = self._pin_due, None
+        if due is None:
+            raise _out_of_turn()
+        step = pin_step(due.body, due.outcome, message.stretched)
+        try:
+            due.confirmations.check_client(step, message.confirmation)
+        except ProofRefused:
+            raise _proof_refused() from None
+        registered = await self._registration.pins.register(due.account, message.stretched)
+        displaced = _displaced(registered)
+        return _proved(message.n, step, due.confirmations), due.account.address, displaced
 
     async def _respond(self, announced: Announced, a: bytes) -> tuple[bytes, Confirmations]:
         """The source pays first, then a place in the queue is taken, then the guess."""
@@ -164,6 +208,20 @@ class Attempt:
                 return await respond(code, identities, a)
             except ProofRefused:
                 raise _proof_refused() from None
+
+
+def _proved(number: int, body: bytes, confirmations: Confirmations) -> Proved:
+    outcome = encode(RegistrationOutcome(OutcomeKind.REGISTERED))
+    return Proved(number, outcome, confirmations.server(body, outcome))
+
+
+def _displaced(registered: Registered | RegistrationSpent) -> DeviceId | None:
+    """The device that was replaced, if any; raises Refusal if nothing was registered."""
+    if isinstance(registered, Registered):
+        return registered.displaced
+    if registered is RegistrationSpent.SPENT:
+        raise Refusal(RefusalCode.UNKNOWN_SESSION, "this code was used or has expired in the meantime")
+    raise _proof_refused()
 
 
 def _proof_refused() -> Refusal:

@@ -362,7 +362,7 @@ class SetPresence(Message, tag="presence", frozen=True):
 
 
 class SetPin(Message, tag="pin", frozen=True):
-    """Protect the account with a registration PIN: a salt of the client's choice, the PIN stretched with it."""
+    """Protect the account with a registration PIN: the PIN stretched with a salt of the client's choice."""
 
     n: RequestNumber
     salt: Bytes16

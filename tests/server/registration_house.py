@@ -10,10 +10,10 @@ from typing import TypeVar
 from twisted.internet.task import Clock
 
 from e2ee.crypto.own_device import OwnDevice, create_device
-from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator, pin_step
 from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
-from e2ee.ids import Address, DeviceId, PasscodeSessionId
+from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
 from e2ee.server.policy import Policy
 from e2ee.server.registration import Attempt, Registration
 from e2ee.store.database import Database
@@ -26,7 +26,17 @@ from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.passcodes import SqlPasscodes
 from e2ee.store.server.ports import Accounts, Limits, Passcodes
 from e2ee.wire.codec import decode_client, decode_server, encode
-from e2ee.wire.messages import Message, Prove, Proved, RegistrationBody, RequestCode, Start
+from e2ee.wire.messages import (
+    Message,
+    PinRequired,
+    Prove,
+    Proved,
+    ProvePin,
+    RegistrationBody,
+    RequestCode,
+    SetPin,
+    Start,
+)
 from tests.server.proof_double import InProcessProver
 
 M = TypeVar("M", bound=Message)
@@ -36,6 +46,9 @@ BOB = Address("+15550100102")
 SOURCE = "192.0.2.1"
 EXPORTER = b"x" * 32
 START_WALL = 1_767_225_600.0
+SALT = b"salt of the PIN."
+PIN = b"p" * 32
+"""Stretched, as the server gets it."""
 
 
 @dataclass
@@ -130,6 +143,11 @@ class House:
         client = self.client(await self.session(address), self.sender.code, address)
         return client, await client.register()
 
+    async def protect(self, client: Client, stretched: bytes = PIN) -> None:
+        """Set the PIN of an account whose device is logged in."""
+        where = DeviceAddress(client.device.address, client.device.device)
+        await self.registration.pins.set(where, as_received(SetPin(1, SALT, stretched)))
+
 
 @dataclass
 class Client:
@@ -143,6 +161,8 @@ class Client:
     source: str = SOURCE
     keys: Confirmations | None = None
     attempt: Attempt | None = None
+    proven: bytes = b""
+    outcome: bytes = b""
 
     def identities(self) -> ProofIdentities:
         """What this client believes the proof to be about."""
@@ -174,7 +194,9 @@ class Client:
             device_signature=by_device,
         )
 
-    async def prove(self, body: bytes | None = None) -> tuple[Proved, Address, DeviceId | None]:
+    async def prove(
+        self, body: bytes | None = None
+    ) -> tuple[Proved | PinRequired, Address, DeviceId | None]:
         """`prove`, with another body if one is given; the confirmation is right for it."""
         assert self.attempt is not None
         assert self.keys is not None
@@ -182,6 +204,22 @@ class Client:
         prove = as_received(Prove(3, body, self.keys.client(body)))
         proved, address, displaced = await self.attempt.prove(prove)
         self.keys.check_server(body, as_sent(proved).outcome, proved.confirmation)
+        self.proven, self.outcome = body, proved.outcome
+        return proved, address, displaced
+
+    def pin_message(self, stretched: bytes = PIN) -> ProvePin:
+        """The step after `PinRequired`, confirmed."""
+        assert self.keys is not None
+        step = pin_step(self.proven, self.outcome, stretched)
+        return as_received(ProvePin(4, stretched, self.keys.client(step)))
+
+    async def prove_pin(self, stretched: bytes = PIN) -> tuple[Proved, Address, DeviceId | None]:
+        """The last step; the server's confirmation of it is right."""
+        assert self.attempt is not None
+        assert self.keys is not None
+        proved, address, displaced = await self.attempt.prove_pin(self.pin_message(stretched))
+        step = pin_step(self.proven, self.outcome, stretched)
+        self.keys.check_server(step, as_sent(proved).outcome, proved.confirmation)
         return proved, address, displaced
 
     async def register(self) -> DeviceId | None:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from e2ee.crypto.own_device import OwnDevice, create_device
-from e2ee.crypto.passcode_proof import ProofIdentities, initiator
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator, pin_step
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
 from e2ee.errors import Failure, StoreUnavailable
 from e2ee.ids import EnvelopeId, PasscodeSessionId
@@ -240,6 +240,8 @@ class ConversationTests(ConnectionCase):
                          m.Published(4, 1, 0))
         self.assertEqual(self.ask(self.alice, m.SetPresence(5, token_hash(), False)), m.Done(5))
         self.assertEqual(self.ask(self.alice, m.Watch(6, ())), m.Online(6, (), False))
+        self.assertEqual(self.ask(self.alice, m.SetPin(7, b"s" * 16, b"p" * 32)), m.Done(7))
+        self.assertEqual(self.ask(self.alice, m.RemovePin(8)), m.Done(8))
 
     def test_the_owner_hears_once_that_the_stock_runs_low(self) -> None:
         bob = self.log_in(self.town.devices[BOB])
@@ -318,6 +320,13 @@ class RegistrationTests(ConnectionCase):
     """The whole way on two connections."""
 
     def register(self, own: OwnDevice) -> Caller:
+        caller, body, confirmations, proved = self.prove(own)
+        assert isinstance(proved, m.Proved)
+        confirmations.check_server(body, proved.outcome, proved.confirmation)
+        return caller
+
+    def prove(self, own: OwnDevice) -> tuple[Caller, bytes, Confirmations, m.Message]:
+        """As far as the answer to `Prove`."""
         entropy = self.town.entropy
         self.town.store.waits.clear()
         asked = self.call()
@@ -339,9 +348,7 @@ class RegistrationTests(ConnectionCase):
             make_kem_prekey(owner, 1, 1, False, entropy)[1], *signatures,
         ))  # fmt: skip
         proved = self.ask(caller, m.Prove(3, body, confirmations.client(body)))
-        assert isinstance(proved, m.Proved)
-        confirmations.check_server(body, proved.outcome, proved.confirmation)
-        return caller
+        return caller, body, confirmations, proved
 
     def test_register_then_log_in(self) -> None:
         own = create_device(CAROL, 1, self.town.entropy)
@@ -352,6 +359,46 @@ class RegistrationTests(ConnectionCase):
         old = self.log_in(self.town.devices[BOB])
         self.register(create_device(BOB, 9, self.town.entropy))
         self.assertEqual((old.refusals, old.over), ([RefusalCode.LOGGED_OUT], True))
+
+
+    def test_a_pin_stands_between_the_code_and_the_account(self) -> None:
+        """The old device stays logged in until the PIN is proven on the same connection, and is told then."""
+        old = self.log_in(self.town.devices[BOB])
+        self.ask(old, m.SetPin(3, b"s" * 16, b"p" * 32))
+        own = create_device(BOB, 9, self.town.entropy)
+        caller, body, confirmations, asked = self.prove(own)
+        assert isinstance(asked, m.PinRequired)
+        confirmations.check_server(body, asked.outcome, asked.confirmation)
+        self.assertEqual((caller.over, old.over), (False, False))
+        step = pin_step(body, asked.outcome, b"p" * 32)
+        proved = self.ask(caller, m.ProvePin(4, b"p" * 32, confirmations.client(step)))
+        assert isinstance(proved, m.Proved)
+        confirmations.check_server(step, proved.outcome, proved.confirmation)
+        self.assertEqual((caller.over, old.over, old.refusals), (True, True, [RefusalCode.LOGGED_OUT]))
+        self.assertIn(m.Drained(), self.log_in(own).told)
+
+    def test_after_a_wrong_pin_the_connection_is_over(self) -> None:
+        old = self.log_in(self.town.devices[BOB])
+        self.ask(old, m.SetPin(3, b"s" * 16, b"p" * 32))
+        caller, body, confirmations, asked = self.prove(create_device(BOB, 9, self.town.entropy))
+        assert isinstance(asked, m.PinRequired)
+        step = pin_step(body, asked.outcome, b"q" * 32)
+        self.ask(caller, m.ProvePin(4, b"q" * 32, confirmations.client(step)))
+        self.assertEqual((caller.refusals, caller.over), ([RefusalCode.WRONG_PIN], True))
+        self.assertFalse(old.over)
+
+    def test_no_connection_waits_for_a_pin(self) -> None:
+        self.ask(self.log_in(self.town.devices[BOB]), m.SetPin(3, b"s" * 16, b"p" * 32))
+        caller = self.prove(create_device(BOB, 9, self.town.entropy))[0]
+        self.network.settle(limits.LOGIN_SECONDS)
+        self.assertTrue(caller.over)
+        self.assertEqual(len(self.town.rooms.admission), 1)  # Bob's old device
+
+    def test_a_pin_out_of_turn_is_illegal(self) -> None:
+        caller = self.call()
+        caller.protocol._connection._phase = Phase.PIN_DUE  # a client that ignores the rules
+        self.ask(caller, m.ProvePin(2, b"p" * 32, b"c" * 32))
+        self.assertEqual((caller.refusals, caller.over), ([RefusalCode.ILLEGAL], True))
 
 
 class AdmissionTests(ConnectionCase):

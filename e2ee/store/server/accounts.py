@@ -18,7 +18,6 @@ from e2ee.store.server.ports import (
     StoredPin,
 )
 
-
 _OF_DEVICE = (
     "address = ? AND EXISTS"
     " (SELECT 1 FROM device WHERE device.address = account.address AND device = ?)"

@@ -17,7 +17,6 @@ from tests.store.contract.fixture import (
     session_id,
 )
 
-
 PIN = ports.StoredPin(b"s" * 16, b"H" * 32)
 
 
@@ -218,7 +217,8 @@ class AccountsContract(ContractCase):
         self.register(new_account(ALICE, generation=5))
         self.protect()
         accounts, again = self.stores.accounts, new_account(ALICE, 2, 6)
-        for session, now in ((session_id(10**6), 0.0), (self.session(BOB), 0.0), (self.session(ALICE), 600.0)):
+        unknown, others, late = session_id(10**6), self.session(BOB), self.session(ALICE)
+        for session, now in ((unknown, 0.0), (others, 0.0), (late, 600.0)):
             spent = self.done(accounts.register(session, again, now))
             self.assertEqual(spent, ports.RegistrationSpent.SPENT)
         session = self.session(ALICE)
