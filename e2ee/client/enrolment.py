@@ -18,8 +18,9 @@ from e2ee.client.code_sources import CodeSource
 from e2ee.client.deadline import Deadline
 from e2ee.client.dialling import Dialler
 from e2ee.client.link import log_in
-from e2ee.client.passcode_run import FORGOTTEN, PasscodeRun, Unproven
+from e2ee.client.passcode_run import FORGOTTEN, CodeOver, PasscodeRun
 from e2ee.client.pending_state import PendingState
+from e2ee.client.pin_sources import GivenPin, PinSource
 from e2ee.client.refusals import Refusal
 from e2ee.client.threads import InThread
 from e2ee.crypto.own_device import OwnDevice
@@ -69,7 +70,8 @@ class Surroundings:
 
 
 class Enrolment:
-    """One registration. `codes` gives the code, `deadline` bounds all that no person does."""
+    """One registration. `codes` gives the code, `pins` the registration PIN of an account that may be
+    there, `deadline` bounds all that no person does."""
 
     def __init__(
         self,
@@ -78,11 +80,14 @@ class Enrolment:
         around: Surroundings,
         deadline: Deadline,
         *,
+        pins: PinSource | None = None,
         invite: bytes = b"",
         again: bool = False,
     ) -> None:
         self._state = state
         self._codes = codes
+        self._pins = pins or GivenPin("")
+        self._pin: str | None = None
         self._around = around
         self._deadline = deadline
         self._invite = invite
@@ -93,8 +98,8 @@ class Enrolment:
         """Register the number; returns once the identity is in the vault.
 
         Raises Failure: ALREADY_REGISTERED, WRONG_CODE, CODE_EXHAUSTED, REGISTRATION_CLOSED,
-        RATE_LIMITED and other limits with `retry_after`, TIMEOUT (no code came), UNREACHABLE, and
-        those of trust.
+        WRONG_PIN, PIN_REQUIRED, RATE_LIMITED and other limits with `retry_after`, TIMEOUT (no code
+        came), UNREACHABLE, and those of trust.
         """
         if self._state.proved and (resumed := await self._resume()) is not None:
             return resumed
@@ -189,6 +194,13 @@ class Enrolment:
         except TimeoutError:
             raise Failure(Code.TIMEOUT, "no code has come in time") from None
 
+    async def _read_pin(self) -> str:
+        """Before connection 2, together with the first code; empty for none."""
+        if self._pin is None:
+            with self._deadline.paused():
+                self._pin = await self._pins.pin()
+        return self._pin
+
     # --- connection 2: the proof --------------------------------------------------------------
 
     async def _prove(self, session: PasscodeSession) -> Registration:
@@ -225,11 +237,12 @@ class Enrolment:
 
     async def _run(self, session: PasscodeSession, code: str) -> Registration:
         """One run; waits and begins again only where the server has not begun."""
+        pin = await self._read_pin()
         await self._state.make_keys(self._around.now(), self._around.entropy)
         own, keys = self._state.own, self._state.keys
         if own is None or keys is None:
             raise Failure(Code.FAILED, "the new keys are missing")
-        run = PasscodeRun(session.session, self._state.address, own, keys, code)
+        run = PasscodeRun(session.session, self._state.address, own, keys, code, pin)
 
         async def charge() -> None:
             await self._state.charge(session, code, self._around.now())
@@ -240,8 +253,8 @@ class Enrolment:
         while True:
             try:
                 await self._dialler.converse(self._state.server, talk)
-            except Unproven as failure:
-                return await self._after_unproven(code, failure)
+            except CodeOver as failure:
+                return await self._after_code(code, failure)
             except Refusal as refusal:
                 if refusal.code not in _WAITING:
                     raise
@@ -250,7 +263,7 @@ class Enrolment:
             else:
                 return await self._adopt(own)
 
-    async def _after_unproven(self, code: str, failure: Unproven) -> Registration:
+    async def _after_code(self, code: str, failure: CodeOver) -> Registration:
         """The code is gone; where only the answer was lost, the server may still have the keys."""
         await self._state.burn(code, self._around.now())
         if not failure.answer_lost:

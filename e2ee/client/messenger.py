@@ -34,8 +34,10 @@ from e2ee.client.presence import Presence
 from e2ee.client.profile import OpenProfile
 from e2ee.client.reading import Reading
 from e2ee.client.receiver import Receiver
+from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
 from e2ee.client.tasks import Tasks
+from e2ee.client.threads import threads_of
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -91,6 +93,7 @@ class Messenger:
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
         self._reading = Reading(context)
+        self.registration_pin = RegistrationPin(context, threads_of(reactor))
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
         context.link = (make_link or network_link(open_profile, reactor, entropy, once))(
             self._push, self._watch.entered

@@ -1,7 +1,8 @@
 """One run of the passcode proof over one connection: the client proves first, then the server must.
 
-Knows the order of SPAKE2, both confirmations and what each failure means for the code; not where the
-code comes from, nor whether there will be another run. See `docs/protocol.md`, section 3.
+Knows the order of SPAKE2, the confirmations of both sides, the step with the registration PIN, and
+what each failure means for the code; not where code and PIN come from, nor whether there will be
+another run. See `docs/protocol.md`, section 3.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from e2ee.client.new_identity import registration_body
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.threads import InThread
 from e2ee.crypto.own_device import OwnDevice
-from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator, pin_step
+from e2ee.crypto.registration_pin import stretch_pin
 from e2ee.errors import Code, Failure, ProofRefused
 from e2ee.ids import Address, PasscodeSessionId
 from e2ee.store.client.identity import PendingKeys
@@ -23,28 +25,54 @@ from e2ee.wire.codec import decode_part
 from e2ee.wire.violations import ProtocolViolation
 
 FORGOTTEN = "the code is forgotten and will not be used again; `e2ee register` asks for a new one"
+USED_UP = "the code is used up; `e2ee register` asks for a new one"
 
 
-class Unproven(Failure):
-    """The server's confirmation is wrong or missing: this code must never be run again.
+class CodeOver(Failure):
+    """This code must never be run again.
 
-    `answer_lost`: the proof had left, so the server may have registered these keys all the same.
+    `answer_lost`: a proof had left, so the server may have registered these keys all the same.
     """
+
+    answer_lost = False
+
+
+class Unproven(CodeOver):
+    """The server's confirmation is wrong or missing."""
 
     def __init__(self, what: str, *, code: Code = Code.WRONG_CODE, answer_lost: bool = False) -> None:
         super().__init__(code, f"{what}; {FORGOTTEN}")
         self.answer_lost = answer_lost
 
 
+class PinRefused(CodeOver):
+    """The server has proven itself and accepted the code, but not the PIN: nothing is registered."""
+
+    def __init__(self, code: Code, what: str, retry_after: float | None = None) -> None:
+        super().__init__(code, f"{what}; {USED_UP}", retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the server did with a step, after its confirmation was checked. `salt` asks for the PIN."""
+
+    encoded: bytes
+    salt: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class PasscodeRun:
-    """What one run is about. The session, the number and these keys are bound into the proof."""
+    """What one run is about. The session, the number and these keys are bound into the proof.
+
+    `pin` is the account's registration PIN, empty where none was given.
+    """
 
     session: PasscodeSessionId
     address: Address
     own: OwnDevice
     keys: PendingKeys
     code: str = field(repr=False)
+    pin: str = field(default="", repr=False)
 
     async def perform(
         self,
@@ -56,13 +84,14 @@ class PasscodeRun:
         """Run; returns when the server has proven that it knows the code and registered the keys.
 
         `before_proof` puts on disk what must be there before the proof leaves. Raises Refusal where
-        the server did not begin, or (PROOF_REFUSED) found the code wrong; Unproven for everything
-        else that goes wrong once the server has begun.
+        the server did not begin, or (PROOF_REFUSED) found the code wrong; PinRefused where it found
+        the code right and the PIN wrong or missing; Unproven for everything else that goes wrong
+        once the server has begun.
         """
         try:
             confirmations = await self._exchange(channel, in_thread, entropy)
             await before_proof()
-            await self._confirm(channel, confirmations)
+            await self._confirm(channel, in_thread, confirmations)
         finally:
             channel.abort()
 
@@ -82,19 +111,62 @@ class PasscodeRun:
         except ProofRefused:
             raise Unproven("the server's part of the proof is not valid") from None
 
-    async def _confirm(self, channel: Channel, confirmations: Confirmations) -> None:
+    async def _confirm(
+        self, channel: Channel, in_thread: InThread, confirmations: Confirmations
+    ) -> None:
         body = registration_body(self.own, self.keys, channel.tls.exporter, self.session)
+        prove = m.Prove(0, body, confirmations.client(body))
         try:
-            proved = await channel.ask(m.Prove(0, body, confirmations.client(body)), m.Proved)
-            confirmations.check_server(body, proved.outcome, proved.confirmation)
-            decode_part(proved.outcome, m.RegistrationOutcome)
+            outcome = await self._answered(channel, prove, body, confirmations)
+        except Refusal as refusal:
+            if refusal.refusal is m.RefusalCode.PROOF_REFUSED:
+                raise
+            raise Unproven(refusal.sentence, code=refusal.code) from refusal
+        if outcome.salt is not None:
+            stretched = await self._stretched(in_thread, outcome.salt)
+            step = pin_step(body, outcome.encoded, stretched)
+            await self._confirm_pin(channel, stretched, step, confirmations)
+
+    async def _stretched(self, in_thread: InThread, salt: bytes) -> bytes:
+        if not self.pin:
+            raise PinRefused(
+                Code.PIN_REQUIRED,
+                "this number is protected by a registration PIN, and none was given (--pin-file FILE)",
+            )
+        return await in_thread(lambda: stretch_pin(self.pin, self.address, salt))
+
+    async def _confirm_pin(
+        self, channel: Channel, stretched: bytes, step: bytes, confirmations: Confirmations
+    ) -> None:
+        """The server has proven itself by now: only so it gets what it can try PINs against."""
+        prove = m.ProvePin(0, stretched, confirmations.client(step))
+        try:
+            await self._answered(channel, prove, step, confirmations)
+        except Refusal as refusal:
+            raise PinRefused(refusal.code, refusal.sentence, refusal.retry_after) from refusal
+
+    async def _answered(
+        self, channel: Channel, message: m.Message, body: bytes, confirmations: Confirmations
+    ) -> Outcome:
+        """The server's outcome of this step. Raises Refusal, or Unproven."""
+        try:
+            answer = await channel.request(message)
+            if not isinstance(answer, m.Proved | m.PinRequired):
+                raise ProofRefused
+            confirmations.check_server(body, answer.outcome, answer.confirmation)
+            return _outcome(answer)
         except LinkLost as lost:
             raise Unproven("the server's answer was lost", answer_lost=True) from lost
         except ProofRefused:
             raise Unproven("the server has not proven that it knows the code") from None
         except ProtocolViolation:
             raise Unproven("the server's answer makes no sense", answer_lost=True) from None
-        except Refusal as refusal:
-            if refusal.refusal is m.RefusalCode.PROOF_REFUSED:
-                raise
-            raise Unproven(refusal.sentence, code=refusal.code) from refusal
+
+
+def _outcome(answer: m.Proved | m.PinRequired) -> Outcome:
+    """What is inside an answer; raises ProtocolViolation where it is not what the answer is about."""
+    outcome = decode_part(answer.outcome, m.RegistrationOutcome)
+    asks = isinstance(answer, m.PinRequired)
+    if asks != (outcome.kind is m.OutcomeKind.PIN_REQUIRED) or asks != (outcome.salt is not None):
+        raise ProtocolViolation(m.RefusalCode.MALFORMED, "an outcome under the wrong name")
+    return Outcome(answer.outcome, outcome.salt)

@@ -74,20 +74,20 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_secret(path: Path, limit: int) -> bytes:
+def read_secret(path: Path, limit: int, wrong: Code = Code.PASSPHRASE) -> bytes:
     """The content of a file, or of a pipe, that holds a secret: at most `limit` bytes.
 
-    Raises Failure(PASSPHRASE) where it cannot be read, is longer, or is a regular file that others
-    can read, with the command that mends it.
+    Raises Failure with the code `wrong` where it cannot be read, is longer, or is a regular file
+    that others can read, with the command that mends it.
     """
     try:
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_mode & OTHERS:
-                raise Failure(Code.PASSPHRASE, f"others can read {path}; mend it with: chmod 600 {path}")
+                raise Failure(wrong, f"others can read {path}; mend it with: chmod 600 {path}")
             content = file.read(limit + 1)
     except OSError as error:
-        raise Failure(Code.PASSPHRASE, f"{path} cannot be read: {error.strerror}") from error
+        raise Failure(wrong, f"{path} cannot be read: {error.strerror}") from error
     if len(content) > limit:
-        raise Failure(Code.PASSPHRASE, f"{path} is longer than {limit} bytes")
+        raise Failure(wrong, f"{path} is longer than {limit} bytes")
     return content

@@ -22,6 +22,7 @@ from e2ee.client.hardening import harden_process
 from e2ee.client.known_server import KnownServer
 from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
 from e2ee.client.pending_state import load_pending
+from e2ee.client.pin_sources import GivenPin, PinSource, checked_pin, pin_in_file
 from e2ee.client.private_files import make_private_directory
 from e2ee.client.profile_directory import Profile, create_keys, discard, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
@@ -38,13 +39,17 @@ __all__ = [
     "ChangedKey",
     "CodeSource",
     "Config",
+    "GivenPin",
     "OpenProfile",
     "PassphraseSource",
     "Passphrases",
+    "PinSource",
     "Profile",
     "Registration",
+    "checked_pin",
     "harden_process",
     "open_profile",
+    "pin_in_file",
     "register",
     "source_from_options",
     "use_steady_time",
@@ -128,6 +133,7 @@ async def register(
     entropy: Entropy,
     on_broken: OnBroken,
     notice: Callable[[str], None],
+    pins: PinSource | None = None,
     no_passphrase: bool = False,
     ca: bytes | None = None,
     again: bool = False,
@@ -135,9 +141,9 @@ async def register(
 ) -> Registration:
     """Register this profile for a number; see `docs/command-line.md` for what each argument means.
 
-    `link` is a connect link as text, `ca` PEM, `codes` None where there is no source. A profile that
-    is made for it and fails before the server has begun a registration is taken away again. `connect`
-    is the network's, unless given.
+    `link` is a connect link as text, `ca` PEM, `codes` None where there is no source, `pins` None
+    where there is no PIN. A profile that is made for it and fails before the server has begun a
+    registration is taken away again. `connect` is the network's, unless given.
 
     Raises Failure: those of `Enrolment.register`, PASSPHRASE, PROFILE_BUSY, and USAGE before anything
     is asked of the server or written.
@@ -146,10 +152,7 @@ async def register(
     if ca is not None:
         load_ca(ca)
     if codes is None:
-        raise Failure(
-            Code.USAGE,
-            "there is no source for the code: give --code-file or --code-command, or use a terminal",
-        )
+        raise _no_source()
     deadline = Deadline(reactor, timeout)
     in_thread = threads_of(reactor)
     around = Surroundings(reactor, in_thread, entropy, connect or connector(reactor), notice, time.time)
@@ -160,12 +163,21 @@ async def register(
             passphrase = await in_thread(lambda: _passphrase(profile, passphrases, no_passphrase, entropy))
         async with _vault_to_register(reactor, profile, passphrase, in_thread, entropy, on_broken) as vault:
             state = await load_pending(vault, place, ca, address)
-            enrolment = Enrolment(state, codes, around, deadline, invite=place.invite, again=again)
+            enrolment = Enrolment(
+                state, codes, around, deadline, pins=pins, invite=place.invite, again=again
+            )
             return await enrolment.register()
     except StoreError as error:
         raise Failure(Code.FAILED, str(error)) from error
     finally:
         lock.release()
+
+
+def _no_source() -> Failure:
+    return Failure(
+        Code.USAGE,
+        "there is no source for the code: give --code-file or --code-command, or use a terminal",
+    )
 
 
 def _passphrase(

@@ -25,6 +25,7 @@ CODES: Final[Mapping[RefusalCode, Code]] = MappingProxyType(
         RefusalCode.UNKNOWN_SESSION: Code.WRONG_CODE,
         RefusalCode.CODE_EXHAUSTED: Code.CODE_EXHAUSTED,
         RefusalCode.PROOF_REFUSED: Code.WRONG_CODE,
+        RefusalCode.WRONG_PIN: Code.WRONG_PIN,
         RefusalCode.LOGIN_REFUSED: Code.LOGGED_OUT,
         RefusalCode.LOGGED_OUT: Code.LOGGED_OUT,
         RefusalCode.DISPLACED: Code.DISPLACED,
@@ -57,6 +58,7 @@ OWN_SENTENCES: Final[Mapping[RefusalCode, str]] = MappingProxyType(
             "no guess at this code is left; `e2ee register` asks for a new one"
         ),
         RefusalCode.PROOF_REFUSED: "the code is wrong",
+        RefusalCode.WRONG_PIN: "the registration PIN is wrong",
         RefusalCode.VERSION: "the server speaks no version of the protocol that this client accepts",
     }
 )

@@ -17,10 +17,10 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, conversation, people
+from e2ee.ui.verbs import affairs, conversation, people, pin
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
-ABSENT = ("agent", "rpc", "run", "backup", "restore", "account", "pin")
+ABSENT = ("agent", "rpc", "run", "backup", "restore", "account")
 """Verbs of later versions."""
 
 COMPLETION = "_E2EE_COMPLETE"
@@ -56,6 +56,7 @@ for _command in (
     affairs.history,
     affairs.status,
     affairs.outbox,
+    pin.pin,
 ):
     e2ee.add_command(_command)
 for _name in ABSENT:

@@ -1,4 +1,4 @@
-"""`e2ee register`: where the code comes from, and what is printed at the end.
+"""`e2ee register`: where code and PIN come from, and what is printed at the end.
 
 Knows the sources of a code that the command line offers; the registration itself is the client's.
 """
@@ -15,6 +15,7 @@ from e2ee.ids import Address
 from e2ee.ui.console import InThread
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
+from e2ee.ui.pins import pin_source
 from e2ee.ui.terminal import Terminal
 
 CERTIFICATES_BYTES = 1024 * 1024
@@ -29,6 +30,7 @@ class Asked:
     address: Address
     code_file: Path | None = None
     code_command: str | None = None
+    pin_file: Path | None = None
     no_passphrase: bool = False
     ca: Path | None = None
     again: bool = False
@@ -37,6 +39,7 @@ class Asked:
 async def run_registration(call: Invocation, asked: Asked) -> int:
     """Register this profile, and print who it is now. Raises Failure."""
     codes = code_source(call, asked)
+    pins = await pin_source(call, asked.pin_file, codes)
     done = await register(
         call.reactor,
         call.profile,
@@ -44,6 +47,7 @@ async def run_registration(call: Invocation, asked: Asked) -> int:
         link=asked.link,
         address=asked.address,
         codes=codes,
+        pins=pins,
         no_passphrase=asked.no_passphrase,
         ca=_certificates(asked.ca),
         again=asked.again,

@@ -31,13 +31,11 @@ class Terminal:
 
     def passphrase(self, new: bool) -> str:
         """The profile's passphrase, unseen; a new one is typed until both times are the same."""
-        if not new:
-            return self.ask("Passphrase:", hidden=True)
-        while True:
-            typed = self.ask("New passphrase:", hidden=True)
-            if typed == self.ask("The same again:", hidden=True):
-                return typed
-            self._say("These were not the same.\n")
+        return self._twice("New passphrase:") if new else self.ask("Passphrase:", hidden=True)
+
+    def new_pin(self) -> str:
+        """A new registration PIN, unseen, typed until both times are the same."""
+        return self._twice("New registration PIN:")
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """One typed line. Raises Failure(FAILED) if there is none, Interrupted."""
@@ -49,6 +47,13 @@ class Terminal:
         if line is None:
             raise Failure(Code.FAILED, "nothing was typed")
         return line
+
+    def _twice(self, question: str) -> str:
+        while True:
+            typed = self.ask(question, hidden=True)
+            if typed == self.ask("The same again:", hidden=True):
+                return typed
+            self._say("These were not the same.\n")
 
     def _say(self, text: str) -> None:
         with self._opened() as descriptor:

@@ -53,6 +53,7 @@ class Account:
     served: bytes | None = None
     """Another statement than the account's own, for a directory that lies."""
     presence: tuple[bytes, bool] | None = None
+    pin: tuple[bytes, bytes] | None = None
 
     @property
     def statement(self) -> bytes:
@@ -132,6 +133,12 @@ class FakeRelay:
             return self._publish(self.accounts[link.address], message)
         if isinstance(message, m.SetPresence):
             self.accounts[link.address].presence = (message.token_hash, message.hidden)
+            return m.Done(0)
+        if isinstance(message, m.SetPin):
+            self.accounts[link.address].pin = (message.salt, message.stretched)
+            return m.Done(0)
+        if isinstance(message, m.RemovePin):
+            self.accounts[link.address].pin = None
             return m.Done(0)
         if isinstance(message, m.Watch):
             return self._online(link.address, message)

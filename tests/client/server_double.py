@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from e2ee.crypto.account_statement import AccountStatement, statement_hash, verify_statement
-from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, respond
+from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, pin_step, respond
 from e2ee.crypto.signing import verify_login, verify_registration
 from e2ee.errors import Code, Failure, ProofRefused, SignatureRefused
 from e2ee.ids import Address, DeviceId, PasscodeSessionId
@@ -30,6 +30,8 @@ BACKUP_PIN = b"\xb2" * 32
 LATER_PIN = b"\xc3" * 32
 LINK = ConnectLink("server.example", 8443, (ACTIVE_PIN, BACKUP_PIN))
 
+REGISTERED = encode(m.RegistrationOutcome(m.OutcomeKind.REGISTERED))
+
 Answer = Callable[["Line", Any], None]
 
 
@@ -42,6 +44,9 @@ class Line:
         self.session = b""
         self.confirmations: Confirmations | None = None
         self.account_key = b""
+        self.number = ""
+        self.body = b""
+        self.outcome = b""
         self.open = True
         self._handler = handler
         self._client = ClientConnection()
@@ -115,6 +120,8 @@ class ServerDouble:
     sessions: list[m.CodeRequested | m.Refused] = field(default_factory=list)
     start_faults: list[str] = field(default_factory=list)  # "drop", a RefusalCode
     prove_faults: list[str] = field(default_factory=list)  # "drop", "commit and drop", "lie", a RefusalCode
+    pin_faults: list[str] = field(default_factory=list)  # as prove_faults
+    pins: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # by number: salt, stretched PIN
     login_faults: list[str] = field(default_factory=list)  # a RefusalCode
     retry_after: float | None = None
     waits_for_login: bool = True
@@ -155,6 +162,7 @@ class ServerDouble:
             m.RequestCode: self._request_code,
             m.Start: self._start,
             m.Prove: self._prove,
+            m.ProvePin: self._prove_pin,
             m.LogIn: self._log_in,
             **self.other,
         }
@@ -183,7 +191,7 @@ class ServerDouble:
             line.say(m.Refused(start.n, m.RefusalCode.CODE_EXHAUSTED, "exhausted"))
             return
         self.guesses -= 1
-        line.session, line.account_key = start.session, start.account_key
+        line.session, line.account_key, line.number = start.session, start.account_key, start.number
         identities = ProofIdentities(
             PasscodeSessionId(start.session), Address(start.number), start.account_key, line.exporter
         )
@@ -196,20 +204,45 @@ class ServerDouble:
             self._fail(line, prove.n, fault)
             return
         assert line.confirmations is not None
-        outcome = encode(m.RegistrationOutcome(m.OutcomeKind.REGISTERED))
         if fault == "lie":
-            line.say(m.Proved(prove.n, outcome, b"\x66" * 32))
+            line.say(m.Proved(prove.n, REGISTERED, b"\x66" * 32))
             return
         try:
             line.confirmations.check_client(prove.body, prove.confirmation)
         except ProofRefused:
             line.say(m.Refused(prove.n, m.RefusalCode.PROOF_REFUSED, "the proof was refused"))
             return
-        self._register(line, prove.body)
+        line.body = prove.body
+        if line.number in self.pins:
+            salt, _ = self.pins[line.number]
+            line.outcome = encode(m.RegistrationOutcome(m.OutcomeKind.PIN_REQUIRED, salt))
+            confirmation = line.confirmations.server(prove.body, line.outcome)
+            line.say(m.PinRequired(prove.n, line.outcome, confirmation))
+            return
+        self._conclude(line, prove.n, prove.body, fault)
+
+    def _prove_pin(self, line: Line, prove: m.ProvePin) -> None:
+        fault = self.pin_faults.pop(0) if self.pin_faults else ""
+        if fault == "drop" or fault in tuple(m.RefusalCode):
+            self._fail(line, prove.n, fault)
+            return
+        assert line.confirmations is not None
+        step = pin_step(line.body, line.outcome, prove.stretched)
+        line.confirmations.check_client(step, prove.confirmation)
+        if fault == "lie":
+            line.say(m.Proved(prove.n, REGISTERED, line.confirmations.server(line.body, REGISTERED)))
+        elif prove.stretched != self.pins[line.number][1]:
+            line.say(m.Refused(prove.n, m.RefusalCode.WRONG_PIN, "the PIN was refused"))
+        else:
+            self._conclude(line, prove.n, step, fault)
+
+    def _conclude(self, line: Line, number: int, body: bytes, fault: str) -> None:
+        assert line.confirmations is not None
+        self._register(line, line.body)
         if fault == "commit and drop":
             line.hang_up()
             return
-        line.say(m.Proved(prove.n, outcome, line.confirmations.server(prove.body, outcome)))
+        line.say(m.Proved(number, REGISTERED, line.confirmations.server(body, REGISTERED)))
 
     def _register(self, line: Line, encoded: bytes) -> None:
         body = decode_part(encoded, m.RegistrationBody)

@@ -16,6 +16,7 @@ from e2ee.client.code_sources import CodeSource
 from e2ee.client.deadline import Deadline
 from e2ee.client.enrolment import GUESSES, Enrolment, Registration, Surroundings
 from e2ee.client.pending_state import load_pending
+from e2ee.client.pin_sources import PinSource
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
@@ -93,6 +94,7 @@ class EnrolmentCase(SynchronousTestCase):
         address: Address = ALICE,
         link: ConnectLink = LINK,
         timeout: float | None = 30.0,
+        pins: PinSource | None = None,
         again: bool = False,
     ) -> Deferred[Registration]:
         async def run() -> Registration:
@@ -106,7 +108,10 @@ class EnrolmentCase(SynchronousTestCase):
                 self.clock.seconds,
             )
             deadline = Deadline(self.clock, timeout)
-            return await Enrolment(state, codes, around, deadline, invite=link.invite, again=again).register()
+            enrolment = Enrolment(
+                state, codes, around, deadline, pins=pins, invite=link.invite, again=again
+            )
+            return await enrolment.register()
 
         running = Deferred.fromCoroutine(run())
         self.clock.advance(0)

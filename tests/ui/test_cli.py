@@ -82,6 +82,9 @@ class UsageTests(CliTestCase):
             "register LINK 15550100101",
             "register LINK +1555",
             "send --wait nonsense +15550100102",
+            "pin nonsense",
+            "pin set 1234",
+            "pin remove --pin-file x",
         ):
             self.assert_usage(*line.split())
 
@@ -116,8 +119,6 @@ class AbsentTests(CliTestCase):
             "backup file",
             "restore file",
             "account delete",
-            "pin set",
-            "register LINK +15550100101 --pin-file x",
             "register LINK +15550100101 --kem rsa-3072",
             "send +15550100102 -m x --wait delivered",
             "send +15550100102 -m x --wait read",
@@ -131,6 +132,16 @@ class AbsentTests(CliTestCase):
         self.call("send", "+15550100102", "-m", "x", "--wait", "accepted")
         self.call("register", "LINK", "+15550100101", "--kem", "ml-kem-1024")
         self.assertEqual(len(self.runs), 2)
+
+    def test_the_registration_pin_is_available(self) -> None:
+        for line in (
+            "pin set",
+            "pin set --pin-file x --json",
+            "--timeout 3 pin remove",
+            "register LINK +15550100101 --pin-file x",
+        ):
+            self.assertEqual(self.call(*line.split()), 0, line)
+        self.assertEqual([options.timeout for options, _ in self.runs], [None, None, 3.0, None])
 
 
 class OptionsTests(CliTestCase):

@@ -46,6 +46,14 @@ class TerminalTests(SynchronousTestCase):
         child.expect("typed 'three'")
         self.assertNotIn("three", child.before)
 
+    def test_a_new_pin_is_typed_twice_and_unseen(self) -> None:
+        child = self.ask("new_pin()")
+        for typed in ("1234", "1243", "4711", "4711"):
+            child.expect("PIN: |again: ")
+            child.sendline(typed)
+        child.expect("typed '4711'")
+        self.assertNotIn("4711", child.before)
+
     def test_other_questions_are_echoed(self) -> None:
         child = self.ask("ask('Code:')")
         child.expect("Code: ")

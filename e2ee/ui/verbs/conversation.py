@@ -10,7 +10,7 @@ import click
 from e2ee.errors import Code, Failure, InvalidAddress, InvalidIdentifier
 from e2ee.ids import Address, MessageId
 from e2ee.ui.options import FilePath, given_options
-from e2ee.ui.verbs.verb import not_available, refuse_option, verb
+from e2ee.ui.verbs.verb import not_available, verb
 
 
 def _only(available: str) -> Any:
@@ -39,7 +39,12 @@ def _only(available: str) -> Any:
     help="Where the code will be written; - for a line of standard input.",
 )
 @click.option("--code-command", metavar="CMD", help="A shell command that prints the code.")
-@click.option("--pin-file", metavar="FILE", callback=refuse_option, hidden=True, expose_value=False)
+@click.option(
+    "--pin-file",
+    metavar="FILE",
+    type=FilePath(),
+    help="A file or pipe with the registration PIN, if ADDRESS has one.",
+)
 @click.option(
     "--kem",
     type=click.Choice(["ml-kem-1024", "rsa-3072"]),
@@ -56,6 +61,7 @@ def register(
     address: str,
     code_file: Path | None,
     code_command: str | None,
+    pin_file: Path | None,
     no_passphrase: bool,
     ca: Path | None,
     again: bool,
@@ -72,7 +78,7 @@ def register(
         own = Address.parse(address)
     except InvalidAddress as error:
         raise Failure(Code.USAGE, str(error)) from error
-    asked = Asked(link, own, code_file, code_command, no_passphrase, ca, again)
+    asked = Asked(link, own, code_file, code_command, pin_file, no_passphrase, ca, again)
     return run(given_options(click.get_current_context()), lambda call: run_registration(call, asked))
 
 
