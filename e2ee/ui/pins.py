@@ -54,7 +54,7 @@ async def set_pin(call: Invocation, file: Path | None) -> int:
     async with call.conversations() as (messenger, _):
         await messenger.connected(call.left())
         await messenger.registration_pin.set(pin)
-        await call.show(["registration PIN set"], {"type": "pin", "set": True})
+        await call.show(["registration PIN set"], {"type": "registration_pin", "set": True})
     return DONE
 
 
@@ -63,7 +63,7 @@ async def remove_pin(call: Invocation) -> int:
     async with call.conversations() as (messenger, _):
         await messenger.connected(call.left())
         await messenger.registration_pin.remove()
-        await call.show(["registration PIN removed"], {"type": "pin", "set": False})
+        await call.show(["registration PIN removed"], {"type": "registration_pin", "set": False})
     return DONE
 
 

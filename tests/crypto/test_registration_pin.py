@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import limits, primitives
 from e2ee.crypto.passcode_proof import Confirmations, pin_step
+from e2ee.crypto.passcode_store import hash_pin
 from e2ee.crypto.registration_pin import normal_pin, stretch_pin
 from e2ee.errors import ProofRefused
 from e2ee.ids import Address
@@ -55,6 +56,16 @@ class StretchTests(SynchronousTestCase):
         self.assertEqual(stretch_pin("1234", ALICE, SALT), expected)
         self.assertEqual(
             (limits.PIN_MEMORY_KIB, limits.PIN_ITERATIONS, limits.PIN_LANES), (64 * 1024, 3, 4)
+        )
+
+    def test_the_format_is_frozen(self) -> None:
+        """Whoever changes these bytes locks out everybody who has set a PIN."""
+        stretched = stretch_pin("caf\u00e9 1234", ALICE, bytes(range(16)))
+        self.assertEqual(
+            stretched.hex(), "851c60435d69a8088e62f4168db6c9c943ebbb293edaf8265ec7d344667c652d"
+        )
+        self.assertEqual(
+            hash_pin(stretched).hex(), "bed5b898996ca0de43e774cb12a590c8cdb5c3332926174c2ff6949b68b6120f"
         )
 
     def test_another_pin_salt_or_number_gives_another_result(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pexpect
 from twisted.trial.unittest import SynchronousTestCase
 
+from examples.stage import PATIENCE_SECONDS, program
 from tests.end_to_end.household import ALICE, BOB, Household, Result
 
 
@@ -53,8 +56,47 @@ class RegistrationPinTests(SynchronousTestCase):
         self.assertEqual(self.take_over("mallory").error["code"], "pin_required")
 
         removed = self.house.do("laptop", "pin", "remove", "--json")
-        self.assertEqual((removed.status, removed.objects), (0, [{"type": "pin", "set": False}]))
+        self.assertEqual((removed.status, removed.objects), (0, [{"type": "registration_pin", "set": False}]))
         self.assertEqual(self.take_over("phone").status, 0)
+
+    def at_terminal(self, profile: str, *arguments: str) -> pexpect.spawn:
+        child = pexpect.spawn(
+            program("e2ee"), ["--profile", profile, *arguments],
+            env=self.house.environment, encoding="utf-8", timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+        self.addCleanup(child.close, force=True)
+        return child
+
+    def ended(self, child: pexpect.spawn) -> int | None:
+        child.expect(pexpect.EOF)
+        child.close()
+        return child.exitstatus  # type: ignore[no-any-return]
+
+    def test_a_person_types_code_and_pin_and_the_open_chat_is_told(self) -> None:
+        """Neither is shown; what cannot be a PIN is asked for again; the old device ends with 6."""
+        child = self.at_terminal("alice", "pin", "set")
+        for typed in ("correct horse", "correct horse"):
+            child.expect("PIN: |again: ")
+            child.sendline(typed)
+        child.expect("registration PIN set")
+        self.assertNotIn("horse", child.before)
+        self.assertEqual(self.ended(child), 0)
+        chat = self.at_terminal("alice", "chat")
+        chat.expect("Quit application")
+
+        child = self.at_terminal("phone", "register", self.link, ALICE, "--no-passphrase")
+        child.expect("Code sent to")
+        child.sendline(json.loads(self.house.codes.read_text().splitlines()[-1])["code"])
+        child.expect("Registration PIN")
+        child.sendline("123")
+        child.expect("4 to 64")
+        child.expect("Registration PIN")
+        child.sendline("correct horse")
+        child.expect("registered")
+        self.assertNotIn("horse", child.before)
+        self.assertEqual(self.ended(child), 0)
+        chat.expect("logged out")
+        self.assertEqual(self.ended(chat), 6)
 
     def test_a_pin_that_is_none_is_usage(self) -> None:
         """Found before a code is asked for, and before the server is."""

@@ -124,7 +124,7 @@ class SetTests(PinTestCase):
         call = PinCall(json=True)
         self.result(set_pin(call.as_invocation(), self.file("4711")))
         self.result(remove_pin(call.as_invocation()))
-        self.assertEqual(call.printed, ["pin", "pin"])
+        self.assertEqual(call.printed, ["registration_pin"] * 2)
 
     def test_nothing_is_printed_where_it_was_not_done(self) -> None:
         call = PinCall()
