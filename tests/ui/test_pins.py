@@ -57,11 +57,11 @@ class PinCall(FakeCall):
 
     def __init__(self, person: Person | None = None, json: bool = False) -> None:
         super().__init__(FakeMessenger(), Options(json=json))
-        self.person = person
+        self.somebody = person
         self.kept = self.messenger.registration_pin = KeptPin()  # type: ignore[attr-defined]
 
     def terminal(self) -> Person | None:
-        return self.person
+        return self.somebody
 
     def in_thread(self, work: Callable[[], T], /) -> Awaitable[T]:
         return execute(work)
