@@ -142,6 +142,10 @@ class Messenger:
         Failure(TIMEOUT)."""
         await self._watch.drained(timeout)
 
+    async def supplied(self, timeout: float | None) -> None:
+        """Wait until the directory has this device's present prekeys; returns early at the timeout."""
+        await self._prekeeper.supplied(timeout)
+
     # --- sending ----------------------------------------------------------------------------
 
     async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
@@ -163,10 +167,8 @@ class Messenger:
         return await self._sender.accepted(message_id, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
-        """Wait until the server has answered to all in the outbox that does not have to wait.
-
-        Returns early without a connection, and at the timeout.
-        """
+        """Wait until the server has answered to all in the outbox that does not have to wait; returns
+        early without a connection, and at the timeout."""
         await self._sender.has_sent(timeout)
 
     async def sent(self, message_id: MessageId) -> SentMessage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from e2ee.client.context import Context
+from e2ee.client.deadline import Deadline
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.crypto import limits
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_one_time_prekey, make_signed_prekey
@@ -29,6 +30,8 @@ REPLACE_AGAIN_MS = 60 * 60 * 1000
 """A stock is replaced once an hour at the most: anybody can name a key that never was."""
 RETRY_SECONDS = 60.0
 UPLOAD_ATTEMPTS = 3
+SUPPLIED_POLL_SECONDS = 0.05
+"""How often `supplied` looks: nobody waits for it but a command that is about to end."""
 UPLOADS_AT_ONCE = -(-STOCK // KEM_ONE_TIME_UPLOAD)
 """What an empty stock needs: a directory that always wants more would fill the vault for ever."""
 
@@ -56,6 +59,12 @@ class PreKeeper:
         """A first message named a one-time key that is not here: replace the whole stock."""
         self._context.tasks.spawn(self._want_replacement())
 
+    async def supplied(self, timeout: float | None) -> None:
+        """Wait until nothing is being made or uploaded, or for the timeout."""
+        deadline = Deadline(self._context.clock, timeout)
+        while self._busy and not deadline.passed:
+            await self._context.tasks.sleep(SUPPLIED_POLL_SECONDS)
+
     def wake(self) -> None:
         """Look what there is to do, unless it is being done."""
         self._again = True
@@ -76,7 +85,7 @@ class PreKeeper:
             if last is not None and now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
                 return False
             save_mark(tx, _REPLACED_AT, now.to_bytes(8, "big"))
-            save_mark(tx, _REPLACE, b"\1")
+            replace_all(tx)
             prekeys.retire_stock(tx, now)
             return True
 
@@ -212,6 +221,11 @@ class PreKeeper:
             owner, key_id, now, one_time=kind is PreKeyKind.KEM_ONE_TIME, entropy=entropy
         )
         return PreKeyRecord(key_id, kind, kem.encode(), public, now)
+
+
+def replace_all(tx: Connection) -> None:
+    """Have the whole stock in the directory replaced at the next connection, with keys that are here."""
+    save_mark(tx, _REPLACE, b"\1")
 
 
 def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:

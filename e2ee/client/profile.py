@@ -88,20 +88,35 @@ async def open_profile(
     PROFILE_BUSY; USAGE for a wrong `config.toml`. `on_broken` is told when the disk fails later.
     """
     if not profile.exists:
-        raise _not_registered(profile)
-    config = profile.config()
+        raise not_registered(profile)
+    profile.config()
     in_thread = threads_of(reactor)
     passphrase = await in_thread(lambda: passphrases.existing(profile.directory, profile.key_file))
+    return await open_with(reactor, profile, passphrase, timeout=timeout, on_broken=on_broken)
+
+
+async def open_with(
+    reactor: Any, profile: Profile, passphrase: Passphrase, *, timeout: float | None, on_broken: OnBroken
+) -> OpenProfile:
+    """The same with a passphrase that is known already."""
     lock = await take_lock(profile.lock_path, reactor, timeout)
     try:
-        vault = await _unlock(reactor, profile, passphrase, in_thread, on_broken)
-        try:
-            return await _compose(profile, config, vault, passphrase.source, lock)
-        except BaseException:
-            await vault.close()
-            raise
+        return await open_locked(reactor, profile, passphrase, lock, on_broken=on_broken)
     except BaseException:
         lock.release()
+        raise
+
+
+async def open_locked(
+    reactor: Any, profile: Profile, passphrase: Passphrase, lock: ProfileLock, *, on_broken: OnBroken
+) -> OpenProfile:
+    """The same with the profile's lock, which stays held where this fails."""
+    config = profile.config()
+    vault = await _unlock(reactor, profile, passphrase, threads_of(reactor), on_broken)
+    try:
+        return await _compose(profile, config, vault, passphrase.source, lock)
+    except BaseException:
+        await vault.close()
         raise
 
 
@@ -110,12 +125,13 @@ async def _compose(
 ) -> OpenProfile:
     own, server = await vault.read(lambda tx: (load_identity(tx), load_server(tx)))
     if own is None or server is None:
-        raise _not_registered(profile)
+        raise not_registered(profile)
     known = KnownServer(server, lambda record: vault.write(lambda tx: save_server(tx, record)))
     return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock)
 
 
-def _not_registered(profile: Profile) -> Failure:
+def not_registered(profile: Profile) -> Failure:
+    """What is said of a profile that `register` has to be called for."""
     return Failure(
         Code.NOT_REGISTERED, f"the profile {profile.name} is not registered: `e2ee register` does it"
     )

@@ -48,6 +48,8 @@ PIN_AT_REST = b"e2ee/1 registration PIN at rest"
 # --- vault -------------------------------------------------------------------------------------
 
 WRAPPED_KEY = b"e2ee/1 wrapped key"
+BACKUP_KEYS = b"e2ee/1 keys of a backup"
+BACKUP_CHUNK = b"e2ee/1 chunk of a backup"
 
 
 def in_context(context: bytes, message: bytes) -> bytes:

@@ -68,3 +68,8 @@ PIN_MEMORY_KIB = 64 * 1024
 PIN_ITERATIONS = 3
 PIN_LANES = 4
 """Part of the protocol, whatever vaults do: with other costs a right PIN would be a wrong one."""
+
+BACKUP_MEMORY_KIB_MAX = 1024 * 1024
+BACKUP_ITERATIONS_MAX = 64
+BACKUP_LANES_MAX = 16
+"""What the head of a backup file may ask of Argon2id: anybody can write one, so it must end soon."""

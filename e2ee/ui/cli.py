@@ -20,7 +20,7 @@ from e2ee.ui.printer import report
 from e2ee.ui.verbs import affairs, conversation, people, pin
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
-ABSENT = ("agent", "rpc", "run", "backup", "restore", "account")
+ABSENT = ("agent", "rpc", "run", "account")
 """Verbs of later versions."""
 
 COMPLETION = "_E2EE_COMPLETE"
@@ -54,6 +54,8 @@ for _command in (
     people.verify,
     people.trust,
     affairs.history,
+    affairs.backup,
+    affairs.restore,
     affairs.status,
     affairs.outbox,
     pin.pin,

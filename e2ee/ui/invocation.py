@@ -61,6 +61,11 @@ class Invocation:
         """Print the objects with `--json`, else the records."""
         await self.printer.print(*(map(render.as_json, objects) if self.options.json else records))
 
+    async def draw(self, lines: list[str]) -> None:
+        """Draw a figure for people; with `--json` there is none."""
+        if not self.options.json:
+            await self.printer.draw(*lines)
+
     async def show_event(self, event: ShownEvent) -> None:
         """Print what came in."""
         if self.options.json:
@@ -116,14 +121,24 @@ class Invocation:
 
         `once`: tries the server once; `patient`: waits for the profile's lock for ever.
         """
+        lock_timeout = None if patient and self.options.timeout is None else self.left()
+        async with (
+            self.opened(lock_timeout) as opened,
+            self.started(opened, connect=connect, once=once) as messenger,
+        ):
+            yield messenger, opened
+            await messenger.outbox_sent(self.left())
+
+    @asynccontextmanager
+    async def started(
+        self, opened: OpenProfile, *, connect: bool = True, once: bool = False
+    ) -> AsyncIterator[Messenger]:
+        """The messenger of an open profile, started; the profile stays open."""
         from e2ee.client.messenger import Messenger
 
-        lock_timeout = None if patient and self.options.timeout is None else self.left()
-        async with self.opened(lock_timeout) as opened:
-            messenger = Messenger(opened, self.reactor, os.urandom, once=once)
-            try:
-                await messenger.start(connect=connect)
-                yield messenger, opened
-                await messenger.outbox_sent(self.left())
-            finally:
-                await messenger.stop()
+        messenger = Messenger(opened, self.reactor, os.urandom, once=once)
+        try:
+            await messenger.start(connect=connect)
+            yield messenger
+        finally:
+            await messenger.stop()

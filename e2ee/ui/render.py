@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 
 from e2ee.client.events import (
@@ -235,6 +236,11 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "late": entry.late,
         "state": None if entry.state is None else entry.state.value,
     }
+
+
+def backup_record(path: Path, contacts: int, messages: int) -> str:
+    """Which file has how much."""
+    return f"backup {path} contacts {contacts} messages {messages}"
 
 
 # --- trust ------------------------------------------------------------------------------------

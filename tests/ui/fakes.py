@@ -288,6 +288,9 @@ class FakeCall:
     async def show(self, records: list[str], *objects: Mapping[str, Any]) -> None:
         self.printed.extend([str(one["type"]) for one in objects] if self.options.json else records)
 
+    async def draw(self, lines: list[str]) -> None:
+        self.printed.extend([] if self.options.json else lines)
+
     async def show_event(self, event: ShownEvent) -> None:
         if self.broken is not None:
             raise self.broken

@@ -116,13 +116,10 @@ class AbsentTests(CliTestCase):
             "agent --nonsense x",
             "rpc --schema",
             "run --to bob -- true",
-            "backup file",
-            "restore file",
             "account delete",
             "register LINK +15550100101 --kem rsa-3072",
             "send +15550100102 -m x --wait delivered",
             "send +15550100102 -m x --wait read",
-            "verify bob --qr",
         ):
             self.assertEqual(self.call("--json", *line.split()), 2, line)
             self.assertEqual(self.error()["code"], "not_available", line)

@@ -11,6 +11,7 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import address_book, printer, records
 from e2ee.ui.options import Options
+from e2ee.ui.qr import qr_records
 from tests.ui.fakes import ALICE, BOB, CAROL, DEVICE, DIGITS, NOON, CoroutineTestCase, FakeCall, FakeMessenger
 
 ID = MessageId(bytes(16))
@@ -81,6 +82,17 @@ class PeopleTests(VerbTestCase):
         self.assertEqual(digits, DIGITS)
         self.run_verb(address_book.verify(self.call.as_invocation(), "bob", digits))
         self.assertEqual(self.call.printed[1:], ["verified"])
+
+    def test_the_code_is_drawn_above_the_digits_and_holds_them(self) -> None:
+        self.run_verb(address_book.verify(self.call.as_invocation(), "bob", None, qr=True))
+        code = qr_records(f"E2EE1:{DIGITS}")
+        self.assertEqual(self.call.printed[: len(code)], code)
+        self.assertEqual(self.call.printed[-1], "not verified")
+
+    def test_what_the_code_holds_can_be_confirmed(self) -> None:
+        self.assertEqual(address_book.checked_digits(f"E2EE1:{DIGITS}\n"), DIGITS)
+        for text in (f"E2EE2:{DIGITS}", f"E2EE1:{DIGITS[1:]}", f"E2EE1:E2EE1:{DIGITS}"):
+            self.assertRaises(Failure, address_book.checked_digits, text)
 
     def test_only_sixty_ascii_digits_are_a_safety_number(self) -> None:
         for text in ("", DIGITS[:-1], f"{DIGITS}0", "１" * 60, "x" * 60):

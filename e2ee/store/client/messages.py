@@ -196,12 +196,12 @@ def held_messages(tx: Connection, stream: Stream) -> list[MessageRecord]:
     return [_record(row) for row in rows]
 
 
-def held_message(tx: Connection, stream: Stream, sequence: int) -> MessageRecord | None:
-    """What waits for a gap of this sender under this number, or None."""
+def next_held(tx: Connection, stream: Stream) -> MessageRecord | None:
+    """The first that waits for a gap of this sender behind what was passed on, or None."""
     row = tx.execute(
         f"SELECT {_COLUMNS} FROM message WHERE direction = 'in' AND address = ? AND device = ?"  # noqa: S608
-        " AND sequence = ? AND state = 'held' ORDER BY row LIMIT 1",
-        (stream.address, stream.device, sequence),
+        " AND sequence > ? AND state = 'held' ORDER BY sequence, row LIMIT 1",
+        (stream.address, stream.device, stream.released_up_to),
     ).fetchone()
     return None if row is None else _record(row)
 

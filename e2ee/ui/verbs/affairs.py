@@ -1,14 +1,15 @@
-"""`history`, `status` and `outbox`, as the command line declares them."""
+"""`history`, `backup`, `restore`, `status` and `outbox`, as the command line declares them."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
 from e2ee.errors import Code, Failure, InvalidIdentifier
 from e2ee.ids import MessageId
-from e2ee.ui.options import given_options
+from e2ee.ui.options import FilePath, given_options
 from e2ee.ui.times import parse_since
 from e2ee.ui.verbs.verb import verb, verb_group
 
@@ -32,6 +33,34 @@ def history(address: str | None, search: str | None, since: str | None, limit: i
     earliest = None if since is None else parse_since(since, int(time.time() * 1000))
     wanted = Search(address, search, earliest, limit)
     return run(given_options(click.get_current_context()), lambda call: run_history(call, wanted))
+
+
+@verb("backup", "e2ee backup alice.e2ee-backup", "e2ee backup /media/stick/alice.e2ee-backup --json")
+@click.argument("file", metavar="FILE", type=FilePath())
+def backup(file: Path) -> int:
+    """Write identity, contacts, trust and history to FILE, encrypted under the profile's passphrase.
+
+    FILE must not exist. A profile without a passphrase needs --passphrase-file. Works without a
+    connection.
+    """
+    from e2ee.ui.backups import backup as run_backup
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), lambda call: run_backup(call, file))
+
+
+@verb("restore", "e2ee restore alice.e2ee-backup", "e2ee restore FILE --profile alice")
+@click.argument("file", metavar="FILE", type=FilePath())
+def restore(file: Path) -> int:
+    """Make an empty profile what it was when `backup` wrote FILE: same device, no new code.
+
+    Do so when the old machine is lost: two machines cannot be one device. What contacts send before
+    they have heard of it may be unreadable, and is shown as such.
+    """
+    from e2ee.ui.backups import restore as run_restore
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), lambda call: run_restore(call, file))
 
 
 @verb("status", "e2ee status", "e2ee status --json")
