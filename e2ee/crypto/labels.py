@@ -24,6 +24,7 @@ SESSION_ASSOCIATED_DATA = b"e2ee/1 session"
 # --- ratchet -----------------------------------------------------------------------------------
 
 ROOT_STEP = b"e2ee/1 root step"
+HYBRID_ROOT_STEP = b"e2ee/1 hybrid root step"
 MESSAGE_KEYS = b"e2ee/1 message keys"
 
 # --- trust -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from e2ee.crypto import labels, primitives
-from e2ee.crypto.account_statement import AccountStatement, statement_hash, verify_statement
+from e2ee.crypto.account_statement import FEATURES, AccountStatement, statement_hash, verify_statement
 from e2ee.crypto.encoding import FieldReader, prefixed
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.primitives import Entropy
@@ -103,7 +103,7 @@ def create_device(address: Address, generation: int, entropy: Entropy) -> OwnDev
         address=address,
         generation=generation,
         suite=KemSuite.ML_KEM_1024,
-        features=(),
+        features=FEATURES,
         device=DeviceId(entropy(DeviceId.SIZE)),
         device_signing_key=device_signing_secret.public,
         device_key=device_secret.public,

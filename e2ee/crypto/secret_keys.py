@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
-from e2ee.crypto import primitives
+from e2ee.crypto import kem_primitives, primitives
 from e2ee.crypto.keys import (
     AccountKey,
     AgreementKey,
@@ -169,19 +169,44 @@ class KemSecretKey:
     suite: KemSuite
     raw: bytes = field(repr=False)
     public_raw: bytes = field(init=False, repr=False, compare=False)
-    parsed: primitives.MlKemSecret = field(init=False, repr=False, compare=False)
+    parsed: kem_primitives.MlKemSecret = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parsed = primitives.mlkem_secret(self.raw)
+        parsed = kem_primitives.mlkem_secret(self.raw)
         object.__setattr__(self, "parsed", parsed)
         object.__setattr__(self, "public_raw", parsed.public_key().public_bytes_raw())
 
     @classmethod
     def generate(cls, suite: KemSuite, entropy: Entropy) -> Self:
         """A new key."""
-        return cls(suite, entropy(primitives.MLKEM_SEED_BYTES))
+        return cls(suite, entropy(kem_primitives.MLKEM_SEED_BYTES))
 
     @property
     def public(self) -> KemKey:
         """The public half."""
         return KemKey(self.suite, self.public_raw)
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetKemSecretKey:
+    """The private half of RatchetKemKey, by its seed of 64 bytes, with its public half at hand.
+
+    `parsed` is None in one that comes from the vault: to parse a seed takes as long as a Diffie-Hellman,
+    and most envelopes are not the answer that needs it.
+    """
+
+    raw: bytes = field(repr=False)
+    public_raw: bytes = field(repr=False)
+    parsed: kem_primitives.MlKem768Secret | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """A new key."""
+        seed = entropy(kem_primitives.MLKEM_SEED_BYTES)
+        parsed = kem_primitives.mlkem768_secret(seed)
+        return cls(seed, parsed.public_key().public_bytes_raw(), parsed)
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """The secret of 32 bytes; a wrong ciphertext gives another one. OpenFailed for another length."""
+        parsed = self.parsed or kem_primitives.mlkem768_secret(self.raw)
+        return kem_primitives.mlkem768_decapsulate(parsed, ciphertext)
