@@ -87,7 +87,8 @@ def _refuse_downgrade(tx: Connection, contact: ContactRecord, statement: Account
 
 
 def _refuse_less(known: AccountStatement, statement: AccountStatement) -> None:
-    if statement.suite < known.suite or not set(known.features) <= set(statement.features):
+    downgraded = known.suite.is_post_quantum and not statement.suite.is_post_quantum
+    if downgraded or not set(known.features) <= set(statement.features):
         raise StatementRefused(f"an account statement of {statement.address} that offers less than before")
 
 

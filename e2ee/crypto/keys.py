@@ -19,6 +19,7 @@ class KemSuite(IntEnum):
     """The KEMs that prekeys may have, by the number in statements and prekeys."""
 
     ML_KEM_1024 = 1
+    RSA_3072 = 2
 
     @property
     def is_post_quantum(self) -> bool:
@@ -112,14 +113,18 @@ class RatchetKey(AgreementKey):
 
 @dataclass(frozen=True, slots=True)
 class KemKey:
-    """The public key of a KEM prekey. Raises KeyRefused if it fails the checks of FIPS 203."""
+    """The public key of a KEM prekey: ML-KEM's, or the modulus of RSA. Raises KeyRefused for a bad one."""
 
     suite: KemSuite
     raw: bytes = field(repr=False)
-    parsed: kem_primitives.MlKemPublic = field(init=False, repr=False, compare=False)
+    parsed: kem_primitives.MlKemPublic | kem_primitives.RsaPublic = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parsed", kem_primitives.mlkem_public(self.raw))
+        rsa = self.suite is KemSuite.RSA_3072
+        parse = kem_primitives.rsa_public if rsa else kem_primitives.mlkem_public
+        object.__setattr__(self, "parsed", parse(self.raw))
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,9 @@ class OwnDevice:
         return cls(account_secret, device_signing_secret, device_secret, statement, signed)
 
 
-def create_device(address: Address, generation: int, entropy: Entropy) -> OwnDevice:
+def create_device(
+    address: Address, generation: int, entropy: Entropy, suite: KemSuite = KemSuite.ML_KEM_1024
+) -> OwnDevice:
     """New account and device keys for a number, with their statement.
 
     `generation` is the clock in ms, or one more than a known previous generation if that is higher.
@@ -102,7 +104,7 @@ def create_device(address: Address, generation: int, entropy: Entropy) -> OwnDev
         account_key=account_secret.public,
         address=address,
         generation=generation,
-        suite=KemSuite.ML_KEM_1024,
+        suite=suite,
         features=FEATURES,
         device=DeviceId(entropy(DeviceId.SIZE)),
         device_signing_key=device_signing_secret.public,

@@ -88,7 +88,7 @@ class Statements(SynchronousTestCase):
         body = self.own.statement.encode()
         at = body.index(self.own.device) - 5
         self.assertEqual(body[at], 1)
-        self.assertRaises(KeyRefused, verify_statement, self.signed(body[:at] + b"\x02" + body[at + 1 :]))
+        self.assertRaises(KeyRefused, verify_statement, self.signed(body[:at] + b"\x03" + body[at + 1 :]))
 
     def test_bad_device_keys_are_refused_even_if_signed(self) -> None:
         statement = self.own.statement
