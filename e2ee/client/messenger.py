@@ -37,7 +37,7 @@ from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
 from e2ee.client.tasks import Tasks
-from e2ee.client.threads import threads_of
+from e2ee.client.threads import InThread, threads_of
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -61,6 +61,7 @@ class Messenger:
         once: bool = False,
         make_link: MakeLink | None = None,
         wall: Callable[[], float] = time.time,
+        in_thread: InThread | None = None,
     ) -> None:
         config, own = open_profile.config, open_profile.own
         context = Context(
@@ -73,11 +74,12 @@ class Messenger:
             hidden=config.hidden,
             tasks=Tasks(reactor),
         )
+        in_thread = in_thread or threads_of(reactor)
         outgoing = Outgoing(own, entropy, encapsulate)
         directory = Directory(context)
         self._context = context
         self._sender = Sender(context, outgoing)
-        self._prekeeper = PreKeeper(context)
+        self._prekeeper = PreKeeper(context, in_thread)
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
         self._receiver = Receiver(
@@ -93,7 +95,7 @@ class Messenger:
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
         self._reading = Reading(context)
-        self.registration_pin = RegistrationPin(context, threads_of(reactor))
+        self.registration_pin = RegistrationPin(context, in_thread)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
         context.link = (make_link or network_link(open_profile, reactor, entropy, once))(
             self._push, self._watch.entered

@@ -105,7 +105,7 @@ class Outgoing:
             return True
         if contact.trusted_key is None or contact.pending_key is not None:
             return False
-        record = self._begin(tx, contact, bundle) if bundle else self._session(tx, contact)
+        record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact)
         if record is None:
             return False
         return self._seal_all(tx, contact, record, waiting, now)
@@ -120,10 +120,12 @@ class Outgoing:
             return None
         return record
 
-    def _begin(self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle) -> SessionRecord | None:
+    def _begin(
+        self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle, now: int
+    ) -> SessionRecord | None:
         if bundle.statement.account_key.raw != contact.trusted_key:
             return None
-        session = begin_session(self.own, bundle, self.entropy, self.encapsulate)
+        session = begin_session(self.own, bundle, now, self.entropy, self.encapsulate)
         record = SessionRecord(
             address=contact.address,
             device=bundle.statement.device,
@@ -153,7 +155,7 @@ class Outgoing:
             if content is None:
                 outbox.remove_from_outbox(tx, entry.position)
                 continue
-            session, envelope = session.seal(content, now, self.entropy)
+            session, envelope = session.seal(content, now, self.entropy, self.encapsulate)
             outbox.save_envelope(tx, entry.position, envelope, record.statement_hash, now)
             if entry.message is not None:
                 messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope))

@@ -27,6 +27,7 @@ from e2ee.client.private_files import make_private_directory
 from e2ee.client.profile_directory import Profile, create_keys, discard, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
 from e2ee.client.threads import InThread, threads_of
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.errors import Code, Failure, StoreError, StoreLocked
 from e2ee.ids import Address
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 Entropy = Callable[[int], bytes]
+_KEMS = {"ml-kem-1024": KemSuite.ML_KEM_1024, "rsa-3072": KemSuite.RSA_3072}
 OnBroken = Callable[[BaseException], None]
 
 
@@ -153,13 +155,14 @@ async def register(
     no_passphrase: bool = False,
     ca: bytes | None = None,
     again: bool = False,
+    kem: str = "ml-kem-1024",
     connect: Connect | None = None,
 ) -> Registration:
     """Register this profile for a number; see `docs/command-line.md` for what each argument means.
 
     `link` is a connect link as text, `ca` PEM, `codes` None where there is no source, `pins` None
-    where there is no PIN. A profile that is made for it and fails before the server has begun a
-    registration is taken away again. `connect` is the network's, unless given.
+    where there is no PIN, `kem` ml-kem-1024 or rsa-3072. A profile that is made for it and fails before
+    the server has begun a registration is taken away again. `connect` is the network's, unless given.
 
     Raises Failure: those of `Enrolment.register`, PASSPHRASE, PROFILE_BUSY, and USAGE before anything
     is asked of the server or written.
@@ -179,10 +182,9 @@ async def register(
             passphrase = await in_thread(lambda: _passphrase(profile, passphrases, no_passphrase, entropy))
         async with _vault_to_register(reactor, profile, passphrase, in_thread, entropy, on_broken) as vault:
             state = await load_pending(vault, place, ca, address)
-            enrolment = Enrolment(
-                state, codes, around, deadline, pins=pins, invite=place.invite, again=again
-            )
-            return await enrolment.register()
+            return await Enrolment(
+                state, codes, around, deadline, pins=pins, invite=place.invite, again=again, suite=_KEMS[kem]
+            ).register()
     except StoreError as error:
         raise Failure(Code.FAILED, str(error)) from error
     finally:

@@ -76,15 +76,20 @@ def _refuse_step_back(known: AccountStatement, statement: AccountStatement) -> N
         raise StatementRefused(f"an account statement of {statement.address} older than one seen before")
     if statement.generation == known.generation:
         raise StatementRefused(f"two account statements of {statement.address} of one generation")
-    if statement.suite < known.suite or not set(known.features) <= set(statement.features):
-        raise StatementRefused(f"an account statement of {statement.address} that offers less than before")
+    _refuse_less(known, statement)
 
 
 def _refuse_downgrade(tx: Connection, contact: ContactRecord, statement: AccountStatement) -> None:
-    """A contact once seen with one KEM is never accepted with a lesser one, whatever its key."""
+    """A contact once seen with a KEM or a feature is never accepted with less, whatever its key."""
     known = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
-    if known is not None and statement.suite < verified(known).suite:
-        raise StatementRefused(f"an account statement of {statement.address} with a lesser KEM than before")
+    if known is not None:
+        _refuse_less(verified(known), statement)
+
+
+def _refuse_less(known: AccountStatement, statement: AccountStatement) -> None:
+    downgraded = known.suite.is_post_quantum and not statement.suite.is_post_quantum
+    if downgraded or not set(known.features) <= set(statement.features):
+        raise StatementRefused(f"an account statement of {statement.address} that offers less than before")
 
 
 @dataclass(frozen=True, slots=True)

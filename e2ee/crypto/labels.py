@@ -18,12 +18,14 @@ LOGIN_BY_CLIENT = b"e2ee/1 login, client's device signing key"
 # --- handshake ---------------------------------------------------------------------------------
 
 HANDSHAKE_TRANSCRIPT = b"e2ee/1 handshake transcript"
+RSA_TRANSPORT = b"e2ee/1 secret by RSA transport"
 HANDSHAKE_SECRET = b"e2ee/1 handshake secret"
 SESSION_ASSOCIATED_DATA = b"e2ee/1 session"
 
 # --- ratchet -----------------------------------------------------------------------------------
 
 ROOT_STEP = b"e2ee/1 root step"
+HYBRID_ROOT_STEP = b"e2ee/1 hybrid root step"
 MESSAGE_KEYS = b"e2ee/1 message keys"
 
 # --- trust -------------------------------------------------------------------------------------

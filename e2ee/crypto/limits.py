@@ -42,6 +42,14 @@ SKIPPED_MS = 31 * DAY_MS
 RETIRED_RATCHET_KEYS = 16
 """Ratchet keys of ended receiving chains that are recognised before a Diffie-Hellman."""
 
+HYBRID_MESSAGES = 50
+"""Messages, of both directions, after which a post-quantum secret is followed by another: its 2.3 kB
+and its time are then spread over as many. Also what a later quantum computer gets with one secret."""
+HYBRID_MS = DAY_MS
+"""The same by age, for people who write little."""
+OFFERING_MESSAGES = 8
+"""Messages at the beginning of an offering chain that carry its KEM key, so that some may be lost."""
+
 UNANSWERED_MESSAGES = 1000
 """A sending chain without an answer: below SKIPPED_GAP, so that none of it can be lost to it."""
 UNANSWERED_MS = 7 * DAY_MS
