@@ -15,15 +15,8 @@ from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import (
-    Contact,
-    Event,
-    HistoryEntry,
-    SafetyNumber,
-    SentMessage,
-    ShownEvent,
-    Status,
-    TrustChange,
-)
+    Contact, Event, HistoryEntry, SafetyNumber, SentMessage, ShownEvent, Status, TrustChange,
+)  # fmt: skip
 from e2ee.client.gaps import Gaps
 from e2ee.client.incoming import Incoming
 from e2ee.client.link_watch import LinkWatch
