@@ -15,8 +15,15 @@ from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import (
-    Contact, Event, HistoryEntry, SafetyNumber, SentMessage, ShownEvent, Status, TrustChange,
-)  # fmt: skip
+    Contact,
+    Event,
+    HistoryEntry,
+    SafetyNumber,
+    SentMessage,
+    ShownEvent,
+    Status,
+    TrustChange,
+)
 from e2ee.client.gaps import Gaps
 from e2ee.client.incoming import Incoming
 from e2ee.client.link_watch import LinkWatch
@@ -90,9 +97,8 @@ class Messenger:
         self._reading = Reading(context)
         self.registration_pin = RegistrationPin(context, in_thread)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
-        context.link = (make_link or network_link(open_profile, reactor, entropy, once))(
-            self._push, self._watch.entered
-        )
+        make_link = make_link or network_link(open_profile, reactor, entropy, once)
+        context.link = make_link(self._push, self._watch.entered)
 
     # --- life -------------------------------------------------------------------------------
 
