@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 from e2ee.client.events import FailedReason, SentState
 from e2ee.client.own_token import own_token
-from e2ee.client.trust import verified
 from e2ee.crypto import limits
-from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
 from e2ee.crypto.content import Text, TokenNotice, encode_content
 from e2ee.crypto.kem import Encapsulate
@@ -115,7 +114,7 @@ class Outgoing:
         signed = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
         if signed is None:
             return None
-        record = sessions.session_to_send_on(tx, contact.address, verified(signed).device)
+        record = sessions.session_to_send_on(tx, contact.address, verify_statement(signed).device)
         if record is None or record.statement_hash != statement_hash(signed):
             return None
         return record
@@ -174,7 +173,7 @@ class Outgoing:
         token = own_token(tx, self.entropy) if contact.accepted and not contact.blocked else None
         have_up_to = messages.load_stream(tx, contact.address, record.device).received_up_to
         signed = contacts.load_statement(tx, contact.address, record.account_key)
-        theirs = 0 if signed is None else verified(signed).generation
+        theirs = 0 if signed is None else verify_statement(signed).generation
         generations = self.own.generation, theirs
         if entry.message is None:
             if token is None:

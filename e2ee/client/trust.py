@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 from e2ee.crypto.account_statement import AccountStatement, verify_statement
 from e2ee.crypto.keys import AccountKey
@@ -35,16 +34,10 @@ class Standing(Enum):
     CHANGED = "changed"  # another one than the one in use
 
 
-@lru_cache(maxsize=512)
-def verified(signed: bytes) -> AccountStatement:
-    """`verify_statement`, once for each statement. Raises SignatureRefused or KeyRefused."""
-    return verify_statement(signed)
-
-
 def statement_for(signed: bytes, address: Address) -> AccountStatement:
     """Verify a statement that was given for this number. Raises StatementRefused."""
     try:
-        statement = verified(signed)
+        statement = verify_statement(signed)
     except (SignatureRefused, KeyRefused):
         raise StatementRefused(f"the account statement of {address} does not verify") from None
     if statement.address != address:
@@ -61,7 +54,7 @@ def judge(tx: Connection, statement: AccountStatement, signed: bytes) -> Standin
     address = statement.address
     known = contacts.load_statement(tx, address, statement.account_key.raw)
     if known is not None and known != signed:
-        _refuse_step_back(verified(known), statement)
+        _refuse_step_back(verify_statement(known), statement)
     contact = contacts.load_contact(tx, address)
     if contact.trusted_key is None:
         return Standing.NEW
@@ -83,7 +76,7 @@ def _refuse_downgrade(tx: Connection, contact: ContactRecord, statement: Account
     """A contact once seen with a KEM or a feature is never accepted with less, whatever its key."""
     known = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
     if known is not None:
-        _refuse_less(verified(known), statement)
+        _refuse_less(verify_statement(known), statement)
 
 
 def _refuse_less(known: AccountStatement, statement: AccountStatement) -> None:

@@ -90,10 +90,3 @@ def verb_group(name: str, *examples: str, environment: bool = False, **settings:
 def not_available(what: str) -> Failure:
     """For verbs, options and values of a later version."""
     return Failure(Code.NOT_AVAILABLE, f"{what} is not available in this version")
-
-
-def refuse_option(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """A callback for options of a later version. Raises Failure(NOT_AVAILABLE) where they are given."""
-    if value:
-        raise not_available(parameter.opts[0])
-    return value
