@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -57,6 +58,11 @@ class NameTests(People):
             with self.assertRaises(Failure) as caught:
                 self.alice.run(resolve(text))
             self.assertIs(caught.exception.code, Code.USAGE)
+
+    def test_a_number_with_a_record_is_not_looked_up_in_the_numbering_plans_again(self) -> None:
+        self.add(self.alice, self.bob, "Bob")
+        with patch.object(Address, "parse", side_effect=AssertionError("looked up")):
+            self.assertEqual(self.alice.run(self.alice.messenger.resolve(BOB)), BOB)
 
     def test_names_that_are_refused(self) -> None:
         self.add(self.alice, self.bob, "Bob")
