@@ -18,10 +18,10 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, conversation, people, pin
+from e2ee.ui.verbs import affairs, conversation, job, people, pin
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
-ABSENT = ("agent", "rpc", "run", "account")
+ABSENT = ("agent", "rpc", "account")
 """Verbs of later versions."""
 
 COMPLETION = "_E2EE_COMPLETE"
@@ -50,6 +50,7 @@ for _command in (
     conversation.chat,
     conversation.send,
     conversation.receive,
+    job.run,
     people.online,
     people.contacts,
     people.verify,
