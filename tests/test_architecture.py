@@ -56,7 +56,8 @@ ALLOWED: dict[str, set[str]] = {
     | {
         f"e2ee.client.{name}"
         for name in (
-            "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup", "restore",
+            "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
+            "restore",
         )
     },
     "e2ee.testing": {"*"},

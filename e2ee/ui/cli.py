@@ -56,6 +56,7 @@ for _command in (
     people.verify,
     people.trust,
     affairs.history,
+    affairs.forget,
     affairs.backup,
     affairs.restore,
     affairs.status,
