@@ -94,8 +94,9 @@ class Chat:
         self.screen.wait_for("* chat with")
 
         def asked() -> bool:
-            self.type("/online")
+            # Counted before: the answer may be there before this line is over.
             count = len(self.screen.lines)
+            self.type("/online")
             wait_until("an answer", lambda: len(self.screen.lines) > count)
             return any(line.startswith(address) for line in self.screen.lines)
 
