@@ -55,7 +55,10 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee.ui": BASE | TWISTED | {"e2ee.ui", "click", "prompt_toolkit", "segno"}
     | {
         f"e2ee.client.{name}"
-        for name in ("profile", "messenger", "agent", "events", "config", "enrolment", "backup", "restore")
+        for name in (
+            "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
+            "restore",
+        )
     },
     "e2ee.testing": {"*"},
 }

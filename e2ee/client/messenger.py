@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from e2ee.client.address_book import AddressBook
+from e2ee.client.archive import Archive
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import (
     Contact,
     Event,
-    HistoryEntry,
     SafetyNumber,
     SentMessage,
     ShownEvent,
@@ -48,8 +48,8 @@ from e2ee.wire import messages as m
 class Messenger:
     """The conversations of one open profile. All methods are called on the reactor's thread.
 
-    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second
-    time. `make_link` is the network's, unless given. Stop it before the profile is closed.
+    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try twice; `make_link`
+    is the network's, unless given. `archive` has the past. Stop it before the profile is closed.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Messenger:
         )
         self._reading = Reading(context)
         self.registration_pin = RegistrationPin(context, in_thread)
+        self.archive = Archive(context)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
@@ -201,12 +202,6 @@ class Messenger:
     async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
         """After these were printed and flushed."""
         await self._reading.mark_shown(events)
-
-    async def history(
-        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
-    ) -> list[HistoryEntry]:
-        """The newest `limit` texts with one number or all, oldest of them first; works offline."""
-        return await self._reading.history(address, search, since_ms, limit)
 
     # --- presence ---------------------------------------------------------------------------
 

@@ -29,6 +29,9 @@ STOCK = 100
 """One-time keys of each kind that the directory holds for this device, at the most."""
 LOW_STOCK = 50
 """Below this, or below half of a smaller stock, it is filled up."""
+REFILL_SECONDS = 2.0
+"""After the login, unless less than half of that is left: a command that only sends is gone by then, and
+has not made keys."""
 RSA_STOCK = 10
 """Of RSA prekeys, each of which takes a good part of a second to make."""
 REPLACE_AGAIN_MS = 60 * 60 * 1000
@@ -57,12 +60,21 @@ class PreKeeper:
         self._full = {PreKeyKind.ONE_TIME: STOCK, PreKeyKind.KEM_ONE_TIME: kems}
         self._stock = dict(self._full)
         self._spare: list[KemSecretKey] = []
+        self._postponed = False
         self._busy = False
         self._again = False
 
     def stock_is(self, one_time: int, kem_one_time: int) -> None:
         """The directory holds so many one-time keys: at the login, or when they run low."""
         self._stock = {PreKeyKind.ONE_TIME: one_time, PreKeyKind.KEM_ONE_TIME: kem_one_time}
+        postponed = all(count >= self._low(kind) // 2 for kind, count in self._stock.items())
+        if postponed and not self._postponed:
+            self._context.tasks.later(REFILL_SECONDS, self._refill_now)
+        self._postponed = postponed
+        self.wake()
+
+    def _refill_now(self) -> None:
+        self._postponed = False
         self.wake()
 
     def stock_unknown(self) -> None:
@@ -121,10 +133,12 @@ class PreKeeper:
 
     async def _rotate(self) -> None:
         """Replace the signed and the last-resort prekey after a week; publish what is not yet."""
-        await self._make_spare(1 if await self._context.vault.read(self._is_week_over) else 0)
-        fresh = await self._context.write(self._make_weekly)
-        if not fresh:
+        read = self._context.vault.read
+        # Asked first: a read costs no commit, and at most logins there is nothing to do.
+        if not await read(self._is_weekly_due):
             return
+        await self._make_spare(1 if await read(self._is_week_over) else 0)
+        fresh = await self._context.write(self._make_weekly)
         signed = next((one for one in fresh if one.kind is PreKeyKind.SIGNED), None)
         last_resort = next((one for one in fresh if one.kind is PreKeyKind.LAST_RESORT), None)
         message = m.Publish(
@@ -148,6 +162,10 @@ class PreKeeper:
                 fresh.append(newest)
         return fresh
 
+    def _is_weekly_due(self, tx: Connection) -> bool:
+        newest = [prekeys.newest_prekey(tx, kind) for kind in prekeys.ROTATED_KINDS]
+        return any(one is None or self._is_old(one) or not one.published for one in newest)
+
     def _is_week_over(self, tx: Connection) -> bool:
         """Whether there will be a new last-resort prekey."""
         newest = prekeys.newest_prekey(tx, PreKeyKind.LAST_RESORT)
@@ -160,7 +178,8 @@ class PreKeeper:
 
     async def _refill(self) -> None:
         replace = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE)) is not None
-        if not replace and all(count >= self._low(kind) for kind, count in self._stock.items()):
+        enough = all(count >= self._low(kind) for kind, count in self._stock.items())
+        if not replace and (enough or self._postponed):
             return
         if replace:
             self._stock = dict.fromkeys(self._stock, 0)

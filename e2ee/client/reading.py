@@ -1,19 +1,16 @@
-"""What readers ask the vault: the unshown, the past, the state of things.
+"""What readers ask the vault: the unshown, and the state of things.
 
 Works without a connection. Knows no way of printing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from e2ee.client.context import Context
-from e2ee.client.events import HistoryEntry, SentState, ShownEvent, Status
+from e2ee.client.events import ShownEvent, Status
 from e2ee.client.shown import positions_of, unshown_events
-from e2ee.ids import Address
-from e2ee.store.client import arrivals, contacts, messages, outbox, prekeys
-from e2ee.store.client.messages import MessageRecord
+from e2ee.store.client import arrivals, outbox, prekeys
 from e2ee.store.client.prekeys import PreKeyKind
 from e2ee.store.connection import Connection
 
@@ -42,25 +39,6 @@ class Reading:
         positions = positions_of(events)
         await self._context.write(lambda tx: arrivals.mark_shown(tx, positions))
 
-    async def history(
-        self, address: Address | None, search: str | None, since: int | None, limit: int | None
-    ) -> list[HistoryEntry]:
-        """The newest `limit` texts that hold `search` in any case, oldest of them first."""
-        own = self._context.own.address
-        wanted = None if search is None else search.casefold()
-
-        def load(tx: Connection) -> list[HistoryEntry]:
-            found = (
-                record
-                for record in messages.history(tx, address, since)
-                if wanted is None or wanted in record.text.casefold()
-            )
-            entries = list(_entries(tx, own, islice(found, limit)))
-            entries.reverse()
-            return entries
-
-        return await self._context.vault.read(load)
-
     async def status(self) -> Status:
         """What vault and link know."""
         state, up = self._context.link_state, self._context.is_up
@@ -83,23 +61,4 @@ class Reading:
             one_time_prekeys=one_time,
             kem_one_time_prekeys=kem_one_time,
             failure=None if up else state.failure,
-        )
-
-
-def _entries(tx: Connection, own: Address, records: Iterator[MessageRecord]) -> Iterator[HistoryEntry]:
-    for record in records:
-        outgoing = record.direction == "out"
-        yield HistoryEntry(
-            direction=record.direction,
-            message_id=record.message_id,
-            from_address=own if outgoing else record.address,
-            to=record.address if outgoing else own,
-            name=contacts.load_contact(tx, record.address).name,
-            device=record.device,
-            sent_at=record.sent_at,
-            received_at=record.received_at,
-            text=record.text,
-            verified=record.verified,
-            late=record.late,
-            state=SentState(record.state) if outgoing else None,
         )

@@ -122,12 +122,13 @@ class Invocation:
         `once`: tries the server once; `patient`: waits for the profile's lock for ever.
         """
         lock_timeout = None if patient and self.options.timeout is None else self.left()
-        async with (
-            self.opened(lock_timeout) as opened,
-            self.started(opened, connect=connect, once=once) as messenger,
-        ):
-            yield messenger, opened
-            await messenger.outbox_sent(self.left())
+        # Both take their time, and the vault's key is derived without the interpreter's lock.
+        loading = self.in_thread(_load_messenger)
+        async with self.opened(lock_timeout) as opened:
+            await loading
+            async with self.started(opened, connect=connect, once=once) as messenger:
+                yield messenger, opened
+                await messenger.outbox_sent(self.left())
 
     @asynccontextmanager
     async def started(
@@ -142,3 +143,8 @@ class Invocation:
             yield messenger
         finally:
             await messenger.stop()
+
+
+def _load_messenger() -> None:
+    """All that talks to a server hangs on this import."""
+    import e2ee.client.messenger  # noqa: F401

@@ -21,7 +21,7 @@ from e2ee.client.profile import Profile, open_profile
 from e2ee.client.restore import Restored, restore_backup
 from e2ee.errors import Code, Failure, StoreUnavailable
 from e2ee.ids import Address, MessageId
-from e2ee.store.client import contacts, messages
+from e2ee.store.client import contacts, history, messages
 from e2ee.store.client.messages import MessageRecord
 from e2ee.store.connection import Connection
 from tests.client.server_double import LINK
@@ -114,8 +114,9 @@ class RoundTripTests(BackupCase):
         self.assertEqual(opened.own, self.own)
         self.assertEqual((opened.own.address, opened.server.link), (ALICE, LINK))
         self.assertEqual((restored.contacts, restored.messages, restored.made_at), (1, 3, NOW))
-        texts = await opened.vault.read(lambda tx: [one.text for one in messages.history(tx, BOB, None)])
-        self.assertEqual(texts[-1], "nobody else reads this 0")
+        past = history.Past(BOB)
+        texts = await opened.vault.read(lambda tx: history.load(tx, history.find(tx, past)))
+        self.assertEqual(texts[0].text, "nobody else reads this 0")
         await opened.close()
 
     async def test_the_profile_opens_with_the_passphrase_from_then_on_and_another_one_does_not(self) -> None:

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from e2ee.client import profile_directory
 from e2ee.client.enrolment import Registration
 from e2ee.client.passphrase import Passphrases, PassphraseSource
-from e2ee.client.profile import OpenProfile, Profile, open_profile, register
+from e2ee.client.profile import OpenProfile, Profile, open_profile
+from e2ee.client.registration import register
 from e2ee.crypto import primitives
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address

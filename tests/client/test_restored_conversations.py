@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.backup_content import loader, read_manifest, vault_records
-from e2ee.client.events import Gap, MessageReceived, SentState, Undecryptable
+from e2ee.client.events import Gap, HistoryQuery, MessageReceived, SentState, Undecryptable
 from e2ee.client.renewal import renew
 from e2ee.store.client.filling import fill_vault
 from e2ee.store.connection import Connection
@@ -86,7 +86,7 @@ class TalkingTests(RestoredCase):
     def test_history_and_address_book_are_there(self) -> None:
         self.alice.run(self.alice.messenger.add_contact(self.bob.address, "bob"))
         self.restore(self.backup())
-        history = self.alice.run(self.alice.messenger.history(None, None, None, None))
+        history = self.alice.run(self.alice.messenger.archive.history(HistoryQuery()))
         self.assertEqual([(one.text, one.name) for one in history], [("one", "bob"), ("two", "bob")])
 
     def test_every_prekey_in_the_directory_is_one_that_opens(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import KeyChanged
-from e2ee.client.prekeeper import RSA_STOCK, STOCK
+from e2ee.client.prekeeper import REFILL_SECONDS, RSA_STOCK, STOCK
 from e2ee.crypto.bundle import verify_bundle
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.limits import SIGNED_PREKEY_LIFE_MS
@@ -57,11 +57,11 @@ class Stock(RsaCase):
     def test_a_low_stock_is_filled_again_and_a_half_full_one_left_alone(self) -> None:
         del self.bob.stored.kem_one_time[:5]
         self.bob.link.push(m.StockLow(STOCK, 5))
-        self.world.settle()
+        self.world.wait(REFILL_SECONDS)
         self.assertEqual(self.held(), (STOCK, 5))
         del self.bob.stored.kem_one_time[:1]
         self.bob.link.push(m.StockLow(STOCK, 4))
-        self.world.settle()
+        self.world.wait(REFILL_SECONDS)
         self.assertEqual(self.held(), (STOCK, RSA_STOCK))
 
     def test_the_last_resort_prekey_is_replaced_by_another_of_rsa(self) -> None:

@@ -6,7 +6,15 @@ from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any
 
-from e2ee.client.events import Contact, HistoryEntry, SentMessage, SentState, Status, TrustChange
+from e2ee.client.events import (
+    Contact,
+    HistoryEntry,
+    HistoryQuery,
+    SentMessage,
+    SentState,
+    Status,
+    TrustChange,
+)
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import address_book, printer, records
@@ -123,8 +131,22 @@ class RecordsTests(VerbTestCase):
         self.messenger.past = [
             HistoryEntry("in", ID, BOB, ALICE, "bob", DEVICE, NOON, NOON, "hi", False, False, None)
         ]
-        self.assertEqual(self.run_verb(records.history(self.call.as_invocation(), records.Search("bob"))), 0)
+        query = HistoryQuery(search="hi", limit=3)
+        self.assertEqual(self.run_verb(records.history(self.call.as_invocation(), str(BOB), query)), 0)
         self.assertTrue(self.call.printed[0].endswith("] bob: hi"))
+        self.assertEqual(self.call.connected, [False])
+        self.assertEqual(self.messenger.queries, [HistoryQuery(BOB, "hi", limit=3)])
+
+    def test_what_is_forgotten_is_counted_and_what_waits_mentioned(self) -> None:
+        forgetting = records.forget(self.call.as_invocation(), [ID], [str(BOB)])
+        self.assertEqual(self.run_verb(forgetting), 0)
+        self.assertEqual(self.messenger.forgotten, [ID, BOB])
+        self.assertEqual(
+            self.call.printed, [f"{ID} 1 message forgotten", f"{BOB} 12 messages forgotten"]
+        )
+        self.assertEqual(
+            self.call.mentioned, [f"1 message to {BOB} kept: not accepted by the server yet"]
+        )
         self.assertEqual(self.call.connected, [False])
 
     def test_the_outbox_lists_what_waits(self) -> None:

@@ -72,6 +72,12 @@ def address_of_name(tx: Connection, name: str) -> Address | None:
     return None if row is None else Address(row[0])
 
 
+def known_address(tx: Connection, text: str) -> Address | None:
+    """The number with exactly these digits if there is a record of it, or None."""
+    row = tx.execute("SELECT address FROM contact WHERE address = ?", (text,)).fetchone()
+    return None if row is None else Address(row[0])
+
+
 def keep_contact(tx: Connection, address: Address) -> None:
     """Have a record of this number, outside the address book if there is none yet."""
     tx.execute("INSERT OR IGNORE INTO contact (address, listed) VALUES (?, 0)", (address,))

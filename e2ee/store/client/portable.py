@@ -34,6 +34,7 @@ PORTABLE = (
     PortableTable("contact"),
     PortableTable("account_statement"),
     PortableTable("message"),
+    PortableTable("forgotten"),
     PortableTable("stream"),
     PortableTable("arrival"),
     # Ids only: what was set aside cannot be opened without its session.
@@ -56,6 +57,7 @@ LEFT_BEHIND = MappingProxyType(
         "first_message": "remembered for the prekeys that stay behind",
         "attempt": "about envelopes that a process on the old machine was opening",
         "registration": "under way on the old machine",
+        "message_word": "an index, made anew as the texts are put back",
     }
 )
 
