@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage benchmark model clean
+.PHONY: help demo chat test lint types trial coverage benchmark model man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,9 @@ benchmark: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as d
 
 model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messages (half a minute or two)
 	E2EE_MODEL_MESSAGES=300000 $(BIN)/python -m twisted.trial tests.crypto.test_hybrid_model
+
+man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
+	@$(BIN)/python -m e2ee.ui.manual build/man/man1 e2ee=e2ee.ui.cli:e2ee e2ee-admin=e2ee.server.admin:main
 
 clean:  ## removes .venv and everything generated
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -1,7 +1,7 @@
 """The command `e2ee`: its verbs, and the edge where every error becomes an exit code.
 
 Knows no reactor; verbs import what they need when they run, so that help and usage errors are quick.
-Shell completion is click's: ``eval "$(_E2EE_COMPLETE=bash_source e2ee)"``.
+Shell completion is click's; `completion` prints the script that asks for it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, conversation, job, people, pin
+from e2ee.ui.verbs import affairs, completion, conversation, job, people, pin
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
 ABSENT = ("agent", "rpc", "account")
 """Verbs of later versions."""
 
-COMPLETION = "_E2EE_COMPLETE"
 VARIABLES = ("E2EE_PROFILE", "E2EE_DATA_DIR", "E2EE_PASSPHRASE_FILE")
 
 
@@ -41,7 +40,7 @@ def e2ee() -> None:
 
     The options below may stand before or after the verb.
 
-    Completion: eval "$(_E2EE_COMPLETE=bash_source e2ee)", or zsh_source, fish_source.
+    Completion: eval "$(e2ee completion bash)", or zsh, fish.
     """
 
 
@@ -62,6 +61,7 @@ for _command in (
     affairs.status,
     affairs.outbox,
     pin.pin,
+    completion.completion,
 ):
     e2ee.add_command(_command)
 for _name in ABSENT:
@@ -72,8 +72,8 @@ def main() -> NoReturn:
     """The entry point."""
     _open_standard_descriptors()
     _speak_utf8(sys.stdin, sys.stdout, sys.stderr)
-    if instruction := os.environ.get(COMPLETION):
-        sys.exit(shell_complete(e2ee, {}, "e2ee", COMPLETION, instruction))
+    if instruction := os.environ.get(completion.VARIABLE):
+        sys.exit(shell_complete(e2ee, {}, "e2ee", completion.VARIABLE, instruction))
     try:
         code = call(sys.argv[1:])
         if sys.stdout is not None:

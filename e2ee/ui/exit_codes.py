@@ -25,6 +25,23 @@ INTERRUPTED = 130
 TERMINATED = 143
 """128 + SIGTERM, for one-shot commands; what runs for long ends with DONE."""
 
+MEANINGS = MappingProxyType(
+    {
+        DONE: "done; also if whoever read the output has closed the pipe",
+        FAILED: "failed otherwise: unknown recipient, passphrase, registration closed, already registered",
+        USAGE: "usage: an option, address, link or file that cannot be, or nowhere to get a code from",
+        UNREACHABLE: "the server could not be reached",
+        TRUST: "trust: wrong pin, certificate or name, a changed key, a wrong safety number",
+        LIMITED: "a limit of the server, which says how long to wait: rate, quota, full mailbox, busy",
+        NOT_LOGGED_IN: "not registered, logged out or displaced; a wrong, expired or exhausted code or PIN",
+        MIXED: "several recipients, who ended with different codes",
+        PROFILE_BUSY: "the profile was busy for longer than --timeout",
+        TIMED_OUT: "the state that was asked for was not reached within --timeout",
+        INTERRUPTED: "interrupted",
+    }
+)
+"""What each says to a person; the manual prints it."""
+
 EXIT_CODES = MappingProxyType(
     {
         Code.USAGE: USAGE,

@@ -21,11 +21,11 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._examples = examples
+        self.examples = examples
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples first, then what click writes."""
-        write_examples(self._examples, formatter)
+        write_examples(self.examples, formatter)
         super().format_help(ctx, formatter)
 
 
@@ -34,11 +34,11 @@ class VerbGroup(click.Group):
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._examples = examples
+        self.examples = examples
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples first, then what click writes."""
-        write_examples(self._examples, formatter)
+        write_examples(self.examples, formatter)
         super().format_help(ctx, formatter)
 
 
