@@ -24,7 +24,7 @@ from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
 from e2ee.client.pending_state import load_pending
 from e2ee.client.pin_sources import GivenPin, PinSource, checked_pin, pin_in_file
 from e2ee.client.private_files import make_private_directory
-from e2ee.client.profile_directory import Profile, create_keys, discard, unwrap_key
+from e2ee.client.profile_directory import Profile, create_keys, discard, not_registered, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
 from e2ee.client.threads import InThread, threads_of
 from e2ee.crypto.own_device import OwnDevice
@@ -88,12 +88,20 @@ async def open_profile(
     PROFILE_BUSY; USAGE for a wrong `config.toml`. `on_broken` is told when the disk fails later.
     """
     if not profile.exists:
-        raise _not_registered(profile)
-    config = profile.config()
+        raise not_registered(profile)
     in_thread = threads_of(reactor)
     passphrase = await in_thread(lambda: passphrases.existing(profile.directory, profile.key_file))
     lock = await take_lock(profile.lock_path, reactor, timeout)
+    return await open_locked(reactor, profile, passphrase, lock, on_broken)
+
+
+async def open_locked(
+    reactor: Any, profile: Profile, passphrase: Passphrase, lock: ProfileLock, on_broken: OnBroken
+) -> OpenProfile:
+    """Open a registered profile whose lock is held; it is given back if that fails. As `open_profile`."""
+    in_thread = threads_of(reactor)
     try:
+        config = profile.config()
         vault = await _unlock(reactor, profile, passphrase, in_thread, on_broken)
         try:
             return await _compose(profile, config, vault, passphrase.source, lock)
@@ -110,15 +118,9 @@ async def _compose(
 ) -> OpenProfile:
     own, server = await vault.read(lambda tx: (load_identity(tx), load_server(tx)))
     if own is None or server is None:
-        raise _not_registered(profile)
+        raise not_registered(profile)
     known = KnownServer(server, lambda record: vault.write(lambda tx: save_server(tx, record)))
     return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock)
-
-
-def _not_registered(profile: Profile) -> Failure:
-    return Failure(
-        Code.NOT_REGISTERED, f"the profile {profile.name} is not registered: `e2ee register` does it"
-    )
 
 
 async def register(

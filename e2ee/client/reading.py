@@ -1,16 +1,16 @@
-"""What readers ask the vault: the unshown, the past, the state of things.
+"""What is asked of the vault beside what is unshown: the past, the state of things.
 
 Works without a connection. Knows no way of printing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 from e2ee.client.context import Context
-from e2ee.client.events import HistoryEntry, SentState, ShownEvent, Status
-from e2ee.client.shown import positions_of, unshown_events
+from e2ee.client.events import HistoryEntry, SentState, Status
+from e2ee.client.profile import OpenProfile
 from e2ee.ids import Address
 from e2ee.store.client import arrivals, contacts, messages, outbox, prekeys
 from e2ee.store.client.messages import MessageRecord
@@ -23,24 +23,6 @@ class Reading:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-
-    async def unshown(self, limit: int | None) -> list[ShownEvent]:
-        """What no reader has shown, oldest first; `limit` counts texts."""
-        return await self._context.vault.read(lambda tx: unshown_events(tx, limit))
-
-    async def unshown_count(self) -> int:
-        """How many texts no reader has shown."""
-        return await self._context.vault.read(arrivals.count_unshown)
-
-    async def mark_printing(self, events: Sequence[ShownEvent]) -> None:
-        """These are about to be printed."""
-        positions = positions_of(events)
-        await self._context.write(lambda tx: arrivals.mark_printing(tx, positions))
-
-    async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
-        """These were printed and flushed."""
-        positions = positions_of(events)
-        await self._context.write(lambda tx: arrivals.mark_shown(tx, positions))
 
     async def history(
         self, address: Address | None, search: str | None, since: int | None, limit: int | None
@@ -61,9 +43,10 @@ class Reading:
 
         return await self._context.vault.read(load)
 
-    async def status(self) -> Status:
+    async def status(self, profile: OpenProfile) -> Status:
         """What vault and link know."""
         state, up = self._context.link_state, self._context.is_up
+        server, _, pins = str(profile.server.link).removeprefix("e2ee://").partition("/")
 
         def load(tx: Connection) -> tuple[int, int, int, int]:
             return (
@@ -83,6 +66,11 @@ class Reading:
             one_time_prekeys=one_time,
             kem_one_time_prekeys=kem_one_time,
             failure=None if up else state.failure,
+            address=self._context.own.address,
+            device=self._context.own.device,
+            server=server,
+            pin=pins.split(",")[0],
+            passphrase=str(profile.passphrase_source),
         )
 
 

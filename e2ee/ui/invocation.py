@@ -22,7 +22,7 @@ from e2ee.ui.streams import Interruption, LineSink, LineSource
 from e2ee.ui.terminal import Terminal, has_person
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 
 class Invocation:
@@ -110,20 +110,32 @@ class Invocation:
 
     @asynccontextmanager
     async def conversations(
-        self, *, connect: bool = True, once: bool = False, patient: bool = False
-    ) -> AsyncIterator[tuple[Messenger, OpenProfile]]:
-        """The messenger of the profile, started. What waits in the outbox is sent before the end.
+        self,
+        *,
+        connect: bool = True,
+        once: bool = False,
+        lasting: bool = False,
+        patient: bool = False,
+        reads_lines: bool = False,
+    ) -> AsyncIterator[Conversations]:
+        """The conversations of the profile, started, whichever process holds its vault.
 
-        `once`: tries the server once; `patient`: waits for the profile's lock for ever.
+        What waits in the outbox is sent before the end.
+
+        `once`: tries the server once; `lasting`: goes on until it is told to end; `patient`: waits for
+        the vault for ever; `reads_lines`: standard input is read meanwhile, so that later on nobody can
+        be asked for a passphrase there.
         """
-        from e2ee.client.messenger import Messenger
+        from e2ee.client.agent import Conversations, Way
 
-        lock_timeout = None if patient and self.options.timeout is None else self.left()
-        async with self.opened(lock_timeout) as opened:
-            messenger = Messenger(opened, self.reactor, os.urandom, once=once)
-            try:
-                await messenger.start(connect=connect)
-                yield messenger, opened
-                await messenger.outbox_sent(self.left())
-            finally:
-                await messenger.stop()
+        way = Way(
+            self.reactor, self.profile, self.passphrases, os.urandom, self.on_broken,
+            lasting=lasting, ask_again=not reads_lines,
+        )  # fmt: skip
+        conversations = Conversations(way, self.reactor, os.urandom, connect=connect, once=once)
+        try:
+            await conversations.start(None if patient and self.options.timeout is None else self.left())
+            yield conversations
+            await conversations.outbox_sent(self.left())
+        finally:
+            await conversations.close()

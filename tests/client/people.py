@@ -14,8 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
 from e2ee.client.events import Event, MessageReceived, SentMessage, ShownEvent
+from e2ee.client.known_server import KnownServer
 from e2ee.client.messenger import Messenger
 from e2ee.client.new_identity import make_keys
+from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.ids import Address
@@ -33,6 +35,7 @@ T = TypeVar("T")
 NOON = 1_700_000_000
 """When the tests begin, seconds since 1970."""
 KEY = b"\x07" * 32
+SERVER = KnownServer(ServerRecord(f"e2ee://x:1/sha256:{'A' * 43}"), lambda _: None)  # type: ignore[arg-type, return-value]
 
 
 @dataclass
@@ -42,6 +45,8 @@ class _OpenedForTests:
     config: Config
     vault: Vault
     own: OwnDevice
+    server: KnownServer
+    passphrase_source: PassphraseSource = PassphraseSource.KEY_FILE
 
 
 class Person:
@@ -79,7 +84,7 @@ class Person:
 
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
-        opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own))
+        opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own, SERVER))
         self.messenger = Messenger(
             opened,
             self.world.clock,
@@ -88,6 +93,7 @@ class Person:
             wall=self.world.clock.seconds,
         )
         self.messenger.subscribe(self.events.append)
+        self.reader = self.messenger.readers.enter()
         self.run(self.messenger.start(connect=connect))
         self.world.settle()
         return self
@@ -147,13 +153,15 @@ class Person:
 
     def unshown(self) -> list[ShownEvent]:
         """What no reader has shown."""
-        return self.run(self.messenger.unshown())
+        return self.run(self.reader.take(None, None))
 
     def read(self) -> list[str]:
         """The unshown texts, shown now."""
-        events = self.unshown()
-        self.run(self.messenger.mark_shown(events))
-        return [event.text for event in events if isinstance(event, MessageReceived)]
+        texts: list[str] = []
+        while events := self.unshown():
+            self.run(self.reader.mark_shown(event.position for event in events))
+            texts += [event.text for event in events if isinstance(event, MessageReceived)]
+        return texts
 
     def heard(self, kind: type[T]) -> list[T]:
         """The events of one kind, so far."""

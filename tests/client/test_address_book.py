@@ -286,11 +286,11 @@ class ReadingTests(People):
     def test_the_limit_of_the_unshown_counts_texts(self) -> None:
         for text in ("1", "2", "3"):
             self.bob.say(self.alice, text)
-        some = self.alice.run(self.alice.messenger.unshown(2))
+        some = self.alice.run(self.alice.reader.take(2, None))
         self.assertEqual(len(some), 2)
-        self.alice.run(self.alice.messenger.mark_shown(some))
+        self.alice.run(self.alice.reader.mark_shown(event.position for event in some))
         self.assertEqual(self.alice.read(), ["3"])
-        self.assertEqual(self.alice.run(self.alice.messenger.unshown_count()), 0)
+        self.assertEqual(self.alice.run(self.alice.reader.unshown_count()), 0)
 
     def test_status(self) -> None:
         self.bob.say(self.alice, "1")
