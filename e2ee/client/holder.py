@@ -213,6 +213,10 @@ class Caller(FrameProtocol):
             return
         except CancelledError:
             return
+        except StoreError:
+            # The vault is closed or broken: whoever opens it next answers.
+            self.abort()
+            return
         except Exception:
             _log.failure("a request of another command has failed")
             self.write(encode(h.Refused(number, Failure(Code.FAILED, "the holder of the profile failed"))))

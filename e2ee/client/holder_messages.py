@@ -63,6 +63,10 @@ Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
 class Request(Struct, Generic[T_co], frozen=True, forbid_unknown_fields=True):
     """Something that is asked of the holder; `T_co` is what it answers."""
 
+    def __repr__(self) -> str:
+        """Without what it says: texts belong into no log."""
+        return f"{type(self).__name__}(…)"
+
 
 class Connect(Request[None], frozen=True, tag="connect"):
     """Have a connection to the server; with `once` a single attempt is enough."""
