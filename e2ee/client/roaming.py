@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 30.0
 """How long a holder may say nothing to what needs no other machine, where no time is given."""
-LEAST_SECONDS = 2.0
+LEAST_SECONDS = 5.0
 """The same when there is no time left; and what is added where he was asked to wait himself."""
 
 _log = Logger()

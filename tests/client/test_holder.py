@@ -210,6 +210,17 @@ class StrangerTests(Shared):
         self.table.settle()
         self.assertTrue(raw.gone)
 
+    def test_more_commands_than_can_be_served_are_turned_away(self) -> None:
+        self.patch(h, "CALLERS", 2)
+        first, _ = self.stranger()
+        second, _ = self.stranger()
+        third, _ = self.stranger()
+        self.assertEqual([first.gone, second.gone, third.gone], [False, False, True])
+        first.close()
+        self.table.settle()
+        fourth, _ = self.stranger()
+        self.assertFalse(fourth.gone)
+
     def test_too_many_requests_at_once_end_it(self) -> None:
         self.alice.link.ended(Failure(Code.UNREACHABLE, "cut"), for_good=False)
         raw, _ = self.stranger()
