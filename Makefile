@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage benchmark clean
+.PHONY: help demo chat test lint types trial coverage benchmark model clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ coverage: $(VENV)/installed-test  ## the tests with branch coverage
 
 benchmark: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
 	$(BIN)/python -m benchmarks
+
+model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messages (half a minute or two)
+	E2EE_MODEL_MESSAGES=300000 $(BIN)/python -m twisted.trial tests.crypto.test_hybrid_model
 
 clean:  ## removes .venv and everything generated
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -23,6 +23,7 @@ from doubleratchet.recommended import (
 
 from e2ee.crypto.bundle import verify_bundle
 from e2ee.crypto.kem import encapsulate
+from e2ee.crypto.limits import HYBRID_MESSAGES
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.crypto.prekey_secrets import (
     PreKeySecrets,
@@ -64,19 +65,26 @@ class OurPair:
     def __init__(self, people: OurPeople) -> None:
         one_time = people.one_time.key_id, people.one_time.key.raw
         bundle = verify_bundle(people.bob.signed_statement, people.signed, people.kem, one_time)
-        began = begin_session(people.alice, bundle, os.urandom, encapsulate)
-        began, first = began.seal(b"first", now_ms(), os.urandom)
+        began = begin_session(people.alice, bundle, now_ms(), os.urandom, encapsulate)
+        began, first = began.seal(b"first", now_ms(), os.urandom, encapsulate)
         accepted, _ = accept_session(people.bob, first, people.secrets, now_ms())
         self.sessions: list[Session] = [began, accepted]
         self.decrypt(0, self.encrypt(1, b"answer"))
 
     def encrypt(self, side: int, plaintext: bytes) -> bytes:
-        self.sessions[side], envelope = self.sessions[side].seal(plaintext, now_ms(), os.urandom)
+        session = self.sessions[side]
+        self.sessions[side], envelope = session.seal(plaintext, now_ms(), os.urandom, encapsulate)
         return envelope
 
     def decrypt(self, side: int, message: bytes) -> bytes:
         self.sessions[side], content = self.sessions[side].open(message, now_ms())
         return content
+
+    def post_quantum_step_is_due(self, side: int) -> None:
+        """As if 50 messages had gone since the last one: the next chain of this side offers."""
+        session = self.sessions[side]
+        ratchet = session.ratchet._replace(messages=HYBRID_MESSAGES)
+        self.sessions[side] = session._replace(ratchet=ratchet)
 
 
 class OurPeople:

@@ -94,8 +94,9 @@ class Chat:
         self.screen.wait_for("* chat with")
 
         def asked() -> bool:
-            self.type("/online")
+            # Counted before: the answer may be there before this line is over.
             count = len(self.screen.lines)
+            self.type("/online")
             wait_until("an answer", lambda: len(self.screen.lines) > count)
             return any(line.startswith(address) for line in self.screen.lines)
 
@@ -173,14 +174,19 @@ class Stage:
             raise StageError(f"e2ee {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def register(self, profile: str, link: str, address: str) -> str:
+    def register(
+        self, profile: str, link: str, address: str, *options: str, passphrase_file: Path | None = None
+    ) -> str:
         """Register a profile with the passcode that the server wrote to its file."""
+        protected = ["--no-passphrase"]
+        if passphrase_file is not None:
+            protected = ["--passphrase-file", str(passphrase_file)]
         newest_code = (
             f"grep -F \"$E2EE_ADDRESS\" '{self.codes}' | tail -n 1"
             " | sed 's/.*\"code\": *\"\\([0-9]*\\)\".*/\\1/'"
         )
         return self.run(
-            profile, "register", link, address, "--no-passphrase", "--code-command", newest_code
+            profile, "register", link, address, *protected, "--code-command", newest_code, *options
         )
 
     def waiting(self) -> Sequence[bytes]:

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee.wire": BASE | {"e2ee.wire", "msgspec"},
     "e2ee.crypto": BASE | {"e2ee.crypto"},
     "e2ee.crypto.primitives": {"cryptography"},
+    "e2ee.crypto.kem_primitives": {"cryptography"},
     "e2ee.crypto.passcode_proof": {"spake2"},
     "e2ee.store": BASE | TWISTED | {"e2ee.store", "sqlcipher3"},
     "e2ee.net": BASE | TWISTED | {"e2ee.net", "e2ee.wire", "OpenSSL", "service_identity"},
@@ -56,7 +57,10 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee.ui": BASE | TWISTED | {"e2ee.ui", "click", "prompt_toolkit", "segno"}
     | {
         f"e2ee.client.{name}"
-        for name in ("profile", "messenger", "agent", "events", "config", "enrolment")
+        for name in (
+            "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
+            "restore",
+        )
     },
     "e2ee.testing": {"*"},
 }

@@ -39,6 +39,8 @@ VALUES = {
     "one-time KEM prekeys": (wire.KEM_ONE_TIME_UPLOAD, policy.KEM_ONE_TIME_STOCK, 32, 100),
     "unused prekeys": (policy.UNUSED_PREKEYS_SECONDS, 90 * 86_400),
     "skipped keys": (crypto.SKIPPED_GAP, crypto.SKIPPED_STORED, crypto.SKIPPED_MS, 2_000, 2_000, 31 * DAY_MS),
+    "post-quantum step": (crypto.HYBRID_MESSAGES, crypto.HYBRID_MS, crypto.OFFERING_MESSAGES, 50, DAY_MS, 8),
+    "RSA prekeys": (prekeeper.RSA_STOCK, 10),
     "unanswered chain": (crypto.UNANSWERED_MESSAGES, crypto.UNANSWERED_MS, 1_000, 7 * DAY_MS),
     "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
     "outbox": (outgoing.ENVELOPE_MS, outgoing.WAITING_MS, 14 * DAY_MS, 30 * DAY_MS),

@@ -15,7 +15,6 @@ from e2ee.client import holder_messages as h
 from e2ee.client.deadline import Deadline
 from e2ee.client.events import (
     Contact,
-    HistoryEntry,
     SafetyNumber,
     Selection,
     SentMessage,
@@ -23,6 +22,7 @@ from e2ee.client.events import (
     Status,
     TrustChange,
 )
+from e2ee.client.past import Past
 from e2ee.client.roaming import Roaming
 from e2ee.client.way import Way
 from e2ee.crypto.primitives import Entropy
@@ -32,7 +32,8 @@ __all__ = ["Conversations", "Way"]
 
 
 class Conversations(Roaming):
-    """The conversations of one profile. All methods are called on the reactor's thread.
+    """The conversations of one profile; `archive` is their past. All methods are called on the reactor's
+    thread.
 
     Nothing is asked before `start` and nothing after `close`. All calls may raise
     Failure(PROFILE_BUSY) where the holder of the vault does not answer, and what `start` raises when
@@ -44,6 +45,7 @@ class Conversations(Roaming):
     ) -> None:
         super().__init__(way, clock, connect=connect, once=once)
         self._entropy = entropy
+        self.archive = Past(self)
 
     # --- the link ---------------------------------------------------------------------------
 
@@ -135,12 +137,6 @@ class Conversations(Roaming):
         """After these were printed and flushed."""
         positions = tuple(event.position for event in events)
         await self.ask(lambda: h.MarkShown(positions))
-
-    async def history(
-        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
-    ) -> list[HistoryEntry]:
-        """The newest `limit` texts with one number or all, oldest of them first; works offline."""
-        return list(await self.ask(lambda: h.History(address, search, since_ms, limit)))
 
     # --- people -----------------------------------------------------------------------------
 

@@ -65,11 +65,10 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.UnshownCount: lambda clerk, _: clerk.reader.unshown_count(),
     h.MarkPrinting: _listed(lambda clerk, asked: clerk.reader.mark_printing(asked.positions)),
     h.MarkShown: lambda clerk, asked: clerk.reader.mark_shown(asked.positions),
-    h.History: _listed(
-        lambda clerk, asked: clerk.messenger.history(
-            asked.address, asked.search, asked.since_ms, asked.limit
-        )
-    ),
+    h.FindHistory: _listed(lambda clerk, asked: clerk.messenger.archive.find(asked.query)),
+    h.LoadHistory: _listed(lambda clerk, asked: clerk.messenger.archive.load(asked.rows)),
+    h.ForgetMessage: lambda clerk, asked: clerk.messenger.archive.forget_message(asked.message_id),
+    h.ForgetConversation: lambda clerk, asked: clerk.messenger.archive.forget_conversation(asked.address),
     h.Online: _listed(lambda clerk, _: clerk.messenger.online()),
     h.WatchPresence: lambda clerk, _: clerk.messenger.watch_presence(),
     h.Resolve: lambda clerk, asked: clerk.messenger.resolve(asked.text),

@@ -23,6 +23,7 @@ from e2ee.client.pending_state import PendingState
 from e2ee.client.pin_sources import GivenPin, PinSource
 from e2ee.client.refusals import Refusal
 from e2ee.client.threads import InThread
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.passcode_proof import is_code
 from e2ee.errors import Code, Failure
@@ -83,6 +84,7 @@ class Enrolment:
         pins: PinSource | None = None,
         invite: bytes = b"",
         again: bool = False,
+        suite: KemSuite = KemSuite.ML_KEM_1024,
     ) -> None:
         self._state = state
         self._codes = codes
@@ -92,6 +94,7 @@ class Enrolment:
         self._deadline = deadline
         self._invite = invite
         self._again = again
+        self._suite = suite
         self._dialler = Dialler(around.clock, around.connect, deadline, around.entropy)
 
     async def register(self) -> Registration:
@@ -238,7 +241,7 @@ class Enrolment:
     async def _run(self, session: PasscodeSession, code: str) -> Registration:
         """One run; waits and begins again only where the server has not begun."""
         pin = await self._read_pin()
-        await self._state.make_keys(self._around.now(), self._around.entropy)
+        await self._state.make_keys(self._around.now(), self._around.entropy, self._suite)
         own, keys = self._state.own, self._state.keys
         if own is None or keys is None:
             raise Failure(Code.FAILED, "the new keys are missing")

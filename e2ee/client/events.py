@@ -222,6 +222,30 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which texts of the past are wanted; all of them by default.
+
+    `search` has words that all must begin a word of the text, and ``"phrases"``. `since` and `until` (not
+    included) go by our clock where a text came in. `limit` counts from the newest on.
+    """
+
+    address: Address | None = None
+    search: str | None = None
+    since: int | None = None
+    until: int | None = None
+    direction: str | None = None  # "in" or "out"
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many texts were deleted for good, and how many were not since they wait to be accepted."""
+
+    messages: int
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What the vault and the link know about this profile's conversations."""
 

@@ -13,8 +13,10 @@ from msgspec import Meta, Raw, Struct
 from e2ee.client.events import (
     Contact,
     Drained,
+    Forgotten,
     Gap,
     HistoryEntry,
+    HistoryQuery,
     KeyChanged,
     LinkDown,
     LinkEnded,
@@ -140,13 +142,28 @@ class MarkShown(Request[None], frozen=True, tag="mark_shown"):
     positions: Positions
 
 
-class History(Request[tuple[HistoryEntry, ...]], frozen=True, tag="history"):
-    """Texts of the past."""
+class FindHistory(Request[tuple[int, ...]], frozen=True, tag="find_history"):
+    """Where in the vault the texts of the past are that are wanted."""
 
-    address: Address | None
-    search: Body | None
-    since_ms: Number | None
-    limit: Number | None
+    query: HistoryQuery
+
+
+class LoadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, tag="load_history"):
+    """Those in these rows."""
+
+    rows: Positions
+
+
+class ForgetMessage(Request[Forgotten], frozen=True, tag="forget_message"):
+    """Delete a text for good."""
+
+    message_id: MessageId
+
+
+class ForgetConversation(Request[Forgotten], frozen=True, tag="forget_conversation"):
+    """Delete all texts with one number for good."""
+
+    address: Address
 
 
 class Online(Request[tuple[tuple[Address, str | None], ...]], frozen=True, tag="online"):
@@ -340,8 +357,9 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 
 AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Accepted | Sent | NoteTold | Outbox | Cancel
-    | UnshownCount | MarkPrinting | MarkShown | History | Online | WatchPresence | Resolve | Contacts
-    | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
+    | UnshownCount | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
+    | ForgetConversation | Online | WatchPresence | Resolve | Contacts | AddContact | RenameContact
+    | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
     | SetPin | RemovePin | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Accepted)

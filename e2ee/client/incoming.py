@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from e2ee.client.sequence import skip_text, take_text
+from e2ee.client.sequence import pass_over, skip_text, take_text
 from e2ee.client.trust import Standing, StatementRefused, judge, note_statement, statement_for
 from e2ee.crypto.account_statement import statement_hash
 from e2ee.crypto.content import Content, Text, decode_content
@@ -210,8 +210,10 @@ class Incoming:
             contacts.save_have_up_to(tx, address, content.have_up_to)
         if content.token is not None:
             contacts.save_token(tx, address, content.token)
-        if not isinstance(content, Text) or is_received(tx, address, content.message_id):
+        if not isinstance(content, Text):
             return [], False
+        if is_received(tx, address, content.message_id):
+            return pass_over(tx, address, pushed.device, content.sequence), False
         if contact.blocked:
             skip_text(tx, address, pushed.device, content.sequence)
             return [], False

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from e2ee.client.address_book import AddressBook
+from e2ee.client.archive import Archive
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import (
     Contact,
     Event,
-    HistoryEntry,
     SafetyNumber,
     SentMessage,
     Status,
@@ -32,12 +32,12 @@ from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.presence import Presence
 from e2ee.client.profile import OpenProfile
 from e2ee.client.readers import Readers
-from e2ee.client.reading import Reading
 from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
+from e2ee.client.standing import find_status
 from e2ee.client.tasks import Tasks
-from e2ee.client.threads import threads_of
+from e2ee.client.threads import InThread, threads_of
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -49,9 +49,9 @@ from e2ee.wire import messages as m
 class Messenger:
     """The conversations of one open profile. All methods are called on the reactor's thread.
 
-    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second
-    time until somebody wants more. `make_link` is the network's, unless given. Stop it before the
-    profile is closed.
+    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second time
+    until somebody wants more; `make_link` is the network's, unless given. `readers` have what is unshown,
+    `archive` has the past. Stop it before the profile is closed.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Messenger:
         once: bool = False,
         make_link: MakeLink | None = None,
         wall: Callable[[], float] = time.time,
+        in_thread: InThread | None = None,
     ) -> None:
         config, own = open_profile.config, open_profile.own
         context = Context(
@@ -75,11 +76,12 @@ class Messenger:
             hidden=config.hidden,
             tasks=Tasks(reactor),
         )
+        in_thread = in_thread or threads_of(reactor)
         outgoing = Outgoing(own, entropy, encapsulate)
         directory = Directory(context)
         self._context = context
         self._sender = Sender(context, outgoing)
-        self._prekeeper = PreKeeper(context)
+        self._prekeeper = PreKeeper(context, in_thread)
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
         self._receiver = Receiver(
@@ -94,15 +96,14 @@ class Messenger:
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
-        self._reading = Reading(context)
-        self.registration_pin = RegistrationPin(context, threads_of(reactor))
         self._profile = open_profile
         self._online = False
+        self.registration_pin = RegistrationPin(context, in_thread)
+        self.archive = Archive(context)
         self.readers = Readers(context)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
-        context.link = (make_link or network_link(open_profile, reactor, entropy, once))(
-            self._push, self._watch.entered
-        )
+        make_link = make_link or network_link(open_profile, reactor, entropy, once)
+        context.link = make_link(self._push, self._watch.entered)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -161,6 +162,10 @@ class Messenger:
         Failure(TIMEOUT)."""
         await self._watch.drained(timeout)
 
+    async def supplied(self, timeout: float | None) -> None:
+        """Wait until the directory has this device's present prekeys; returns early at the timeout."""
+        await self._prekeeper.supplied(timeout)
+
     # --- sending ----------------------------------------------------------------------------
 
     async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
@@ -172,10 +177,8 @@ class Messenger:
         return await self._sender.accepted(message_id, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
-        """Wait until the server has answered to all in the outbox that does not have to wait.
-
-        Returns early without a connection, and at the timeout.
-        """
+        """Wait until the server has answered to all in the outbox that does not have to wait; returns
+        early without a connection, and at the timeout."""
         await self._sender.has_sent(timeout)
 
     async def sent(self, message_id: MessageId) -> SentMessage:
@@ -193,14 +196,6 @@ class Messenger:
     async def cancel(self, message_id: MessageId) -> SentMessage:
         """Take a text out of the outbox. It may have left already: then only its state says so."""
         return await self._sender.cancel(message_id)
-
-    # --- reading ----------------------------------------------------------------------------
-
-    async def history(
-        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
-    ) -> list[HistoryEntry]:
-        """The newest `limit` texts with one number or all, oldest of them first; works offline."""
-        return await self._reading.history(address, search, since_ms, limit)
 
     # --- presence ---------------------------------------------------------------------------
 
@@ -258,7 +253,7 @@ class Messenger:
 
     async def status(self) -> Status:
         """What vault and link know."""
-        return await self._reading.status(self._profile)
+        return await find_status(self._context, self._profile)
 
     # --- what comes from the link -----------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
 from e2ee.ids import Address, PasscodeSessionId
@@ -25,14 +26,22 @@ def next_generation(previous: OwnDevice | None, now: int) -> int:
 
 
 def make_keys(
-    address: Address, generation: int, key_ids: Sequence[int], now: int, entropy: Callable[[int], bytes]
+    address: Address,
+    generation: int,
+    key_ids: Sequence[int],
+    now: int,
+    entropy: Callable[[int], bytes],
+    suite: KemSuite = KemSuite.ML_KEM_1024,
 ) -> PendingKeys:
-    """New keys for a number. `key_ids` names the PREKEYS prekeys, `now` is ms since 1970."""
-    own = create_device(address, generation, entropy)
+    """New keys for a number. `key_ids` names the PREKEYS prekeys, `now` is ms since 1970.
+
+    With RSA it takes up to seconds: run it in a thread.
+    """
+    own = create_device(address, generation, entropy, suite)
     signed_id, last_resort_id = key_ids
     owner = own.device_signing_secret
     signed_secret, signed = make_signed_prekey(owner, signed_id, now, entropy)
-    kem_secret, kem = make_kem_prekey(owner, last_resort_id, now, one_time=False, entropy=entropy)
+    kem_secret, kem = make_kem_prekey(owner, last_resort_id, now, False, entropy, suite)
     return PendingKeys(
         own_device=own.encode(),
         signed_prekey_id=signed_id,

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 from e2ee.client.events import FailedReason, SentState
 from e2ee.client.own_token import own_token
-from e2ee.client.trust import verified
 from e2ee.crypto import limits
-from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
 from e2ee.crypto.content import Text, TokenNotice, encode_content
 from e2ee.crypto.kem import Encapsulate
@@ -105,7 +104,7 @@ class Outgoing:
             return True
         if contact.trusted_key is None or contact.pending_key is not None:
             return False
-        record = self._begin(tx, contact, bundle) if bundle else self._session(tx, contact)
+        record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact)
         if record is None:
             return False
         return self._seal_all(tx, contact, record, waiting, now)
@@ -115,15 +114,17 @@ class Outgoing:
         signed = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
         if signed is None:
             return None
-        record = sessions.session_to_send_on(tx, contact.address, verified(signed).device)
+        record = sessions.session_to_send_on(tx, contact.address, verify_statement(signed).device)
         if record is None or record.statement_hash != statement_hash(signed):
             return None
         return record
 
-    def _begin(self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle) -> SessionRecord | None:
+    def _begin(
+        self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle, now: int
+    ) -> SessionRecord | None:
         if bundle.statement.account_key.raw != contact.trusted_key:
             return None
-        session = begin_session(self.own, bundle, self.entropy, self.encapsulate)
+        session = begin_session(self.own, bundle, now, self.entropy, self.encapsulate)
         record = SessionRecord(
             address=contact.address,
             device=bundle.statement.device,
@@ -153,7 +154,7 @@ class Outgoing:
             if content is None:
                 outbox.remove_from_outbox(tx, entry.position)
                 continue
-            session, envelope = session.seal(content, now, self.entropy)
+            session, envelope = session.seal(content, now, self.entropy, self.encapsulate)
             outbox.save_envelope(tx, entry.position, envelope, record.statement_hash, now)
             if entry.message is not None:
                 messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope))
@@ -172,7 +173,7 @@ class Outgoing:
         token = own_token(tx, self.entropy) if contact.accepted and not contact.blocked else None
         have_up_to = messages.load_stream(tx, contact.address, record.device).received_up_to
         signed = contacts.load_statement(tx, contact.address, record.account_key)
-        theirs = 0 if signed is None else verified(signed).generation
+        theirs = 0 if signed is None else verify_statement(signed).generation
         generations = self.own.generation, theirs
         if entry.message is None:
             if token is None:

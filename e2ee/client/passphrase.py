@@ -81,6 +81,11 @@ class Passphrases:
             )
         return found
 
+    def given(self) -> Passphrase | None:
+        """The one of `file` alone; None where none was named, or an empty one."""
+        given = self._from_file()
+        return Passphrase(given, PassphraseSource.FILE) if given else None
+
     def new(self, directory: Path, no_passphrase: bool, entropy: Callable[[int], bytes]) -> Passphrase:
         """For a profile that is being made. Raises Failure(USAGE) where there is no source.
 

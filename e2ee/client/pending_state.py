@@ -12,6 +12,7 @@ from typing import Any
 
 from e2ee.client.known_server import KnownServer
 from e2ee.client.new_identity import PREKEYS, make_keys, next_generation
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.ids import Address
 from e2ee.net.connect_link import ConnectLink
@@ -81,14 +82,17 @@ class PendingState:
         """The server has begun this session: a new run, with keys of its own."""
         await self._change(session=session, keys=None, proved=False)
 
-    async def make_keys(self, now: int, entropy: Callable[[int], bytes]) -> None:
-        """Have the private halves of the new identity on disk. `now` is ms since 1970."""
-        if self.keys is not None:
+    async def make_keys(self, now: int, entropy: Callable[[int], bytes], suite: KemSuite) -> None:
+        """Have the private halves of the new identity on disk. `now` is ms since 1970.
+
+        Keys for another KEM, of a registration that went no further, are replaced.
+        """
+        if self.own is not None and (self.proved or self.own.statement.suite is suite):
             return
         generation = next_generation(self.registered, now)
 
         def make(tx: Connection) -> PendingRegistration:
-            keys = make_keys(self.address, generation, next_key_ids(tx, PREKEYS), now, entropy)
+            keys = make_keys(self.address, generation, next_key_ids(tx, PREKEYS), now, entropy, suite)
             pending = replace(self._pending, keys=keys)
             save_registration(tx, pending)
             return pending

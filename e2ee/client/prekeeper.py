@@ -2,7 +2,7 @@
 
 Rotates the weekly ones, refills the one-time ones, forgets retired private halves. Everything is on
 disk before it is uploaded, and an upload whose answer was lost is repeated with the same bytes. Keys
-are made in the vault's thread. See `docs/protocol.md`, section 5.
+are made in the vault's thread, those of RSA in one of their own. See `docs/protocol.md`, section 5.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from e2ee.client.context import Context
+from e2ee.client.deadline import Deadline
 from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.client.threads import InThread
 from e2ee.crypto import limits
-from e2ee.crypto.prekey_secrets import make_kem_prekey, make_one_time_prekey, make_signed_prekey
+from e2ee.crypto.keys import KemSuite
+from e2ee.crypto.prekey_secrets import make_one_time_prekey, make_signed_prekey, sign_kem_prekey
+from e2ee.crypto.secret_keys import KemSecretKey
 from e2ee.errors import Code
 from e2ee.store.client import prekeys
 from e2ee.store.client.marks import forget_mark, load_mark, save_mark
@@ -24,11 +28,18 @@ from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD, ONE_TIME_UPLOAD
 STOCK = 100
 """One-time keys of each kind that the directory holds for this device, at the most."""
 LOW_STOCK = 50
-"""Below, the stock is filled up."""
+"""Below this, or below half of a smaller stock, it is filled up."""
+REFILL_SECONDS = 2.0
+"""After the login, unless less than half of that is left: a command that only sends is gone by then, and
+has not made keys."""
+RSA_STOCK = 10
+"""Of RSA prekeys, each of which takes a good part of a second to make."""
 REPLACE_AGAIN_MS = 60 * 60 * 1000
 """A stock is replaced once an hour at the most: anybody can name a key that never was."""
 RETRY_SECONDS = 60.0
 UPLOAD_ATTEMPTS = 3
+SUPPLIED_POLL_SECONDS = 0.05
+"""How often `supplied` looks: nobody waits for it but a command that is about to end."""
 UPLOADS_AT_ONCE = -(-STOCK // KEM_ONE_TIME_UPLOAD)
 """What an empty stock needs: a directory that always wants more would fill the vault for ever."""
 
@@ -41,20 +52,40 @@ _TRANSIENT = frozenset({Code.RATE_LIMITED, Code.BUSY, Code.UNAVAILABLE})
 class PreKeeper:
     """One device's. Works whenever it is told that there may be something to do."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, in_thread: InThread) -> None:
         self._context = context
-        self._stock = {PreKeyKind.ONE_TIME: STOCK, PreKeyKind.KEM_ONE_TIME: STOCK}
+        self._in_thread = in_thread
+        self._suite = context.own.statement.suite
+        kems = RSA_STOCK if self._suite is KemSuite.RSA_3072 else STOCK
+        self._full = {PreKeyKind.ONE_TIME: STOCK, PreKeyKind.KEM_ONE_TIME: kems}
+        self._stock = dict(self._full)
+        self._spare: list[KemSecretKey] = []
+        self._postponed = False
         self._busy = False
         self._again = False
 
     def stock_is(self, one_time: int, kem_one_time: int) -> None:
         """The directory holds so many one-time keys: at the login, or when they run low."""
         self._stock = {PreKeyKind.ONE_TIME: one_time, PreKeyKind.KEM_ONE_TIME: kem_one_time}
+        postponed = all(count >= self._low(kind) // 2 for kind, count in self._stock.items())
+        if postponed and not self._postponed:
+            self._context.tasks.later(REFILL_SECONDS, self._refill_now)
+        self._postponed = postponed
+        self.wake()
+
+    def _refill_now(self) -> None:
+        self._postponed = False
         self.wake()
 
     def stock_unknown(self) -> None:
         """A first message named a one-time key that is not here: replace the whole stock."""
         self._context.tasks.spawn(self._want_replacement())
+
+    async def supplied(self, timeout: float | None) -> None:
+        """Wait until nothing is being made or uploaded, or for the timeout."""
+        deadline = Deadline(self._context.clock, timeout)
+        while self._busy and not deadline.passed:
+            await self._context.tasks.sleep(SUPPLIED_POLL_SECONDS)
 
     def wake(self) -> None:
         """Look what there is to do, unless it is being done."""
@@ -76,7 +107,7 @@ class PreKeeper:
             if last is not None and now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
                 return False
             save_mark(tx, _REPLACED_AT, now.to_bytes(8, "big"))
-            save_mark(tx, _REPLACE, b"\1")
+            replace_all(tx)
             prekeys.retire_stock(tx, now)
             return True
 
@@ -102,9 +133,12 @@ class PreKeeper:
 
     async def _rotate(self) -> None:
         """Replace the signed and the last-resort prekey after a week; publish what is not yet."""
-        fresh = await self._context.write(self._make_weekly)
-        if not fresh:
+        read = self._context.vault.read
+        # Asked first: a read costs no commit, and at most logins there is nothing to do.
+        if not await read(self._is_weekly_due):
             return
+        await self._make_spare(1 if await read(self._is_week_over) else 0)
+        fresh = await self._context.write(self._make_weekly)
         signed = next((one for one in fresh if one.kind is PreKeyKind.SIGNED), None)
         last_resort = next((one for one in fresh if one.kind is PreKeyKind.LAST_RESORT), None)
         message = m.Publish(
@@ -122,22 +156,36 @@ class PreKeeper:
         fresh: list[PreKeyRecord] = []
         for kind in prekeys.ROTATED_KINDS:
             newest = prekeys.newest_prekey(tx, kind)
-            if newest is None or self._context.now - newest.created_at >= limits.SIGNED_PREKEY_LIFE_MS:
+            if newest is None or self._is_old(newest):
                 newest = self._make(tx, kind, 1)[0]
             if not newest.published:
                 fresh.append(newest)
         return fresh
 
+    def _is_weekly_due(self, tx: Connection) -> bool:
+        newest = [prekeys.newest_prekey(tx, kind) for kind in prekeys.ROTATED_KINDS]
+        return any(one is None or self._is_old(one) or not one.published for one in newest)
+
+    def _is_week_over(self, tx: Connection) -> bool:
+        """Whether there will be a new last-resort prekey."""
+        newest = prekeys.newest_prekey(tx, PreKeyKind.LAST_RESORT)
+        return newest is None or self._is_old(newest)
+
+    def _is_old(self, newest: PreKeyRecord) -> bool:
+        return self._context.now - newest.created_at >= limits.SIGNED_PREKEY_LIFE_MS
+
     # --- one-time keys ----------------------------------------------------------------------
 
     async def _refill(self) -> None:
         replace = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE)) is not None
-        if not replace and all(count >= LOW_STOCK for count in self._stock.values()):
+        enough = all(count >= self._low(kind) for kind, count in self._stock.items())
+        if not replace and (enough or self._postponed):
             return
         if replace:
             self._stock = dict.fromkeys(self._stock, 0)
         refused = uploads = 0
-        while replace or (uploads < UPLOADS_AT_ONCE and any(n < STOCK for n in self._stock.values())):
+        while replace or (uploads < UPLOADS_AT_ONCE and any(self._missing(kind) for kind in self._stock)):
+            await self._make_spare(min(self._missing(PreKeyKind.KEM_ONE_TIME), KEM_ONE_TIME_UPLOAD))
             records = await self._context.write(self._next_upload)
             try:
                 await self._upload(records, replace)
@@ -178,13 +226,20 @@ class PreKeeper:
         await self._context.write(confirm)
         if self._stock == before and not replace:
             # A stock that does not grow would be filled for ever.
-            self._stock = dict.fromkeys(self._stock, STOCK)
+            self._stock = dict(self._full)
+
+    def _low(self, kind: PreKeyKind) -> int:
+        return min(LOW_STOCK, self._full[kind] // 2)
+
+    def _missing(self, kind: PreKeyKind) -> int:
+        """How many the directory has too few."""
+        return max(0, self._full[kind] - self._stock[kind])
 
     def _next_upload(self, tx: Connection) -> list[PreKeyRecord]:
         """As many of each kind as are missing and fit, those first whose upload was not confirmed."""
         records: list[PreKeyRecord] = []
         for kind, most in _UPLOADS:
-            wanted = max(0, min(most, STOCK - self._stock[kind]))
+            wanted = min(most, self._missing(kind))
             waiting = prekeys.unpublished_prekeys(tx, kind, most)
             missing = wanted - len(waiting)
             records += waiting
@@ -193,6 +248,18 @@ class PreKeeper:
         return records
 
     # --- making -----------------------------------------------------------------------------
+
+    async def _make_spare(self, count: int) -> None:
+        """Have so many RSA keys at hand: they take long, and the vault's thread is not kept waiting."""
+        if self._suite is not KemSuite.RSA_3072:
+            return
+        entropy = self._context.entropy
+        while len(self._spare) < count:
+            self._spare.append(await self._in_thread(lambda: KemSecretKey.generate(self._suite, entropy)))
+
+    def _kem_key(self) -> KemSecretKey:
+        """A new one for the KEM of the own statement."""
+        return self._spare.pop() if self._spare else KemSecretKey.generate(self._suite, self._context.entropy)
 
     def _make(self, tx: Connection, kind: PreKeyKind, count: int) -> list[PreKeyRecord]:
         records = [self._make_one(kind, key_id) for key_id in prekeys.next_key_ids(tx, count)]
@@ -208,10 +275,13 @@ class PreKeeper:
         if kind is PreKeyKind.ONE_TIME:
             one_time, half = make_one_time_prekey(key_id, entropy)
             return PreKeyRecord(key_id, kind, one_time.encode(), half.key.raw, now)
-        kem, public = make_kem_prekey(
-            owner, key_id, now, one_time=kind is PreKeyKind.KEM_ONE_TIME, entropy=entropy
-        )
+        kem, public = sign_kem_prekey(owner, key_id, now, kind is PreKeyKind.KEM_ONE_TIME, self._kem_key())
         return PreKeyRecord(key_id, kind, kem.encode(), public, now)
+
+
+def replace_all(tx: Connection) -> None:
+    """Have the whole stock in the directory replaced at the next connection, with keys that are here."""
+    save_mark(tx, _REPLACE, b"\1")
 
 
 def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:

@@ -34,6 +34,7 @@ class Profile:
         self.vault_path = self.directory / "vault.sqlite3"
         self.vault_key_path = self.directory / "vault.key"
         self.key_file = self.directory / "passphrase"
+        self.restoring_path = self.directory / "restoring"
 
     @property
     def exists(self) -> bool:
@@ -54,14 +55,25 @@ def not_registered(profile: Profile) -> Failure:
 
 def create_keys(profile: Profile, passphrase: Passphrase, entropy: Entropy) -> None:
     """The files that a vault is opened with; the one that makes it a profile comes last. Blocks."""
-    if profile.vault_path.exists():
-        raise Failure(Code.FAILED, f"{profile.vault_path} is there, but the key file that opens it is not")
+    refuse_remains(profile)
     _, wrapped = wrap(passphrase.value, entropy)
     if passphrase.source is PassphraseSource.KEY_FILE:
         write_private(profile.key_file, passphrase.value)
     else:
         remove(profile.key_file)
     write_private(profile.vault_key_path, wrapped.encode())
+
+
+def refuse_remains(profile: Profile) -> None:
+    """Raises Failure(FAILED) where there is a vault without its key file.
+
+    What a restoration left behind that was cut off is taken away: nobody ever had the key to it.
+    """
+    if profile.restoring_path.exists():
+        discard(profile)
+        remove(profile.restoring_path)
+    if profile.vault_path.exists():
+        raise Failure(Code.FAILED, f"{profile.vault_path} is there, but the key file that opens it is not")
 
 
 def discard(profile: Profile) -> None:

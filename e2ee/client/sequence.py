@@ -1,8 +1,9 @@
 """The order in which a sender's texts are passed on, and what becomes of gaps in it.
 
-Operations over one transaction of the vault: texts are numbered by the sender's device from 1; what
-arrives early is held, and a gap is marked at its place when it is not waited for any more. Knows no
-timers. See `docs/protocol.md`, section 6, "Recipient".
+Operations over one transaction of the vault: texts are numbered by the sender's device from 1, and
+anew after it was restored from a backup (`e2ee.store.client.numbering`); what arrives early is held,
+and a gap is marked at its place when it is not waited for any more. Knows no timers. See
+`docs/protocol.md`, section 6, "Recipient".
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from e2ee.ids import Address, DeviceId
 from e2ee.store.client import messages
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
+from e2ee.store.client.numbering import begins_numbering, first_of, follows, missing_between, numbering_of
 from e2ee.store.connection import Connection
 
 
@@ -22,8 +24,8 @@ def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[
     What comes after its gap was marked is passed on at once, as late.
     """
     stream = messages.load_stream(tx, record.address, device)
-    early = record.sequence > stream.released_up_to + 1
     late = record.sequence <= stream.released_up_to
+    early = not late and not _is_next(tx, stream, record.sequence)
     row = messages.add_message(tx, replace(record, state=HELD if early else RELEASED, late=late))
     positions = [] if early else [_arrive(tx, replace(record, row=row))]
     if not early and not late:
@@ -31,6 +33,21 @@ def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[
         stream = _release_next(tx, stream, positions)
     messages.save_stream(tx, _advanced(tx, stream))
     return positions, early
+
+
+def pass_over(tx: Connection, address: Address, device: DeviceId, sequence: int) -> list[int]:
+    """A text that is here already, under another number: it leaves no gap behind.
+
+    Such a one comes from a device that was restored and did not know that it had been accepted.
+    """
+    stream = messages.load_stream(tx, address, device)
+    if messages.has_sequence(tx, stream, sequence) or not _is_next(tx, stream, sequence):
+        return []
+    received = sequence if follows(stream.received_up_to, sequence) else stream.received_up_to
+    positions: list[int] = []
+    stream = _release_next(tx, Stream(address, device, received, sequence), positions)
+    messages.save_stream(tx, _advanced(tx, stream))
+    return positions
 
 
 def skip_text(tx: Connection, address: Address, device: DeviceId, sequence: int) -> None:
@@ -53,7 +70,7 @@ def mark_gaps(
     due = max((i for i, one in enumerate(held) if _waited(one, now, received_before)), default=-1)
     positions: list[int] = []
     for one in held[: due + 1]:
-        missing = one.sequence - stream.released_up_to - 1
+        missing = missing_between(stream.released_up_to, one.sequence)
         if missing > 0:
             gap = Arrival(ArrivalKind.GAP, address, now, missing=missing)
             positions.append(add_arrival(tx, gap))
@@ -74,16 +91,27 @@ def _waited(record: MessageRecord, now: int, received_before: int) -> bool:
 
 def _release_next(tx: Connection, stream: Stream, positions: list[int]) -> Stream:
     """Pass on what is held and follows without a gap."""
-    while (held := messages.held_message(tx, stream, stream.released_up_to + 1)) is not None:
+    while (held := messages.next_held(tx, stream)) and follows(stream.released_up_to, held.sequence):
         messages.release_message(tx, held.row)
         positions.append(_arrive(tx, held))
         stream = replace(stream, released_up_to=held.sequence)
     return stream
 
 
+def _is_next(tx: Connection, stream: Stream, sequence: int) -> bool:
+    """Whether this is to be passed on now. A new numbering waits for what is held of the one before."""
+    if begins_numbering(stream.released_up_to, sequence):
+        held = messages.next_held(tx, stream)
+        return held is None or held.sequence > sequence
+    return follows(stream.released_up_to, sequence)
+
+
 def _advanced(tx: Connection, stream: Stream) -> Stream:
-    """With `received_up_to` as high as there is no hole."""
+    """With `received_up_to` as high as there is no hole; a hole before a new numbering stays one."""
     received = stream.received_up_to
+    first = first_of(numbering_of(stream.released_up_to))
+    if received < first and messages.has_sequence(tx, stream, first):
+        received = first
     while messages.has_sequence(tx, stream, received + 1):
         received += 1
     return replace(stream, received_up_to=received)

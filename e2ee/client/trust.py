@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 from e2ee.crypto.account_statement import AccountStatement, verify_statement
 from e2ee.crypto.keys import AccountKey
@@ -35,16 +34,10 @@ class Standing(Enum):
     CHANGED = "changed"  # another one than the one in use
 
 
-@lru_cache(maxsize=512)
-def verified(signed: bytes) -> AccountStatement:
-    """`verify_statement`, once for each statement. Raises SignatureRefused or KeyRefused."""
-    return verify_statement(signed)
-
-
 def statement_for(signed: bytes, address: Address) -> AccountStatement:
     """Verify a statement that was given for this number. Raises StatementRefused."""
     try:
-        statement = verified(signed)
+        statement = verify_statement(signed)
     except (SignatureRefused, KeyRefused):
         raise StatementRefused(f"the account statement of {address} does not verify") from None
     if statement.address != address:
@@ -61,7 +54,7 @@ def judge(tx: Connection, statement: AccountStatement, signed: bytes) -> Standin
     address = statement.address
     known = contacts.load_statement(tx, address, statement.account_key.raw)
     if known is not None and known != signed:
-        _refuse_step_back(verified(known), statement)
+        _refuse_step_back(verify_statement(known), statement)
     contact = contacts.load_contact(tx, address)
     if contact.trusted_key is None:
         return Standing.NEW
@@ -76,15 +69,20 @@ def _refuse_step_back(known: AccountStatement, statement: AccountStatement) -> N
         raise StatementRefused(f"an account statement of {statement.address} older than one seen before")
     if statement.generation == known.generation:
         raise StatementRefused(f"two account statements of {statement.address} of one generation")
-    if statement.suite < known.suite or not set(known.features) <= set(statement.features):
-        raise StatementRefused(f"an account statement of {statement.address} that offers less than before")
+    _refuse_less(known, statement)
 
 
 def _refuse_downgrade(tx: Connection, contact: ContactRecord, statement: AccountStatement) -> None:
-    """A contact once seen with one KEM is never accepted with a lesser one, whatever its key."""
+    """A contact once seen with a KEM or a feature is never accepted with less, whatever its key."""
     known = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
-    if known is not None and statement.suite < verified(known).suite:
-        raise StatementRefused(f"an account statement of {statement.address} with a lesser KEM than before")
+    if known is not None:
+        _refuse_less(verify_statement(known), statement)
+
+
+def _refuse_less(known: AccountStatement, statement: AccountStatement) -> None:
+    downgraded = known.suite.is_post_quantum and not statement.suite.is_post_quantum
+    if downgraded or not set(known.features) <= set(statement.features):
+        raise StatementRefused(f"an account statement of {statement.address} that offers less than before")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from e2ee.client.context import Context
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.sender import Sender
 from e2ee.crypto.limits import DAY_MS
-from e2ee.store.client import arrivals, envelopes
+from e2ee.store.client import arrivals, envelopes, history
 from e2ee.store.client.marks import forget_mark, load_mark, save_mark
 from e2ee.store.connection import Connection
 
@@ -36,6 +36,7 @@ class Upkeep:
         def prepare(tx: Connection) -> bool:
             arrivals.note_interrupted(tx)
             envelopes.forget_envelopes(tx, now - ENVELOPE_MEMORY_MS)
+            history.forget_forgotten(tx, now - ENVELOPE_MEMORY_MS)
             return load_mark(tx, _RUNNING) is not None
 
         return await self._context.vault.write(prepare)

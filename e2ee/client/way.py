@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.error import ConnectError
 from twisted.internet.protocol import ClientCreator
@@ -28,6 +28,9 @@ from e2ee.client.threads import threads_of
 from e2ee.crypto.primitives import Entropy
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
+
+if TYPE_CHECKING:
+    from e2ee.client.held import Held
 
 T = TypeVar("T")
 OnLost = Callable[[Borrowed], None]
@@ -118,10 +121,17 @@ class Way:
         if self._passphrase is None:
             # A person may take his time to type it: meanwhile others may have the vault.
             lock.release()
+            self.profile.config()
             with deadline.paused():
                 self._passphrase = await self._find_passphrase()
             lock = try_lock(self.profile.lock_path)
-        return None if lock is None else await self._open(lock, self._passphrase, on_event)
+        if lock is None:
+            return None
+        try:
+            return await self._open(lock, self._passphrase, on_event)
+        except BaseException:
+            lock.release()
+            raise
 
     async def _find_passphrase(self) -> Passphrase:
         sources = self.passphrases
@@ -135,12 +145,18 @@ class Way:
     async def _open(
         self, lock: ProfileLock, passphrase: Passphrase, on_event: Callable[[Event], None]
     ) -> Access:
-        # Imported here: who borrows the vault needs none of it.
-        from e2ee.client.held import Held
+        # Imported here: who borrows the vault needs none of it. Both take their time, and the vault's key
+        # is derived without the interpreter's lock.
         from e2ee.client.profile import open_locked
 
+        loading = threads_of(self.reactor)(_load_held)
         opened = await open_locked(self.reactor, self.profile, passphrase, lock, self.on_broken)
-        held = Held(self.reactor, opened, self.entropy, lasting=self.lasting, on_event=on_event)
+        try:
+            make_held = await loading
+            held = make_held(self.reactor, opened, self.entropy, lasting=self.lasting, on_event=on_event)
+        except BaseException:
+            await opened.close()
+            raise
         await held.start()
         return held
 
@@ -181,3 +197,10 @@ class Way:
             borrowed.forsake()
             return None
         return borrowed
+
+
+def _load_held() -> type[Held]:
+    """All that talks to a server hangs on this import."""
+    from e2ee.client.held import Held
+
+    return Held

@@ -19,6 +19,11 @@ from e2ee.crypto.keys import AccountKey, DeviceKey, DeviceSigningKey, KemSuite
 from e2ee.errors import EncodingRefused, InvalidAddress, SignatureRefused
 from e2ee.ids import Address, DeviceId
 
+HYBRID_CHAINS = 1
+"""The feature of post-quantum steps in the ratchet (`docs/cryptography.md`, section 3)."""
+FEATURES = (HYBRID_CHAINS,)
+"""What a new device has."""
+
 _HEAD = b"\x01\x01"
 _ONE_DEVICE = b"\x01"
 
@@ -27,7 +32,7 @@ _ONE_DEVICE = b"\x01"
 class AccountStatement:
     """One account with one device. `generation` grows with each statement of the account key.
 
-    `features` are sorted numbers below 2**16, empty in plain version 1.
+    `features` are sorted numbers below 2**16, such as HYBRID_CHAINS.
     """
 
     account_key: AccountKey

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from e2ee.crypto import labels
-from e2ee.crypto.primitives import KEY_BYTES, hkdf, hmac_sha256_pair
+from e2ee.crypto.primitives import KEY_BYTES, hkdf, hmac_sha256_pair, sha256
 
 _MESSAGE_KEY = b"\x01"
 _CHAIN_KEY = b"\x02"
@@ -35,7 +35,22 @@ class Chain(NamedTuple):
 
 def root_step(root_key: bytes, agreed: bytes) -> tuple[bytes, Chain]:
     """The next root key, and the chain that a Diffie-Hellman secret begins."""
-    output = hkdf(root_key, agreed, labels.ROOT_STEP, 2 * KEY_BYTES)
+    return _root_step(root_key, agreed, labels.ROOT_STEP)
+
+
+def hybrid_root_step(
+    root_key: bytes, agreed: bytes, secret: bytes, public: bytes, ciphertext: bytes
+) -> tuple[bytes, Chain]:
+    """The same with the secret of a KEM beside that of the Diffie-Hellman, 32 bytes each.
+
+    Public key and ciphertext go in, too: the secret of a KEM need not be bound to them.
+    """
+    info = labels.HYBRID_ROOT_STEP + sha256(public + ciphertext)
+    return _root_step(root_key, agreed + secret, info)
+
+
+def _root_step(root_key: bytes, secrets: bytes, info: bytes) -> tuple[bytes, Chain]:
+    output = hkdf(root_key, secrets, info, 2 * KEY_BYTES)
     return output[:KEY_BYTES], Chain(output[KEY_BYTES:], 0)
 
 

@@ -63,8 +63,3 @@ def number(value: int, size: int) -> bytes:
 def prefixed(value: bytes, size: int) -> bytes:
     """`value` behind its length in `size` bytes; ValueError if it is too long."""
     return number(len(value), size) + value
-
-
-def optional(value: bytes | None, size: int) -> bytes:
-    """A flag, then the length-prefixed value if there is one."""
-    return b"\0" if value is None else b"\1" + prefixed(value, size)

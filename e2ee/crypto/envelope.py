@@ -3,7 +3,7 @@
 Knows no key. Layout, all numbers big-endian: version 0x01, type (1), session id (8), ratchet key
 (32), previous chain length (4), number (4), extension length (2), extension, [handshake length (2),
 handshake], IV (16), ciphertext, tag (32). The handshake is there in type 0x01, and not in type 0x02.
-Version 1 has no extensions. Everything malformed is OpenFailed.
+The extension stands in `extension`. Everything malformed is OpenFailed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from e2ee.crypto import limits
+from e2ee.crypto.extension import EXTENSION_BYTES, Extension, decode_extension, encode_extension
 from e2ee.crypto.primitives import BLOCK_BYTES, IV_BYTES
 from e2ee.crypto.sealing import TAG_BYTES
 from e2ee.errors import OpenFailed
@@ -31,6 +32,7 @@ class Envelope(NamedTuple):
     ratchet_key: bytes
     previous: int
     number: int
+    extension: Extension | None
     handshake: bytes | None
     iv: bytes
     ciphertext: bytes
@@ -39,11 +41,17 @@ class Envelope(NamedTuple):
 
 
 def encode_head(
-    session_id: bytes, ratchet_key: bytes, previous: int, number: int, handshake: bytes | None
+    session_id: bytes,
+    ratchet_key: bytes,
+    previous: int,
+    number: int,
+    extension: Extension | None,
+    handshake: bytes | None,
 ) -> bytes:
     """Everything before the IV."""
     kind = _PLAIN if handshake is None else _WITH_HANDSHAKE
-    head = _HEAD.pack(_VERSION, kind, session_id, ratchet_key, previous, number, 0)
+    encoded = encode_extension(extension)
+    head = _HEAD.pack(_VERSION, kind, session_id, ratchet_key, previous, number, len(encoded)) + encoded
     return head if handshake is None else head + _LENGTH.pack(len(handshake)) + handshake
 
 
@@ -51,12 +59,16 @@ def decode_envelope(envelope: bytes) -> Envelope:
     """Take an envelope apart; raises OpenFailed."""
     if not _HEAD.size <= len(envelope) <= limits.ENVELOPE_BYTES:
         raise OpenFailed
-    version, kind, session_id, ratchet_key, previous, number, extension = _HEAD.unpack_from(envelope)
-    if version != _VERSION or kind not in (_WITH_HANDSHAKE, _PLAIN) or extension != 0:
+    version, kind, session_id, ratchet_key, previous, number, length = _HEAD.unpack_from(envelope)
+    if version != _VERSION or kind not in (_WITH_HANDSHAKE, _PLAIN) or length > EXTENSION_BYTES:
         raise OpenFailed
     if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
         raise OpenFailed
-    handshake, at = _take_handshake(envelope) if kind == _WITH_HANDSHAKE else (None, _HEAD.size)
+    at = _HEAD.size + length
+    extension = decode_extension(envelope[_HEAD.size : at]) if length else None
+    handshake = None
+    if kind == _WITH_HANDSHAKE:
+        handshake, at = _take_handshake(envelope, at)
     body, end = at + IV_BYTES, len(envelope) - TAG_BYTES
     if end - body < BLOCK_BYTES or (end - body) % BLOCK_BYTES:
         raise OpenFailed
@@ -65,6 +77,7 @@ def decode_envelope(envelope: bytes) -> Envelope:
         ratchet_key,
         previous,
         number,
+        extension,
         handshake,
         envelope[at:body],
         envelope[body:end],
@@ -73,12 +86,12 @@ def decode_envelope(envelope: bytes) -> Envelope:
     )
 
 
-def _take_handshake(envelope: bytes) -> tuple[bytes, int]:
-    """The handshake behind the head, and where it ends."""
-    begin = _HEAD.size + _LENGTH.size
+def _take_handshake(envelope: bytes, at: int) -> tuple[bytes, int]:
+    """The handshake whose length stands at this place, and where it ends."""
+    begin = at + _LENGTH.size
     if len(envelope) < begin:
         raise OpenFailed
-    (length,) = _LENGTH.unpack_from(envelope, _HEAD.size)
+    (length,) = _LENGTH.unpack_from(envelope, at)
     end = begin + length
     if length > limits.HANDSHAKE_BYTES or end > len(envelope):
         raise OpenFailed

@@ -82,11 +82,15 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What both sides have after the handshake: SK, the session's id and its associated data."""
+    """What both sides have after the handshake: SK, the session's id and its associated data.
+
+    `features` are those that both have.
+    """
 
     secret: bytes = field(repr=False)
     session_id: bytes
     associated: bytes = field(repr=False)
+    features: tuple[int, ...]
     handshake: Handshake
 
 
@@ -168,7 +172,8 @@ def _check_named(handshake: Handshake, secrets: PreKeySecrets) -> None:
 
 
 def _agree(parties: _Parties, keys: _RecipientKeys, handshake: Handshake, agreed: list[bytes]) -> Agreement:
-    digest = sha256(_transcript(parties, keys, handshake))
+    features = common_features(parties.initiator, parties.recipient)
+    digest = sha256(_transcript(parties, keys, handshake, features))
     mode = bytes((handshake.suite, handshake.kem_one_time, keys.one_time is not None))
     secret = hkdf(
         _NO_SALT,
@@ -176,12 +181,15 @@ def _agree(parties: _Parties, keys: _RecipientKeys, handshake: Handshake, agreed
         labels.HANDSHAKE_SECRET + mode + digest,
         KEY_BYTES,
     )
-    return Agreement(secret, digest[:SESSION_ID_BYTES], _associated_data(parties), handshake)
+    return Agreement(
+        secret, digest[:SESSION_ID_BYTES], _associated_data(parties), features, handshake
+    )
 
 
-def _transcript(parties: _Parties, keys: _RecipientKeys, handshake: Handshake) -> bytes:
+def _transcript(
+    parties: _Parties, keys: _RecipientKeys, handshake: Handshake, features: tuple[int, ...]
+) -> bytes:
     """Everything that both sides must agree on, in one unambiguous encoding."""
-    features = common_features(parties.initiator, parties.recipient)
     one_time = b"\0"
     if keys.one_time is not None and handshake.one_time_id is not None:
         one_time = b"\1" + number(handshake.one_time_id, 4) + keys.one_time

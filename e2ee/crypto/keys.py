@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
-from e2ee.crypto import primitives
+from e2ee.crypto import kem_primitives, primitives
 from e2ee.crypto.labels import in_context
 from e2ee.errors import KeyRefused
 
@@ -19,6 +19,12 @@ class KemSuite(IntEnum):
     """The KEMs that prekeys may have, by the number in statements and prekeys."""
 
     ML_KEM_1024 = 1
+    RSA_3072 = 2
+
+    @property
+    def is_post_quantum(self) -> bool:
+        """Whether its secrets stay closed to a quantum computer."""
+        return self is KemSuite.ML_KEM_1024
 
     @classmethod
     def of(cls, number: int) -> KemSuite:
@@ -107,11 +113,26 @@ class RatchetKey(AgreementKey):
 
 @dataclass(frozen=True, slots=True)
 class KemKey:
-    """The public key of a KEM prekey. Raises KeyRefused if it fails the checks of FIPS 203."""
+    """The public key of a KEM prekey: ML-KEM's, or the modulus of RSA. Raises KeyRefused for a bad one."""
 
     suite: KemSuite
     raw: bytes = field(repr=False)
-    parsed: primitives.MlKemPublic = field(init=False, repr=False, compare=False)
+    parsed: kem_primitives.MlKemPublic | kem_primitives.RsaPublic = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parsed", primitives.mlkem_public(self.raw))
+        rsa = self.suite is KemSuite.RSA_3072
+        parse = kem_primitives.rsa_public if rsa else kem_primitives.mlkem_public
+        object.__setattr__(self, "parsed", parse(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetKemKey:
+    """The ML-KEM-768 key of an offering chain. Raises KeyRefused if it fails the checks of FIPS 203."""
+
+    raw: bytes = field(repr=False)
+    parsed: kem_primitives.MlKem768Public = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parsed", kem_primitives.mlkem768_public(self.raw))

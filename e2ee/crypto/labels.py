@@ -18,12 +18,14 @@ LOGIN_BY_CLIENT = b"e2ee/1 login, client's device signing key"
 # --- handshake ---------------------------------------------------------------------------------
 
 HANDSHAKE_TRANSCRIPT = b"e2ee/1 handshake transcript"
+RSA_TRANSPORT = b"e2ee/1 secret by RSA transport"
 HANDSHAKE_SECRET = b"e2ee/1 handshake secret"
 SESSION_ASSOCIATED_DATA = b"e2ee/1 session"
 
 # --- ratchet -----------------------------------------------------------------------------------
 
 ROOT_STEP = b"e2ee/1 root step"
+HYBRID_ROOT_STEP = b"e2ee/1 hybrid root step"
 MESSAGE_KEYS = b"e2ee/1 message keys"
 
 # --- trust -------------------------------------------------------------------------------------
@@ -48,6 +50,8 @@ PIN_AT_REST = b"e2ee/1 registration PIN at rest"
 # --- vault -------------------------------------------------------------------------------------
 
 WRAPPED_KEY = b"e2ee/1 wrapped key"
+BACKUP_KEYS = b"e2ee/1 keys of a backup"
+BACKUP_CHUNK = b"e2ee/1 chunk of a backup"
 
 
 def in_context(context: bytes, message: bytes) -> bytes:

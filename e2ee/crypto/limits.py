@@ -42,6 +42,14 @@ SKIPPED_MS = 31 * DAY_MS
 RETIRED_RATCHET_KEYS = 16
 """Ratchet keys of ended receiving chains that are recognised before a Diffie-Hellman."""
 
+HYBRID_MESSAGES = 50
+"""Messages, of both directions, after which a post-quantum secret is followed by another: its 2.3 kB
+and its time are then spread over as many. Also what a later quantum computer gets with one secret."""
+HYBRID_MS = DAY_MS
+"""The same by age, for people who write little."""
+OFFERING_MESSAGES = 8
+"""Messages at the beginning of an offering chain that carry its KEM key, so that some may be lost."""
+
 UNANSWERED_MESSAGES = 1000
 """A sending chain without an answer: below SKIPPED_GAP, so that none of it can be lost to it."""
 UNANSWERED_MS = 7 * DAY_MS
@@ -68,3 +76,8 @@ PIN_MEMORY_KIB = 64 * 1024
 PIN_ITERATIONS = 3
 PIN_LANES = 4
 """Part of the protocol, whatever vaults do: with other costs a right PIN would be a wrong one."""
+
+BACKUP_MEMORY_KIB_MAX = 1024 * 1024
+BACKUP_ITERATIONS_MAX = 64
+BACKUP_LANES_MAX = 16
+"""What the head of a backup file may ask of Argon2id: anybody can write one, so it must end soon."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from e2ee.crypto import labels, primitives
-from e2ee.crypto.account_statement import AccountStatement, statement_hash, verify_statement
+from e2ee.crypto.account_statement import FEATURES, AccountStatement, statement_hash, verify_statement
 from e2ee.crypto.encoding import FieldReader, prefixed
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.primitives import Entropy
@@ -90,7 +90,9 @@ class OwnDevice:
         return cls(account_secret, device_signing_secret, device_secret, statement, signed)
 
 
-def create_device(address: Address, generation: int, entropy: Entropy) -> OwnDevice:
+def create_device(
+    address: Address, generation: int, entropy: Entropy, suite: KemSuite = KemSuite.ML_KEM_1024
+) -> OwnDevice:
     """New account and device keys for a number, with their statement.
 
     `generation` is the clock in ms, or one more than a known previous generation if that is higher.
@@ -102,8 +104,8 @@ def create_device(address: Address, generation: int, entropy: Entropy) -> OwnDev
         account_key=account_secret.public,
         address=address,
         generation=generation,
-        suite=KemSuite.ML_KEM_1024,
-        features=(),
+        suite=suite,
+        features=FEATURES,
         device=DeviceId(entropy(DeviceId.SIZE)),
         device_signing_key=device_signing_secret.public,
         device_key=device_secret.public,

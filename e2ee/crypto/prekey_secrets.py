@@ -123,10 +123,22 @@ def make_signed_prekey(
 
 
 def make_kem_prekey(
-    owner: DeviceSigningSecretKey, key_id: int, created_at: int, one_time: bool, entropy: Entropy
+    owner: DeviceSigningSecretKey,
+    key_id: int,
+    created_at: int,
+    one_time: bool,
+    entropy: Entropy,
+    suite: KemSuite = KemSuite.ML_KEM_1024,
 ) -> tuple[KemPreKeySecret, bytes]:
-    """A new ML-KEM-1024 prekey: its secret, and the signed public half to publish."""
-    key = KemSecretKey.generate(KemSuite.ML_KEM_1024, entropy)
+    """A new KEM prekey: its secret, and the signed public half to publish."""
+    key = KemSecretKey.generate(suite, entropy)
+    return sign_kem_prekey(owner, key_id, created_at, one_time, key)
+
+
+def sign_kem_prekey(
+    owner: DeviceSigningSecretKey, key_id: int, created_at: int, one_time: bool, key: KemSecretKey
+) -> tuple[KemPreKeySecret, bytes]:
+    """The same of a key that was made before, because that takes long."""
     body = KemPreKey(key_id, key.public, one_time, created_at).encode()
     signature = owner.sign(labels.KEM_PREKEY, covered_by_signature(owner.public, body))
     return KemPreKeySecret(key_id, one_time, created_at, key), body + signature

@@ -1,8 +1,8 @@
-"""The primitives, and the one importer of `cryptography` in this package.
+"""The primitives: hashes, ciphers and curves of the library `cryptography`.
 
-Knows algorithms, not protocols. Entropy is an argument everywhere but in `mlkem_encapsulate`, for
-which the library takes none; callers pass that function in (see `kem`). Every comparison of secrets
-is in constant time.
+Knows algorithms, not protocols; those of key encapsulation stand in `kem_primitives`, and nothing else
+of this package imports the library. Entropy is an argument everywhere. Every comparison of secrets is
+in constant time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey, MLKEM1024PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,8 +33,6 @@ Ed25519Public = Ed25519PublicKey
 Ed25519Secret = Ed25519PrivateKey
 X25519Public = X25519PublicKey
 X25519Secret = X25519PrivateKey
-MlKemPublic = MLKEM1024PublicKey
-MlKemSecret = MLKEM1024PrivateKey
 """The library's parsed keys, opaque outside of this module; kept, because parsing costs time."""
 
 HASH_BYTES = 32
@@ -44,9 +41,6 @@ SIGNATURE_BYTES = 64
 IV_BYTES = 16
 BLOCK_BYTES = 16
 NONCE_BYTES = 12
-MLKEM_PUBLIC_BYTES = 1568
-MLKEM_CIPHERTEXT_BYTES = 1568
-MLKEM_SEED_BYTES = 64
 
 _SHA256 = SHA256()
 _PKCS7 = tuple(bytes((fill,)) * fill for fill in range(BLOCK_BYTES + 1))
@@ -248,33 +242,3 @@ def ed25519_verify(public: Ed25519Public, message: bytes, signature: bytes) -> N
         public.verify(signature, message)
     except InvalidSignature:
         raise SignatureRefused("a signature does not verify") from None
-
-
-# --- ML-KEM-1024 (FIPS 203) --------------------------------------------------------------------
-
-
-def mlkem_public(raw: bytes) -> MlKemPublic:
-    """Parse an encapsulation key; raises KeyRefused if it fails the checks of FIPS 203, section 7.2."""
-    try:
-        return MlKemPublic.from_public_bytes(raw)
-    except ValueError:
-        raise KeyRefused("not an ML-KEM-1024 key") from None
-
-
-def mlkem_secret(seed: bytes) -> MlKemSecret:
-    """A decapsulation key from its seed; raises KeyRefused for another length than 64 bytes."""
-    if len(seed) != MLKEM_SEED_BYTES:
-        raise KeyRefused("an ML-KEM seed has 64 bytes")
-    return MlKemSecret.from_seed_bytes(seed)
-
-
-def mlkem_encapsulate(public: MlKemPublic) -> tuple[bytes, bytes]:
-    """A fresh secret of 32 bytes and its ciphertext of 1,568. Takes the library's own randomness."""
-    return public.encapsulate()
-
-
-def mlkem_decapsulate(secret: MlKemSecret, ciphertext: bytes) -> bytes:
-    """The secret; a wrong ciphertext of the right length gives another one (implicit rejection)."""
-    if len(ciphertext) != MLKEM_CIPHERTEXT_BYTES:
-        raise OpenFailed
-    return secret.decapsulate(ciphertext)

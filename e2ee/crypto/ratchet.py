@@ -6,6 +6,9 @@ changes nothing. A state that `receive` returns may be kept only after the messa
 
 The sending half of a turn is done when the next message is sent, not when the other side's new key
 arrives: the keys are the same, but `receive` needs no entropy, and the old private key goes earlier.
+
+In a hybrid ratchet, chains may offer an ML-KEM key or answer one (`docs/cryptography.md`, section 3):
+which, is decided when the chain's ratchet key is made.
 """
 
 from __future__ import annotations
@@ -13,53 +16,78 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from e2ee.crypto import limits
-from e2ee.crypto.chains import Chain, root_step, skip
-from e2ee.crypto.keys import RatchetKey
+from e2ee.crypto.chains import Chain, hybrid_root_step, root_step, skip
+from e2ee.crypto.extension import ANSWER, OFFER, Extension
+from e2ee.crypto.kem import Encapsulate
+from e2ee.crypto.keys import RatchetKemKey, RatchetKey
 from e2ee.crypto.primitives import Entropy
-from e2ee.crypto.secret_keys import RatchetSecretKey
+from e2ee.crypto.secret_keys import RatchetKemSecretKey, RatchetSecretKey
 from e2ee.crypto.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
 from e2ee.errors import KeyRefused, OpenFailed
 
 
 class Header(NamedTuple):
-    """What a message says about its place: ratchet key, length of the chain before, number in this one."""
+    """What a message says about its place: ratchet key, length of the chain before, number in this one.
+
+    `extension`: what an offering or answering chain adds.
+    """
 
     ratchet_key: bytes
     previous: int
     number: int
+    extension: Extension | None = None
 
 
 class SendingHalf(NamedTuple):
     """`own` and `chain` are None from the other side's new key until our next message.
 
     `public` is the newest own ratchet key, also when `own` is gone; `previous` is the length of the
-    chain before this one.
+    chain before this one. An offering chain has the KEM key `offer`, which lives as long as `own`; an
+    answering one has the ciphertext `answer`; none has both.
     """
 
     own: RatchetSecretKey | None
     public: bytes
     chain: Chain | None
     previous: int
+    offer: RatchetKemSecretKey | None = None
+    answer: bytes | None = None
+
+    def extension(self, number: int) -> Extension | None:
+        """What the message with this number of the chain carries."""
+        if self.answer is not None:
+            return Extension(ANSWER, self.answer)
+        if self.offer is not None and number < limits.OFFERING_MESSAGES:
+            return Extension(OFFER, self.offer.public_raw)
+        return None
 
 
 class ReceivingHalf(NamedTuple):
     """`theirs` is their newest ratchet key, None for a recipient before the first message.
 
     `chain` is None until a message with that key has come; `retired` are their keys before it.
+    `offer` is the KEM key that came with `theirs`, until our next turn answers it.
     """
 
     theirs: RatchetKey | None
     chain: Chain | None
     retired: tuple[bytes, ...] = ()
     skipped: SkippedKeys = NO_SKIPPED_KEYS
+    offer: RatchetKemKey | None = None
 
 
 class Ratchet(NamedTuple):
-    """One side's state; made by `begin` or `wait`."""
+    """One side's state; made by `begin` or `wait`.
+
+    `since` is when the last post-quantum secret came in, None in a plain ratchet; `messages` were sent
+    and opened since then.
+    """
 
     root_key: bytes
     sending: SendingHalf
     receiving: ReceivingHalf
+    messages: int = 0
+    since: int | None = None
 
     def __repr__(self) -> str:
         return f"Ratchet(sending={self.sending}, receiving={self.receiving})"
@@ -75,29 +103,56 @@ class Ratchet(NamedTuple):
         """The recipient: the handshake's secret, and the own signed prekey."""
         return cls(secret, SendingHalf(own, own.public_raw(), None, 0), ReceivingHalf(None, None))
 
+    def made_hybrid(self, now: int, *, due: bool, offer: RatchetKemSecretKey | None = None) -> Ratchet:
+        """A new ratchet, with hybrid chains from now on.
+
+        `due` where the handshake gave no post-quantum secret: the next chain offers, and an initiator's
+        first one `offer`.
+        """
+        messages = limits.HYBRID_MESSAGES if due else 0
+        return Ratchet(self.root_key, self.sending._replace(offer=offer), self.receiving, messages, now)
+
     # --- sending ------------------------------------------------------------------------------
 
-    def send(self, entropy: Entropy) -> tuple[Ratchet, Header, bytes]:
+    def send(
+        self, now: int, entropy: Entropy, encapsulate: Encapsulate
+    ) -> tuple[Ratchet, Header, bytes]:
         """The next state, and the header and the key of the next message.
 
         ValueError for a recipient before the first message has come, or at the end of the numbers.
         """
-        state = self if self.sending.chain is not None else self._turn(entropy)
-        root_key, (own, public, chain, previous), receiving = state
+        state = self if self.sending.chain is not None else self._turn(now, entropy, encapsulate)
+        root_key, half, receiving, messages, since = state
+        own, public, chain, previous, offer, answer = half
         if chain is None or chain.number >= limits.MESSAGE_NUMBERS:
             raise ValueError("a sending chain has less than 2**31 messages")
         message_key, advanced = chain.step()
-        sent = SendingHalf(own, public, advanced, previous)
-        return Ratchet(root_key, sent, receiving), Header(public, previous, chain.number), message_key
+        sent = SendingHalf(own, public, advanced, previous, offer, answer)
+        header = Header(public, previous, chain.number, half.extension(chain.number))
+        return Ratchet(root_key, sent, receiving, messages + 1, since), header, message_key
 
-    def _turn(self, entropy: Entropy) -> Ratchet:
+    def _turn(self, now: int, entropy: Entropy, encapsulate: Encapsulate) -> Ratchet:
         """The sending half of a turn: a new own key against their newest one."""
-        if self.receiving.theirs is None:
+        theirs, chain, retired, skipped, offered = self.receiving
+        if theirs is None:
             raise ValueError("a recipient cannot send before the first message has come")
         own = RatchetSecretKey.generate(entropy)
-        root_key, chain = root_step(self.root_key, own.exchange(self.receiving.theirs))
-        half = SendingHalf(own, own.public_raw(), chain, self.sending.previous)
-        return Ratchet(root_key, half, self.receiving)
+        agreed, public, previous = own.exchange(theirs), own.public_raw(), self.sending.previous
+        if offered is None:
+            root_key, begun = root_step(self.root_key, agreed)
+            offer = RatchetKemSecretKey.generate(entropy) if self._is_due(now) else None
+            half = SendingHalf(own, public, begun, previous, offer)
+            return Ratchet(root_key, half, self.receiving, self.messages, self.since)
+        secret, answer = encapsulate(offered)
+        root_key, begun = hybrid_root_step(self.root_key, agreed, secret, offered.raw, answer)
+        half = SendingHalf(own, public, begun, previous, None, answer)
+        return Ratchet(root_key, half, ReceivingHalf(theirs, chain, retired, skipped), 0, now)
+
+    def _is_due(self, now: int) -> bool:
+        """Whether a chain that begins now offers."""
+        if self.since is None:
+            return False
+        return self.messages >= limits.HYBRID_MESSAGES or now - self.since >= limits.HYBRID_MS
 
     # --- receiving ----------------------------------------------------------------------------
 
@@ -106,20 +161,31 @@ class Ratchet(NamedTuple):
 
         What the header alone can refuse is refused before any computation.
         """
-        ratchet_key, previous, number = header
+        ratchet_key, previous, number, extension = header
         if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
+            raise OpenFailed
+        if extension is not None and self.since is None:
             raise OpenFailed
         half = self.receiving
         if half.skipped:
             kept = half.skipped.find((ratchet_key, number), now)
             if kept is not None:
-                return self._with_skipped(half.skipped.without((ratchet_key, number))), kept
+                rest = half.skipped.without((ratchet_key, number))
+                opened = ReceivingHalf(half.theirs, half.chain, half.retired, rest, half.offer)
+                return self._opened(opened, header), kept
         if half.theirs is None or ratchet_key != half.theirs.raw:
             return self._receive_turn(header, now)
         if half.chain is None:
             raise OpenFailed
         received, message_key = _advance(half.theirs, half.chain, half, number, now)
-        return Ratchet(self.root_key, self.sending, received), message_key
+        return self._opened(received, header), message_key
+
+    def _opened(self, half: ReceivingHalf, header: Header) -> Ratchet:
+        """One message more is opened; what it offers is kept until our turn, if that is still to come."""
+        extension = header.extension
+        if extension is not None and extension.kind == OFFER and self.sending.chain is None:
+            half = _keep_offer(half, header.ratchet_key, extension.value)
+        return Ratchet(self.root_key, self.sending, half, self.messages + 1, self.since)
 
     def forgetting_old(self, now: int) -> Ratchet:
         """Without the skipped keys that have waited too long."""
@@ -128,8 +194,8 @@ class Ratchet(NamedTuple):
 
     def _with_skipped(self, skipped: SkippedKeys) -> Ratchet:
         half = self.receiving
-        changed = ReceivingHalf(half.theirs, half.chain, half.retired, skipped)
-        return Ratchet(self.root_key, self.sending, changed)
+        changed = ReceivingHalf(half.theirs, half.chain, half.retired, skipped, half.offer)
+        return Ratchet(self.root_key, self.sending, changed, self.messages, self.since)
 
     def _receive_turn(self, header: Header, now: int) -> tuple[Ratchet, bytes]:
         """The receiving half of a turn: their new key against our newest one."""
@@ -142,13 +208,25 @@ class Ratchet(NamedTuple):
             raise OpenFailed
         try:
             theirs = RatchetKey(header.ratchet_key)
-            root_key, chain = root_step(self.root_key, own.exchange(theirs))
+            root_key, chain, answered = self._their_step(own.exchange(theirs), header.extension)
         except KeyRefused:
             raise OpenFailed from None
         ended = _retire(half, header.previous, now)
         begun, message_key = _advance(theirs, chain, ended, header.number, now)
         sent = 0 if self.sending.chain is None else self.sending.chain.number
-        return Ratchet(root_key, SendingHalf(None, self.sending.public, None, sent), begun), message_key
+        messages, since = (0, now) if answered else (self.messages, self.since)
+        sending = SendingHalf(None, self.sending.public, None, sent)
+        return Ratchet(root_key, sending, begun, messages, since)._opened(begun, header), message_key
+
+    def _their_step(self, agreed: bytes, extension: Extension | None) -> tuple[bytes, Chain, bool]:
+        """Root key and chain of their new ratchet key, and whether it answers our offer."""
+        if extension is None or extension.kind != ANSWER:
+            return *root_step(self.root_key, agreed), False
+        offer = self.sending.offer
+        if offer is None:
+            raise OpenFailed
+        secret, public = offer.decapsulate(extension.value), offer.public_raw
+        return *hybrid_root_step(self.root_key, agreed, secret, public, extension.value), True
 
 
 def _retire(half: ReceivingHalf, length: int, now: int) -> ReceivingHalf:
@@ -174,4 +252,14 @@ def _advance(
         keys, chain = skip(chain, wanted)
         skipped = skipped.adding(theirs.raw, keys, now)
     message_key, advanced = chain.step()
-    return ReceivingHalf(theirs, advanced, half.retired, skipped), message_key
+    return ReceivingHalf(theirs, advanced, half.retired, skipped, half.offer), message_key
+
+
+def _keep_offer(half: ReceivingHalf, ratchet_key: bytes, raw: bytes) -> ReceivingHalf:
+    """With the KEM key that one of their newest chain's messages carries; raises OpenFailed for a bad one."""
+    if half.offer is not None or half.theirs is None or ratchet_key != half.theirs.raw:
+        return half
+    try:
+        return half._replace(offer=RatchetKemKey(raw))
+    except KeyRefused:
+        raise OpenFailed from None

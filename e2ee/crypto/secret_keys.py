@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
-from e2ee.crypto import primitives
+from e2ee.crypto import kem_primitives, primitives
 from e2ee.crypto.keys import (
     AccountKey,
     AgreementKey,
@@ -24,6 +24,7 @@ from e2ee.crypto.keys import (
 )
 from e2ee.crypto.labels import in_context
 from e2ee.crypto.primitives import Entropy
+from e2ee.errors import KeyRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class RatchetSecretKey(AgreementSecretKey):
 
 @dataclass(frozen=True, slots=True)
 class KemSecretKey:
-    """The private half of KemKey, by its seed (64 bytes for ML-KEM-1024).
+    """The private half of KemKey: a seed of 64 bytes for ML-KEM-1024, primes and rejection key for RSA.
 
     Whoever has one needs its public half, too, to publish it or for a transcript: so that is at hand.
     """
@@ -169,19 +170,64 @@ class KemSecretKey:
     suite: KemSuite
     raw: bytes = field(repr=False)
     public_raw: bytes = field(init=False, repr=False, compare=False)
-    parsed: primitives.MlKemSecret = field(init=False, repr=False, compare=False)
+    parsed: kem_primitives.MlKemSecret | kem_primitives.RsaSecret = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        parsed = primitives.mlkem_secret(self.raw)
-        object.__setattr__(self, "parsed", parsed)
-        object.__setattr__(self, "public_raw", parsed.public_key().public_bytes_raw())
+        if self.suite is KemSuite.RSA_3072:
+            rsa = _parse_rsa(self.raw)
+            object.__setattr__(self, "parsed", rsa)
+            object.__setattr__(self, "public_raw", kem_primitives.rsa_modulus(rsa.public_key()))
+        else:
+            parsed = kem_primitives.mlkem_secret(self.raw)
+            object.__setattr__(self, "parsed", parsed)
+            object.__setattr__(self, "public_raw", parsed.public_key().public_bytes_raw())
 
     @classmethod
     def generate(cls, suite: KemSuite, entropy: Entropy) -> Self:
-        """A new key."""
-        return cls(suite, entropy(primitives.MLKEM_SEED_BYTES))
+        """A new key. One for RSA takes up to seconds, and the library's own randomness."""
+        if suite is KemSuite.RSA_3072:
+            return cls(suite, kem_primitives.rsa_generate() + entropy(primitives.KEY_BYTES))
+        return cls(suite, entropy(kem_primitives.MLKEM_SEED_BYTES))
+
+    @property
+    def rejection_key(self) -> bytes:
+        """Of RSA: what takes the place of a secret that does not decrypt is derived from it."""
+        return self.raw[kem_primitives.RSA_PRIMES_BYTES :]
 
     @property
     def public(self) -> KemKey:
         """The public half."""
         return KemKey(self.suite, self.public_raw)
+
+
+def _parse_rsa(raw: bytes) -> kem_primitives.RsaSecret:
+    if len(raw) != kem_primitives.RSA_PRIMES_BYTES + primitives.KEY_BYTES:
+        raise KeyRefused("an RSA prekey has two primes and a rejection key")
+    return kem_primitives.rsa_secret(raw[: kem_primitives.RSA_PRIMES_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetKemSecretKey:
+    """The private half of RatchetKemKey, by its seed of 64 bytes, with its public half at hand.
+
+    `parsed` is None in one that comes from the vault: to parse a seed takes as long as a Diffie-Hellman,
+    and most envelopes are not the answer that needs it.
+    """
+
+    raw: bytes = field(repr=False)
+    public_raw: bytes = field(repr=False)
+    parsed: kem_primitives.MlKem768Secret | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """A new key."""
+        seed = entropy(kem_primitives.MLKEM_SEED_BYTES)
+        parsed = kem_primitives.mlkem768_secret(seed)
+        return cls(seed, parsed.public_key().public_bytes_raw(), parsed)
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """The secret of 32 bytes; a wrong ciphertext gives another one. OpenFailed for another length."""
+        parsed = self.parsed or kem_primitives.mlkem768_secret(self.raw)
+        return kem_primitives.mlkem768_decapsulate(parsed, ciphertext)

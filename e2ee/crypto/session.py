@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from e2ee.crypto import limits
-from e2ee.crypto.account_statement import statement_hash
+from e2ee.crypto.account_statement import HYBRID_CHAINS, statement_hash
 from e2ee.crypto.bundle import VerifiedBundle
 from e2ee.crypto.encoding import FieldReader, number, prefixed
 from e2ee.crypto.envelope import SESSION_ID_BYTES, Envelope, decode_envelope, encode_head
@@ -24,7 +24,7 @@ from e2ee.crypto.primitives import IV_BYTES, Entropy
 from e2ee.crypto.ratchet import Header, Ratchet
 from e2ee.crypto.ratchet_codec import encode_ratchet, read_ratchet
 from e2ee.crypto.sealing import open_sealed, seal
-from e2ee.crypto.secret_keys import RatchetSecretKey
+from e2ee.crypto.secret_keys import RatchetKemSecretKey, RatchetSecretKey
 from e2ee.errors import EncodingRefused, OpenFailed
 
 _VERSION = b"\x01"
@@ -90,11 +90,16 @@ class Session(NamedTuple):
             return True
         return self.unanswered_since is not None and now - self.unanswered_since >= limits.UNANSWERED_MS
 
-    def seal(self, content: bytes, now: int, entropy: Entropy) -> tuple[Session, bytes]:
-        """The next session and the envelope. ValueError if the content is too long."""
+    def seal(
+        self, content: bytes, now: int, entropy: Entropy, encapsulate: Encapsulate
+    ) -> tuple[Session, bytes]:
+        """The next session and the envelope. ValueError if the content is too long.
+
+        Pass `kem.encapsulate`, for a chain that answers an offer.
+        """
         if len(content) > limits.CONTENT_BYTES:
             raise ValueError(f"a content has at most {limits.CONTENT_BYTES} bytes, not {len(content)}")
-        ratchet, header, message_key = self.ratchet.send(entropy)
+        ratchet, header, message_key = self.ratchet.send(now, entropy, encapsulate)
         head = encode_head(self.session_id, *header, self.handshake)
         sender = _FROM_INITIATOR if self.initiator else _FROM_RECIPIENT
         envelope = seal(message_key, entropy(IV_BYTES), self.associated + sender, head, content)
@@ -110,7 +115,7 @@ class Session(NamedTuple):
 
     def _open(self, parts: Envelope, now: int) -> tuple[Session, bytes]:
         ratchet, message_key = self.ratchet.receive(
-            Header(parts.ratchet_key, parts.previous, parts.number), now
+            Header(parts.ratchet_key, parts.previous, parts.number, parts.extension), now
         )
         sender = _FROM_RECIPIENT if self.initiator else _FROM_INITIATOR
         content = open_sealed(
@@ -174,12 +179,16 @@ class Session(NamedTuple):
 
 
 def begin_session(
-    own: OwnDevice, bundle: VerifiedBundle, entropy: Entropy, encapsulate: Encapsulate
+    own: OwnDevice, bundle: VerifiedBundle, now: int, entropy: Entropy, encapsulate: Encapsulate
 ) -> Session:
     """The initiator's session; has opened nothing yet. Pass `kem.encapsulate`."""
     agreement = initiate(own, bundle, entropy, encapsulate)
     theirs = RatchetKey.of_prekey(bundle.signed_prekey.key)
     ratchet = Ratchet.begin(agreement.secret, theirs, RatchetSecretKey.generate(entropy))
+    if HYBRID_CHAINS in agreement.features:
+        due = not agreement.handshake.suite.is_post_quantum
+        offer = RatchetKemSecretKey.generate(entropy) if due else None
+        ratchet = ratchet.made_hybrid(now, due=due, offer=offer)
     handshake = agreement.handshake.encode()
     return _new(own, agreement, bundle.signed_statement, handshake, ratchet)
 
@@ -200,6 +209,8 @@ def accept_session(
     if agreement.session_id != parts.session_id:
         raise OpenFailed
     ratchet = Ratchet.wait(agreement.secret, RatchetSecretKey.of_prekey(secrets.signed.secret))
+    if HYBRID_CHAINS in agreement.features:
+        ratchet = ratchet.made_hybrid(now, due=not handshake.suite.is_post_quantum)
     return _new(own, agreement, handshake.signed_statement, None, ratchet)._open(parts, now)
 
 

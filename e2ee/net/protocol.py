@@ -129,6 +129,8 @@ class MessageProtocol(Protocol):
     def connectionMade(self) -> None:
         """TCP is up; nothing begins before `handshakeCompleted`."""
         self._login.start()
+        # Nagle's algorithm would hold a message back until the one before is acknowledged, 40 ms later.
+        self.transport.setTcpNoDelay(True)
 
     def handshakeCompleted(self) -> None:
         """TLS is up: the second lock, behind the verify callback. Then the conversation begins."""

@@ -57,6 +57,7 @@ class MemoryTransport:
         self._producer: Any = None
         self._producer_paused = False
         self._reading = True
+        self._no_delay = False
         self._gone = False
 
     @property
@@ -122,11 +123,12 @@ class MemoryTransport:
         return self._peer
 
     def getTcpNoDelay(self) -> bool:
-        """As TCP has it."""
-        return False
+        """As it was set."""
+        return self._no_delay
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Nothing to set."""
+        """Noted, without effect: nothing is ever held back here."""
+        self._no_delay = enabled
 
     def getTcpKeepAlive(self) -> bool:
         """As TCP has it."""

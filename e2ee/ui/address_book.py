@@ -15,6 +15,7 @@ from e2ee.ids import Address
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
+from e2ee.ui.qr import qr_records
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 DIGITS = 60
 """A safety number."""
+QR_PREFIX = "E2EE1:"
+"""What its QR code begins with: whose it is, and the version of safety numbers."""
 
 
 async def online(call: Invocation) -> int:
@@ -50,15 +53,19 @@ async def change_contact(call: Invocation, change: Callable[[Conversations], Awa
     return DONE
 
 
-async def verify(call: Invocation, who: str, digits: str | None) -> int:
-    """Show the safety number; with `digits`, compare and mark as verified."""
+async def verify(call: Invocation, who: str, digits: str | None, qr: bool = False) -> int:
+    """Show the safety number, with `qr` as a code, too; with `digits`, compare and mark as verified."""
     async with call.conversations() as messenger:
         address = await messenger.resolve(who)
         number = await with_link(call, messenger, lambda: messenger.safety_number(address))
         if digits is not None:
             number = await messenger.confirm(address, digits)
             await _send_waiting(call, messenger, address)
-        await call.show(render.safety_number_records(number), render.safety_number_object(number))
+        shown = render.safety_number_object(number)
+        if qr:
+            shown["qr"] = QR_PREFIX + number.digits
+            await call.draw(qr_records(shown["qr"]))
+        await call.show(render.safety_number_records(number), shown)
     return DONE
 
 
@@ -94,8 +101,11 @@ async def with_link(call: Invocation, messenger: Conversations, ask: Callable[[]
 
 
 def checked_digits(text: str) -> str:
-    """A safety number as people type it, without its spaces. Raises Failure(USAGE)."""
-    digits = re.sub(r"[ \t\n-]", "", text)
+    """A safety number as people type it, or as a QR code holds it, without its spaces.
+
+    Raises Failure(USAGE).
+    """
+    digits = re.sub(r"[ \t\n-]", "", text.strip().removeprefix(QR_PREFIX))
     if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits, re.ASCII):
         raise Failure(Code.USAGE, f"a safety number has {DIGITS} digits")
     return digits

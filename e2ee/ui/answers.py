@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from e2ee.client.events import HistoryQuery
 from e2ee.errors import Failure
 from e2ee.ids import Address
 from e2ee.ui import render
@@ -56,7 +57,7 @@ async def past(
     messenger: Conversations, address: Address | None, search: str | None, now: Callable[[], int]
 ) -> list[str]:
     """The last texts, with one person or with all."""
-    entries = await messenger.history(address, search, None, HISTORY_ENTRIES)
+    entries = await messenger.archive.history(HistoryQuery(address, search, limit=HISTORY_ENTRIES))
     found = [render.history_record(entry, now()) for entry in entries]
     return found or [render.notice("nothing found")]
 

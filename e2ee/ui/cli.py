@@ -6,6 +6,7 @@ Shell completion is click's: ``eval "$(_E2EE_COMPLETE=bash_source e2ee)"``.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, conversation, people, pin
+from e2ee.ui.verbs import affairs, conversation, job, people, pin
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
-ABSENT = ("agent", "rpc", "run", "backup", "restore", "account")
+ABSENT = ("agent", "rpc", "account")
 """Verbs of later versions."""
 
 COMPLETION = "_E2EE_COMPLETE"
@@ -49,11 +50,15 @@ for _command in (
     conversation.chat,
     conversation.send,
     conversation.receive,
+    job.run,
     people.online,
     people.contacts,
     people.verify,
     people.trust,
     affairs.history,
+    affairs.forget,
+    affairs.backup,
+    affairs.restore,
     affairs.status,
     affairs.outbox,
     pin.pin,
@@ -79,6 +84,8 @@ def main() -> NoReturn:
         code = DONE
     except KeyboardInterrupt:
         code = INTERRUPTED
+    # All memory goes with the process: to search it for cycles first takes longer than to send a message.
+    gc.freeze()
     sys.exit(code)
 
 

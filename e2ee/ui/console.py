@@ -55,6 +55,11 @@ class Printer:
         async with self._turn:
             await self._in_thread(lambda: self._records.print(*records))
 
+    async def draw(self, *lines: str) -> None:
+        """A figure, in one piece. As `print`."""
+        async with self._turn:
+            await self._in_thread(lambda: self._records.draw(*lines))
+
     async def prompt(self, text: str) -> None:
         """A prompt: what follows is typed behind it."""
         async with self._turn:

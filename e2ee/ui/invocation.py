@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2ee.client.config import default_data_dir
 from e2ee.client.events import ShownEvent
-from e2ee.client.profile import OpenProfile, Passphrases, Profile, open_profile
+from e2ee.client.profile import OpenProfile, Passphrases, Profile
 from e2ee.ui import render
 from e2ee.ui.console import PlainConsole, Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
@@ -23,6 +23,7 @@ from e2ee.ui.terminal import Terminal, has_person
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
+    from e2ee.client.messenger import Messenger
 
 
 class Invocation:
@@ -61,6 +62,11 @@ class Invocation:
         """Print the objects with `--json`, else the records."""
         await self.printer.print(*(map(render.as_json, objects) if self.options.json else records))
 
+    async def draw(self, lines: list[str]) -> None:
+        """Draw a figure for people; with `--json` there is none."""
+        if not self.options.json:
+            await self.printer.draw(*lines)
+
     async def show_event(self, event: ShownEvent) -> None:
         """Print what came in."""
         if self.options.json:
@@ -98,17 +104,6 @@ class Invocation:
         return Passphrases(self.options.passphrase_file, terminal.passphrase if terminal else None)
 
     @asynccontextmanager
-    async def opened(self, lock_timeout: float | None) -> AsyncIterator[OpenProfile]:
-        """The profile, unlocked for as long as the context lasts."""
-        opened = await open_profile(
-            self.reactor, self.profile, self.passphrases, timeout=lock_timeout, on_broken=self.on_broken
-        )
-        try:
-            yield opened
-        finally:
-            await opened.close()
-
-    @asynccontextmanager
     async def conversations(
         self,
         *,
@@ -139,3 +134,15 @@ class Invocation:
             await conversations.outbox_sent(self.left())
         finally:
             await conversations.close()
+
+    @asynccontextmanager
+    async def started(self, opened: OpenProfile) -> AsyncIterator[Messenger]:
+        """The messenger of a profile that this process has open, started; the profile stays open."""
+        from e2ee.client.messenger import Messenger
+
+        messenger = Messenger(opened, self.reactor, os.urandom)
+        try:
+            await messenger.start()
+            yield messenger
+        finally:
+            await messenger.stop()

@@ -28,6 +28,10 @@ class RecordPrinter:
         text = "".join(f"{printable(record, columns)}\n" for record in records)
         self._sink.write(text.encode("utf-8"))
 
+    def draw(self, *lines: str) -> None:
+        """A figure, whose lines nobody folds. As `print`."""
+        self._sink.write("".join(f"{printable(line)}\n" for line in lines).encode("utf-8"))
+
     def prompt(self, text: str) -> None:
         """A prompt: what follows is typed behind it."""
         self._sink.write(f"{printable(text)} ".encode())

@@ -1,4 +1,4 @@
-"""`e2ee history`, `status` and `outbox`: what the profile knows of its own affairs.
+"""`e2ee history`, `forget`, `status` and `outbox`: what the profile knows of its own affairs.
 
 Knows what is printed of them; most of it works without a connection.
 """
@@ -6,11 +6,11 @@ Knows what is printed of them; most of it works without a connection.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from e2ee.client.events import SentState, Status
+from e2ee.client.events import HistoryQuery, SentState, Status
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import render
@@ -22,22 +22,30 @@ if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which part of the history is wanted; all of it by default."""
-
-    who: str | None = None
-    text: str | None = None
-    since: int | None = None
-    limit: int | None = None
-
-
-async def history(call: Invocation, search: Search) -> int:
-    """Print texts of the past, oldest first."""
+async def history(call: Invocation, who: str | None, query: HistoryQuery) -> int:
+    """Print texts of the past, with `who` or with all, oldest first."""
     async with call.conversations(connect=False) as messenger:
-        address = None if search.who is None else await messenger.resolve(search.who)
-        for entry in await messenger.history(address, search.text, search.since, search.limit):
-            await call.show([render.history_record(entry, call.now())], render.history_object(entry))
+        address = None if who is None else await messenger.resolve(who)
+        async for page in messenger.archive.pages(replace(query, address=address)):
+            now = call.now()
+            records = [render.history_record(entry, now) for entry in page]
+            await call.show(records, *map(render.history_object, page))
+    return DONE
+
+
+async def forget(call: Invocation, ids: Sequence[MessageId], conversations: Sequence[str]) -> int:
+    """Delete texts and whole conversations for good, and print how many texts that were."""
+    async with call.conversations(connect=False) as messenger:
+        addresses = [await messenger.resolve(who) for who in conversations]
+        for message_id in ids:
+            gone = await messenger.archive.forget_message(message_id)
+            await call.show(*render.forgotten(str(message_id), "id", gone))
+        for address in addresses:
+            gone = await messenger.archive.forget_conversation(address)
+            await call.show(*render.forgotten(str(address), "address", gone))
+            if gone.waiting:
+                kept = f"{render.texts(gone.waiting)} to {address} kept"
+                call.mention(f"{kept}: not accepted by the server yet")
     return DONE
 
 

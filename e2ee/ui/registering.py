@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2ee.client.profile import CodeSource, register, source_from_options
+from e2ee.client.registration import CodeSource, register, source_from_options
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui.console import InThread
@@ -34,6 +34,7 @@ class Asked:
     no_passphrase: bool = False
     ca: Path | None = None
     again: bool = False
+    kem: str = "ml-kem-1024"
 
 
 async def run_registration(call: Invocation, asked: Asked) -> int:
@@ -51,6 +52,7 @@ async def run_registration(call: Invocation, asked: Asked) -> int:
         no_passphrase=asked.no_passphrase,
         ca=_certificates(asked.ca),
         again=asked.again,
+        kem=asked.kem,
         timeout=call.left(),
         entropy=os.urandom,
         on_broken=call.on_broken,

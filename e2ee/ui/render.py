@@ -10,11 +10,13 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 
 from e2ee.client.events import (
     Contact,
     FailedReason,
+    Forgotten,
     Gap,
     HistoryEntry,
     KeyChanged,
@@ -73,8 +75,7 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
                 f"a message that claims to come from {label(event.name, event.address)} could not be read"
             )
         case Gap():
-            messages = "1 message" if event.missing == 1 else f"{event.missing} messages"
-            return notice(f"{messages} of {label(event.name, event.address)} missing here")
+            return notice(f"{texts(event.missing)} of {label(event.name, event.address)} missing here")
         case MessageFailed():
             return notice(
                 f"the message {event.message_id} to {label(event.name, event.to)} was not delivered:"
@@ -235,6 +236,22 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "late": entry.late,
         "state": None if entry.state is None else entry.state.value,
     }
+
+
+def texts(count: int) -> str:
+    """So many of them, in words."""
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def forgotten(what: str, kind: str, gone: Forgotten) -> tuple[list[str], JsonObject]:
+    """A record and an object for what was deleted; `kind` names its field: ``id`` or ``address``."""
+    body = {"type": "forgotten", "id": None, "address": None, kind: what}
+    return [f"{what} {texts(gone.messages)} forgotten"], {**body, "messages": gone.messages}
+
+
+def backup_record(path: Path, contacts: int, messages: int) -> str:
+    """Which file has how much."""
+    return f"backup {path} contacts {contacts} messages {messages}"
 
 
 # --- trust ------------------------------------------------------------------------------------

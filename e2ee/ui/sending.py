@@ -6,7 +6,7 @@ Knows the rules of its exit code; the text and the id have been checked for form
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -42,15 +42,28 @@ async def send(call: Invocation, recipients: Sequence[str], text: str, message_i
     """Queue for all, wait for each, print a line for each; the exit code is their common one or 7."""
     async with call.conversations() as messenger:
         addresses = await resolved(messenger, recipients)
-        queued = [await messenger.queue(address, text, message_id) for address in addresses]
         outcomes = []
-        for message in queued:
-            outcome = await _outcome(messenger, message, call.left())
+        async for outcome in deliver(call, messenger, addresses, text, message_id):
             await call.show([render.sent_record(outcome.message)], render.sent_object(outcome.message))
             outcomes.append(outcome)
-        await _told(messenger, outcomes)
     _report_first(outcomes, call.options.json)
     return joined(outcome.exit_code for outcome in outcomes)
+
+
+async def deliver(
+    call: Invocation,
+    messenger: Conversations,
+    addresses: Sequence[Address],
+    text: str,
+    message_id: MessageId | None = None,
+) -> AsyncIterator[Outcome]:
+    """Queue for all before any is waited for; then what became of each, in order."""
+    queued = [await messenger.queue(address, text, message_id) for address in addresses]
+    outcomes = []
+    for message in queued:
+        outcomes.append(await _outcome(messenger, message, call.left()))
+        yield outcomes[-1]
+    await _told(messenger, outcomes)
 
 
 async def resolved(messenger: Conversations, recipients: Sequence[str]) -> list[Address]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,12 +13,13 @@ from twisted.python.failure import Failure as TwistedFailure
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
-from e2ee.client.events import Event, MessageReceived, SentMessage, ShownEvent
+from e2ee.client.events import Event, HistoryEntry, HistoryQuery, MessageReceived, SentMessage, ShownEvent
 from e2ee.client.known_server import KnownServer
 from e2ee.client.messenger import Messenger
 from e2ee.client.new_identity import make_keys
 from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.ids import Address
 from e2ee.store.client.adoption import adopt_registration
@@ -38,6 +39,11 @@ KEY = b"\x07" * 32
 SERVER = KnownServer(ServerRecord(f"e2ee://x:1/sha256:{'A' * 43}"), lambda _: None)  # type: ignore[arg-type, return-value]
 
 
+async def at_once(work: Callable[[], T], /) -> T:
+    """Work for a thread, without one."""
+    return work()
+
+
 @dataclass
 class _OpenedForTests:
     """The parts of an open profile that a messenger uses."""
@@ -52,7 +58,15 @@ class _OpenedForTests:
 class Person:
     """One user: a vault in a file, and a messenger that can be killed and started again."""
 
-    def __init__(self, world: World, address: str, seed: str, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        address: str,
+        seed: str,
+        config: Config | None = None,
+        suite: KemSuite = KemSuite.ML_KEM_1024,
+    ) -> None:
+        self.suite = suite
         self.world = world
         self.address = Address(address)
         self.entropy = seeded_entropy(seed)
@@ -71,7 +85,7 @@ class Person:
         now = int(self.world.clock.seconds() * 1000)
 
         def operation(tx: Connection) -> OwnDevice:
-            keys = make_keys(self.address, now, next_key_ids(tx, 2), now, self.entropy)
+            keys = make_keys(self.address, now, next_key_ids(tx, 2), now, self.entropy, self.suite)
             save_registration(
                 tx, PendingRegistration(ServerRecord("e2ee://x:1/"), self.address, keys=keys)
             )
@@ -91,6 +105,7 @@ class Person:
             self.entropy,
             make_link=self._make_link,
             wall=self.world.clock.seconds,
+            in_thread=at_once,
         )
         self.messenger.subscribe(self.events.append)
         self.reader = self.messenger.readers.enter()
@@ -163,6 +178,11 @@ class Person:
             texts += [event.text for event in events if isinstance(event, MessageReceived)]
         return texts
 
+    def past(self, query: HistoryQuery | None = None) -> list[HistoryEntry]:
+        """What the history has of these texts."""
+        archive = self.messenger.archive
+        return self.run(archive.load(self.run(archive.find(query or HistoryQuery()))))
+
     def heard(self, kind: type[T]) -> list[T]:
         """The events of one kind, so far."""
         return [event for event in self.events if isinstance(event, kind)]
@@ -190,10 +210,12 @@ class World:
         self._made = 0
         case.addCleanup(self.close)
 
-    def person(self, address: str, config: Config | None = None) -> Person:
+    def person(
+        self, address: str, config: Config | None = None, suite: KemSuite = KemSuite.ML_KEM_1024
+    ) -> Person:
         """Somebody registered who is not started."""
         self._made += 1
-        one = Person(self, address, f"{address} {self._made}", config)
+        one = Person(self, address, f"{address} {self._made}", config, suite)
         self.people.append(one)
         return one
 

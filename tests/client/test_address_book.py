@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
-from e2ee.client.events import Contact, MessageReceived, PresenceChanged, SentState, Undecryptable
+from e2ee.client.events import (
+    Contact,
+    HistoryQuery,
+    MessageReceived,
+    PresenceChanged,
+    SentState,
+    Undecryptable,
+)
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.wire import messages as m
@@ -57,6 +65,11 @@ class NameTests(People):
             with self.assertRaises(Failure) as caught:
                 self.alice.run(resolve(text))
             self.assertIs(caught.exception.code, Code.USAGE)
+
+    def test_a_number_with_a_record_is_not_looked_up_in_the_numbering_plans_again(self) -> None:
+        self.add(self.alice, self.bob, "Bob")
+        with patch.object(Address, "parse", side_effect=AssertionError("looked up")):
+            self.assertEqual(self.alice.run(self.alice.messenger.resolve(BOB)), BOB)
 
     def test_names_that_are_refused(self) -> None:
         self.add(self.alice, self.bob, "Bob")
@@ -138,7 +151,7 @@ class BlockTests(People):
         self.assertEqual(self.alice.heard(MessageReceived) + self.alice.heard(Undecryptable), [])
         self.assertEqual(self.alice.unshown(), [])
         self.assertEqual(self.alice.stored.mailbox, [])
-        self.assertEqual(self.alice.run(self.alice.messenger.history(None, None, None, None))[1:], [])
+        self.assertEqual(self.alice.past()[1:], [])
 
     def test_the_relay_is_not_told_that_what_a_blocked_contact_sends_was_opened(self) -> None:
         self.alice.run(self.alice.messenger.block_contact(self.bob.address))
@@ -262,26 +275,22 @@ class ReadingTests(People):
         self.world.wait(1)
         self.bob.say(self.alice, "two")
         self.alice.say(self.carol, "three")
-        history = self.alice.messenger.history
-        everything = self.alice.run(history(None, None, None, None))
+        past = self.alice.past
+        everything = past()
         self.assertEqual([one.text for one in everything], ["Straße one", "two", "three"])
         self.assertEqual([one.direction for one in everything], ["out", "in", "out"])
-        with_bob = self.alice.run(history(self.bob.address, None, None, None))
+        with_bob = past(HistoryQuery(self.bob.address))
         self.assertEqual([(one.from_address, one.to) for one in with_bob], [(ALICE, BOB), (BOB, ALICE)])
-        self.assertEqual(
-            [one.text for one in self.alice.run(history(None, "STRASSE", None, None))], ["Straße one"]
-        )
-        self.assertEqual(
-            [one.text for one in self.alice.run(history(None, None, None, 2))], ["two", "three"]
-        )
+        self.assertEqual([one.text for one in past(HistoryQuery(search="STRASSE"))], ["Straße one"])
+        self.assertEqual([one.text for one in past(HistoryQuery(limit=2))], ["two", "three"])
         since = with_bob[1].received_at
-        self.assertEqual(len(self.alice.run(history(self.bob.address, None, since, None))), 1)
+        self.assertEqual(len(past(HistoryQuery(self.bob.address, since=since))), 1)
 
     def test_history_works_without_a_connection(self) -> None:
         self.alice.say(self.bob, "one")
         self.alice.stop()
         self.alice.start(connect=False)
-        self.assertEqual(len(self.alice.run(self.alice.messenger.history(None, None, None, None))), 1)
+        self.assertEqual(len(self.alice.past()), 1)
 
     def test_the_limit_of_the_unshown_counts_texts(self) -> None:
         for text in ("1", "2", "3"):

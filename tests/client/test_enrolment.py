@@ -17,18 +17,21 @@ from e2ee.client.deadline import Deadline
 from e2ee.client.enrolment import GUESSES, Enrolment, Registration, Surroundings
 from e2ee.client.pending_state import load_pending
 from e2ee.client.pin_sources import PinSource
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
+from e2ee.crypto.prekeys import verify_kem_prekey
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.net.connect_link import ConnectLink
 from e2ee.store.client.identity import load_identity, load_registration, load_server
-from e2ee.store.client.prekeys import PreKeyKind, prekey_secret
+from e2ee.store.client.prekeys import PreKeyKind, newest_prekey, prekey_secret
 from e2ee.store.client.vault import Vault, open_vault
 from e2ee.store.connection import Connection
 from e2ee.store.stepping import SteppedLanes
 from e2ee.testing.entropy import seeded_entropy
 from e2ee.wire import messages as m
 from tests.client.server_double import BACKUP_PIN, LATER_PIN, LINK, ServerDouble
+from tests.crypto.rsa_keys import use_old_rsa_keys
 
 T = TypeVar("T")
 
@@ -96,6 +99,7 @@ class EnrolmentCase(SynchronousTestCase):
         timeout: float | None = 30.0,
         pins: PinSource | None = None,
         again: bool = False,
+        suite: KemSuite = KemSuite.ML_KEM_1024,
     ) -> Deferred[Registration]:
         async def run() -> Registration:
             state = await load_pending(self.vault, link, None, address)
@@ -109,7 +113,7 @@ class EnrolmentCase(SynchronousTestCase):
             )
             deadline = Deadline(self.clock, timeout)
             enrolment = Enrolment(
-                state, codes, around, deadline, pins=pins, invite=link.invite, again=again
+                state, codes, around, deadline, pins=pins, invite=link.invite, again=again, suite=suite
             )
             return await enrolment.register()
 
@@ -226,6 +230,21 @@ class CodeTests(EnrolmentCase):
         self.register(WRONG, RIGHT, interactive=True)
         self.assertEqual(self.server.count(m.Start), 2)
         self.assertIn("the code is wrong; try again", self.notices)
+
+    def test_with_rsa_statement_and_last_resort_prekey_say_so(self) -> None:
+        use_old_rsa_keys(self)
+        self.register(RIGHT, suite=KemSuite.RSA_3072)
+        statement = self.own().statement
+        self.assertIs(statement.suite, KemSuite.RSA_3072)
+        newest = self.read(lambda tx: newest_prekey(tx, PreKeyKind.LAST_RESORT))
+        assert newest is not None
+        self.assertIs(verify_kem_prekey(newest.public, statement.device_signing_key).suite, statement.suite)
+
+    def test_another_kem_on_the_second_command_replaces_the_keys(self) -> None:
+        use_old_rsa_keys(self)
+        self.refused(WRONG)
+        self.register(RIGHT, suite=KemSuite.RSA_3072)
+        self.assertIs(self.own().statement.suite, KemSuite.RSA_3072)
 
     def test_the_next_command_goes_on_with_the_same_session(self) -> None:
         self.refused(WRONG)

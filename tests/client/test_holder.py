@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from typing import Any, cast
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,9 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import holder_messages as h
+from e2ee.client import past
 from e2ee.client.borrowed import Borrowed, HolderSilent
-from e2ee.client.events import Event, LinkDown, LinkUp, MessageReceived, SentState
+from e2ee.client.events import Event, Forgotten, HistoryQuery, LinkDown, LinkUp, MessageReceived, SentState
 from e2ee.client.frame_protocol import FrameProtocol, HolderLost
 from e2ee.client.holder import GRACE_SECONDS, Holder
 from e2ee.client.holder_codec import decode_told, encode
@@ -69,8 +71,6 @@ class ServingTests(Shared):
             ("contacts", ()),
             ("online", ()),
             ("outbox", ()),
-            ("history", (None, None, None, None)),
-            ("history", (bob, "one", 0, 1)),
             ("status", ()),
             ("sent", (ID,)),
             ("resolve", ("bob",)),
@@ -92,6 +92,48 @@ class ServingTests(Shared):
         digits = self.alice.run(messenger.safety_number(bob)).digits
         self.assertTrue(self.table.result(command.confirm(bob, digits)).verified)
 
+    def test_the_past_is_found_alike(self) -> None:
+        command, bob = self.table.command(), self.bob.address
+        for text in ("one", "two", "invoice"):
+            self.bob.say(self.alice, text)
+        self.table.result(command.queue(bob, "another invoice"))
+        for query in (
+            HistoryQuery(),
+            HistoryQuery(bob, "inv", 0, 10**15, "in", 1),
+            HistoryQuery(search='"another invoice"'),
+            HistoryQuery(limit=2),
+            HistoryQuery(until=1),
+        ):
+            with self.subTest(query=query):
+                shared = self.table.result(command.archive.history(query))
+                self.assertEqual(shared, self.alice.past(query))
+
+    def test_the_past_comes_in_pages(self) -> None:
+        command = self.table.command()
+
+        async def pages() -> list[list[str]]:
+            found = command.archive.pages(HistoryQuery())
+            return [[entry.text for entry in page] async for page in found]
+
+        self.assertEqual(self.table.result(pages()), [])
+        for number in range(5):
+            self.bob.say(self.alice, str(number))
+        with patch.object(past, "PAGE_ENTRIES", 2):
+            self.assertEqual(self.table.result(pages()), [["0", "1"], ["2", "3"], ["4"]])
+
+    def test_texts_are_forgotten_for_good(self) -> None:
+        command = self.table.command()
+        self.bob.say(self.alice, "one")
+        self.bob.say(self.alice, "two")
+        first = self.alice.past()[0].message_id
+        self.assertEqual(self.table.result(command.archive.forget_message(first)), Forgotten(1))
+        self.assertIs(self.failure(command.archive.forget_message(first)).code, Code.USAGE)
+        self.alice.link.disconnect()
+        self.alice.queue(self.bob, "waits")
+        gone = self.table.result(command.archive.forget_conversation(self.bob.address))
+        self.assertEqual(gone, Forgotten(1, 1))
+        self.assertEqual([entry.text for entry in self.alice.past()], ["waits"])
+
     def test_a_failure_arrives_as_it_is(self) -> None:
         command = self.table.command()
         failure = self.failure(command.resolve("nobody"))
@@ -109,7 +151,7 @@ class ServingTests(Shared):
         for text in texts:
             self.alice.queue(self.bob, text)
         command = self.table.command()
-        found = self.table.result(command.history(None, None, None, None))
+        found = self.table.result(command.archive.history(HistoryQuery()))
         self.assertEqual([entry.text for entry in found], texts)
 
     def test_link_events_are_told_to_all_and_others_to_those_who_listen(self) -> None:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.client import clerk, events
 from e2ee.client import holder_messages as h
 from e2ee.client.events import (
+    HistoryQuery,
     KeyChanged,
     LinkDown,
     MessageReceived,
@@ -56,7 +57,9 @@ class CodecTests(SynchronousTestCase):
             h.Take(5, events.Selection((BOB,), own_affairs=True)),
             h.Take(None, None),
             h.MarkShown((1, 2, 3)),
-            h.History(None, "x", 5, None),
+            h.FindHistory(HistoryQuery(BOB, "x", 5, None, "in", 3)),
+            h.FindHistory(HistoryQuery()),
+            h.LoadHistory((1, 2, 3)),
             h.Outbox(),
         ):
             asked = decode_asked(unframed(encode_asked(h.Ask(7, request))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.prekeeper import STOCK, UPLOADS_AT_ONCE
+from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, STOCK, UPLOADS_AT_ONCE
 from e2ee.store.client.prekeys import ONE_TIME_IN_USE, PreKeyKind, newest_prekey, prekey_secret
 from e2ee.wire import messages as m
 from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD
@@ -53,8 +53,30 @@ class PreKeeperTests(SynchronousTestCase):
         self.assertEqual(len(self.uploads()), before)
         self.bob.stored.one_time.popitem()
         self.bob.link.push(m.StockLow(49, STOCK))
-        self.world.settle()
+        self.world.wait(REFILL_SECONDS)
         self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_a_command_that_is_gone_soon_leaves_a_low_stock_to_the_next_unless_it_is_scarce(self) -> None:
+        self.bob.start()
+        before = len(self.uploads())
+        self.leave(LOW_STOCK // 2)
+        self.bob.stop()
+        self.bob.start()
+        self.world.wait(REFILL_SECONDS - 0.1)
+        self.bob.stop()
+        self.assertEqual(len(self.uploads()), before)
+        self.bob.start()
+        self.world.wait(REFILL_SECONDS)
+        self.assertEqual(self.held(), (STOCK, STOCK))
+        self.leave(LOW_STOCK // 2 - 1)
+        self.bob.stop()
+        self.bob.start()
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def leave(self, count: int) -> None:
+        """So many one-time KEM prekeys are left in the directory."""
+        while len(self.bob.stored.kem_one_time) > count:
+            self.bob.stored.kem_one_time.pop()
 
     def test_private_halves_are_on_disk_before_the_upload(self) -> None:
         checked: list[bool] = []

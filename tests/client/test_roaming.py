@@ -10,16 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import holder_messages as h
 from e2ee.client.clerk import Clerk
-from e2ee.client.events import LinkEnded, MessageReceived, SentState
+from e2ee.client.events import HistoryQuery, LinkEnded, MessageReceived, SentState
 from e2ee.client.frame_protocol import HolderLost
 from e2ee.client.roaming import LEAST_SECONDS
 from e2ee.errors import Code, Failure
-from e2ee.ids import MessageId
+from e2ee.ids import Address, MessageId
 from tests.client.fake_relay import FakeLink
 from tests.client.people import World
 from tests.client.sharing import Command, Table
 
-ALICE, BOB = "+15550100101", "+15550100102"
+ALICE, BOB, CAROL = "+15550100101", "+15550100102", "+15550100103"
 ID = MessageId(b"\x05" * 16)
 
 
@@ -86,7 +86,9 @@ class DyingHolderTests(Roamers):
             (h.RenameContact, lambda one: one.rename_contact(bob, "robert")),
             (h.BlockContact, lambda one: one.block_contact(bob)),
             (h.Contacts, lambda one: one.contacts()),
-            (h.History, lambda one: one.history(None, None, None, None)),
+            (h.FindHistory, lambda one: one.archive.history(HistoryQuery())),
+            (h.LoadHistory, lambda one: one.archive.history(HistoryQuery())),
+            (h.ForgetConversation, lambda one: one.archive.forget_conversation(Address(CAROL))),
             (h.AskStatus, lambda one: one.status()),
             (h.Online, lambda one: one.online()),
             (h.Take, lambda one: one.take(None)),

@@ -213,6 +213,23 @@ class StatementTests(TrustCase):
         self.serve(device=DeviceId(b"\x09" * 8))
         self.assertIs(self.refused().code, Code.KEY_CHANGED)
 
+    def test_fewer_features_are_a_trust_error_also_in_a_newer_statement(self) -> None:
+        self.assertNotEqual(self.bob.own.statement.features, ())
+        self.serve(generation=self.bob.own.generation + 1, features=())
+        self.assertIs(self.refused().code, Code.KEY_CHANGED)
+
+    def test_fewer_features_are_a_trust_error_also_under_another_key(self) -> None:
+        other = create_device(self.bob.address, 2**50, seeded_entropy("other"))
+        statement = replace(other.statement, features=())
+        self.bob.stored.served = sign_statement(other.account_secret, statement)
+        self.assertIs(self.refused().code, Code.KEY_CHANGED)
+
+    def test_more_features_are_no_step_back(self) -> None:
+        features = (*self.bob.own.statement.features, 65535)
+        self.serve(generation=self.bob.own.generation + 1, features=features)
+        sent = self.alice.say(self.bob, "with more")
+        self.assertIsNone(sent.error)
+
     def test_after_a_trust_error_sending_goes_on_when_the_server_is_right_again(self) -> None:
         self.serve(generation=self.bob.own.generation - 1)
         self.refused()

@@ -1,8 +1,9 @@
 """A whole session between two people, always the same: how `frozen_session.json` was made.
 
 The entropy is seeded, and recorded as drawn: the private keys in the order of `create_device` and of
-the prekeys, then ephemeral key, ratchet keys and IVs. The one encapsulation is recorded, too, because
-the library takes no entropy for it. All bytes are in hexadecimal digits.
+the prekeys, then ephemeral key, ratchet keys and IVs. The encapsulations, one of the handshake and one
+of an answering chain, are recorded, too, because the library takes no entropy for them. All bytes are
+in hexadecimal digits.
 
 Only a new version of the formats may change the file: ``python -m tests.crypto.frozen_session``
 writes it anew.
@@ -17,7 +18,8 @@ from typing import Any, TypedDict
 from e2ee.crypto.bundle import verify_bundle
 from e2ee.crypto.content import Content, Text, TokenNotice, decode_content, encode_content
 from e2ee.crypto.kem import Encapsulate, encapsulate
-from e2ee.crypto.keys import KemKey
+from e2ee.crypto.keys import KemKey, RatchetKemKey
+from e2ee.crypto.limits import DAY_MS
 from e2ee.crypto.own_device import create_device
 from e2ee.crypto.prekey_secrets import (
     PreKeySecrets,
@@ -40,7 +42,7 @@ class Frozen(TypedDict):
 
     about: str
     entropy: dict[str, list[str]]
-    encapsulation: dict[str, str]
+    encapsulations: list[dict[str, str]]
     published: dict[str, str]
     safety_number: str
     session: dict[str, str]
@@ -88,6 +90,18 @@ STEPS: list[tuple[str, Content | int]] = [
     ("bob", 8),
 ]
 """Who seals which content, or opens which envelope, counted from 0."""
+A_DAY_LATER: list[tuple[str, Content | int]] = [
+    ("bob", text(3, "with an offer of an ML-KEM key")),
+    ("bob", text(4, "with the same one")),
+    ("alice", 9),
+    ("alice", text(7, "with the answer")),
+    ("alice", text(8, "and again")),
+    ("bob", 11),
+    ("bob", text(5, "a plain turn")),
+    ("alice", 13),
+    ("bob", 12),
+]
+"""The same, when another post-quantum secret is due."""
 LOST = 5
 
 
@@ -105,48 +119,53 @@ class Conversation:
         self.secrets = PreKeySecrets(signed, kem, one_time)
         self.sessions: dict[str, Session] = {}
         self.envelopes: list[dict[str, str]] = []
-        self.encapsulated = b"", b""
-        self._begin(encapsulate)
+        self.encapsulated: list[tuple[bytes, bytes]] = []
+        self._encapsulate = encapsulate
+        self._begin()
 
-    def _begin(self, encapsulate: Encapsulate) -> None:
+    def _begin(self) -> None:
         one_time = self.one_time.key_id, self.one_time.key.raw
         bundle = verify_bundle(self.bob.signed_statement, self.signed_prekey, self.kem_prekey, one_time)
+        alice = begin_session(self.alice, bundle, NOW, self.recorders["alice"], self._recording)
+        self.sessions["alice"] = alice
 
-        def recording(key: KemKey) -> tuple[bytes, bytes]:
-            self.encapsulated = encapsulate(key)
-            return self.encapsulated
-
-        self.sessions["alice"] = begin_session(self.alice, bundle, self.recorders["alice"], recording)
+    def _recording(self, key: KemKey | RatchetKemKey) -> tuple[bytes, bytes]:
+        self.encapsulated.append(self._encapsulate(key))
+        return self.encapsulated[-1]
 
     def run(self) -> None:
         """All steps; AssertionError if a content does not come back."""
-        for who, what in STEPS:
-            if isinstance(what, int):
-                self._open(who, self.envelopes[what])
-            else:
-                self._seal(who, encode_content(what))
+        for now, steps in ((NOW, STEPS), (NOW + DAY_MS, A_DAY_LATER)):
+            for who, what in steps:
+                if isinstance(what, int):
+                    self._open(who, self.envelopes[what], now)
+                else:
+                    self._seal(who, encode_content(what), now)
 
-    def _seal(self, who: str, content: bytes) -> None:
-        session, envelope = self.sessions[who].seal(content, NOW, self.recorders[who])
+    def _seal(self, who: str, content: bytes, now: int) -> None:
+        source = self.recorders[who]
+        session, envelope = self.sessions[who].seal(content, now, source, self._recording)
         self.sessions[who] = session
         self.envelopes.append({"from": who, "content": content.hex(), "envelope": envelope.hex()})
 
-    def _open(self, who: str, made: dict[str, str]) -> None:
+    def _open(self, who: str, made: dict[str, str], now: int) -> None:
         envelope = bytes.fromhex(made["envelope"])
         if who in self.sessions:
-            self.sessions[who], content = self.sessions[who].open(envelope, NOW)
+            self.sessions[who], content = self.sessions[who].open(envelope, now)
         else:
-            self.sessions[who], content = accept_session(self.bob, envelope, self.secrets, NOW)
+            self.sessions[who], content = accept_session(self.bob, envelope, self.secrets, now)
         assert content.hex() == made["content"]
         assert encode_content(decode_content(content)) == content
 
     def document(self) -> Frozen:
         """The file."""
-        secret, ciphertext = self.encapsulated
         return Frozen(
             about="A whole session, byte by byte. How it was made: tests/crypto/frozen_session.py.",
             entropy={name: recorder.drawn for name, recorder in self.recorders.items()},
-            encapsulation={"secret": secret.hex(), "ciphertext": ciphertext.hex()},
+            encapsulations=[
+                {"secret": secret.hex(), "ciphertext": ciphertext.hex()}
+                for secret, ciphertext in self.encapsulated
+            ],
             published={
                 "alice's statement": self.alice.signed_statement.hex(),
                 "bob's statement": self.bob.signed_statement.hex(),
@@ -190,7 +209,7 @@ def load() -> Any:
 
 
 def write() -> None:
-    """The file anew, with a fresh encapsulation."""
+    """The file anew, with fresh encapsulations."""
     conversation = Conversation(seeded(), encapsulate)
     conversation.run()
     PATH.write_text(json.dumps(conversation.document(), indent=1) + "\n", "utf-8")

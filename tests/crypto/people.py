@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from e2ee.crypto.account_statement import FEATURES
 from e2ee.crypto.bundle import VerifiedBundle, verify_bundle
 from e2ee.crypto.kem import encapsulate
-from e2ee.crypto.own_device import OwnDevice, create_device
+from e2ee.crypto.keys import KemSuite
+from e2ee.crypto.own_device import OwnDevice, create_device, sign_statement
 from e2ee.crypto.prekey_secrets import (
     PreKeySecrets,
     make_kem_prekey,
@@ -57,13 +59,23 @@ class Person:
 
 
 def person(
-    address: Address, seed: str = "", *, one_time: bool = True, kem_one_time: bool = True
+    address: Address,
+    seed: str = "",
+    *,
+    one_time: bool = True,
+    kem_one_time: bool = True,
+    features: tuple[int, ...] = FEATURES,
+    suite: KemSuite = KemSuite.ML_KEM_1024,
 ) -> Person:
     """Someone with this number; without one-time keys if so asked."""
     entropy = SeededEntropy(seed + address)
-    own = create_device(address, NOW, entropy)
+    own = create_device(address, NOW, entropy, suite)
+    statement = replace(own.statement, features=features)
+    signed_statement = sign_statement(own.account_secret, statement)
+    own = replace(own, statement=statement, signed_statement=signed_statement)
     signed_secret, signed = make_signed_prekey(own.device_signing_secret, 7, NOW, entropy)
-    kem_secret, kem = make_kem_prekey(own.device_signing_secret, 8, NOW, kem_one_time, entropy)
+    owner = own.device_signing_secret
+    kem_secret, kem = make_kem_prekey(owner, 8, NOW, kem_one_time, entropy, suite)
     one_secret, one_public = make_one_time_prekey(9, entropy)
     secrets = PreKeySecrets(signed_secret, kem_secret, one_secret if one_time else None)
     published = (one_public.key_id, one_public.key.raw) if one_time else None
@@ -72,13 +84,13 @@ def person(
 
 def begun(initiator: Person, recipient: Person) -> Session:
     """The initiator's session, nothing sent yet."""
-    return begin_session(initiator.own, recipient.bundle, initiator.entropy, encapsulate)
+    return begin_session(initiator.own, recipient.bundle, NOW, initiator.entropy, encapsulate)
 
 
 def established(initiator: Person, recipient: Person) -> tuple[Session, Session]:
     """Both sides of a session after one message each way."""
-    ours, first = begun(initiator, recipient).seal(b"first", NOW, initiator.entropy)
+    ours, first = begun(initiator, recipient).seal(b"first", NOW, initiator.entropy, encapsulate)
     theirs, _ = accept_session(recipient.own, first, recipient.secrets, NOW)
-    theirs, answer = theirs.seal(b"answer", NOW, recipient.entropy)
+    theirs, answer = theirs.seal(b"answer", NOW, recipient.entropy, encapsulate)
     ours, _ = ours.open(answer, NOW)
     return ours, theirs

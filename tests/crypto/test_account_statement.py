@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import labels, limits, primitives
-from e2ee.crypto.account_statement import common_features, statement_hash, verify_statement
+from e2ee.crypto.account_statement import HYBRID_CHAINS, common_features, statement_hash, verify_statement
 from e2ee.crypto.own_device import sign_statement
 from e2ee.crypto.primitives import sha256
 from e2ee.errors import CryptoError, KeyRefused, SignatureRefused
@@ -29,7 +29,7 @@ class Statements(SynchronousTestCase):
         statement = verify_statement(self.own.signed_statement)
         self.assertEqual(statement, self.own.statement)
         self.assertEqual((statement.address, statement.generation), (ALICE, NOW))
-        self.assertEqual(statement.features, ())
+        self.assertEqual(statement.features, (HYBRID_CHAINS,))
 
     def test_the_layout(self) -> None:
         statement, body = self.own.statement, self.own.signed_statement[:-64]
@@ -38,7 +38,7 @@ class Statements(SynchronousTestCase):
             + statement.account_key.raw
             + b"\x0c+15550100101"
             + NOW.to_bytes(8, "big")
-            + b"\x01\x00\x01"
+            + b"\x01\x01\x00\x01\x01"
             + statement.device
             + statement.device_signing_key.raw
             + statement.device_key.raw
@@ -86,9 +86,9 @@ class Statements(SynchronousTestCase):
 
     def test_an_unknown_suite_is_refused_even_if_signed(self) -> None:
         body = self.own.statement.encode()
-        at = body.index(self.own.device) - 3
+        at = body.index(self.own.device) - 5
         self.assertEqual(body[at], 1)
-        self.assertRaises(KeyRefused, verify_statement, self.signed(body[:at] + b"\x02" + body[at + 1 :]))
+        self.assertRaises(KeyRefused, verify_statement, self.signed(body[:at] + b"\x03" + body[at + 1 :]))
 
     def test_bad_device_keys_are_refused_even_if_signed(self) -> None:
         statement = self.own.statement

@@ -8,7 +8,7 @@ import hmac
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import chains
-from e2ee.crypto.chains import Chain, root_step
+from e2ee.crypto.chains import Chain, hybrid_root_step, root_step
 
 
 def keyed(key: bytes, message: bytes) -> bytes:
@@ -26,6 +26,15 @@ class Chains(SynchronousTestCase):
         extracted = keyed(b"r" * 32, b"d" * 32)
         first = keyed(extracted, b"e2ee/1 root step\x01")
         second = keyed(extracted, first + b"e2ee/1 root step\x02")
+        self.assertEqual((root_key, chain), (first, Chain(second, 0)))
+
+    def test_the_hybrid_root_step_adds_the_kem_secret_and_binds_key_and_ciphertext(self) -> None:
+        public, ciphertext = b"p" * 1184, b"c" * 1088
+        root_key, chain = hybrid_root_step(b"r" * 32, b"d" * 32, b"s" * 32, public, ciphertext)
+        extracted = keyed(b"r" * 32, b"d" * 32 + b"s" * 32)
+        info = b"e2ee/1 hybrid root step" + hashlib.sha256(public + ciphertext).digest()
+        first = keyed(extracted, info + b"\x01")
+        second = keyed(extracted, first + info + b"\x02")
         self.assertEqual((root_key, chain), (first, Chain(second, 0)))
 
     def test_skipping_gives_every_key_before_the_wanted_message(self) -> None:

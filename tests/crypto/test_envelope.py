@@ -8,17 +8,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import limits
 from e2ee.crypto.envelope import decode_envelope, encode_head
+from e2ee.crypto.extension import ANSWER, OFFER, Extension, encode_extension
 from e2ee.errors import OpenFailed
 
 SESSION, RATCHET_KEY, IV, BODY, TAG = b"sessions", b"r" * 32, b"i" * 16, b"c" * 272, b"t" * 32
+OFFERED, ANSWERED = Extension(OFFER, b"o" * 1184), Extension(ANSWER, b"a" * 1088)
 
 
-def plain(number: int = 3, previous: int = 2) -> bytes:
-    return encode_head(SESSION, RATCHET_KEY, previous, number, None) + IV + BODY + TAG
+def plain(number: int = 3, previous: int = 2, extension: Extension | None = None) -> bytes:
+    return encode_head(SESSION, RATCHET_KEY, previous, number, extension, None) + IV + BODY + TAG
 
 
-def first(handshake: bytes = b"handshake") -> bytes:
-    return encode_head(SESSION, RATCHET_KEY, 0, 0, handshake) + IV + BODY + TAG
+def first(handshake: bytes = b"handshake", extension: Extension | None = None) -> bytes:
+    return encode_head(SESSION, RATCHET_KEY, 0, 0, extension, handshake) + IV + BODY + TAG
 
 
 class Layout(SynchronousTestCase):
@@ -39,6 +41,13 @@ class Layout(SynchronousTestCase):
         parts = decode_envelope(first())
         self.assertEqual((parts.handshake, parts.iv, parts.ciphertext), (b"handshake", IV, BODY))
 
+    def test_an_offer_and_an_answer(self) -> None:
+        for extension, head in ((OFFERED, b"\x04\xa3\x01\x04\xa0"), (ANSWERED, b"\x04\x43\x02\x04\x40")):
+            self.assertEqual(plain(extension=extension)[50:], head + extension.value + IV + BODY + TAG)
+            self.assertEqual(decode_envelope(plain(extension=extension)).extension, extension)
+            parts = decode_envelope(first(extension=extension))
+            self.assertEqual((parts.extension, parts.handshake), (extension, b"handshake"))
+
 
 class Refused(SynchronousTestCase):
     def refused(self, envelope: bytes) -> None:
@@ -50,11 +59,21 @@ class Refused(SynchronousTestCase):
                 self.refused(plain()[:at] + bytes((value,)) + plain()[at + 1 :])
         self.refused(b"\x02" + plain()[1:])
 
-    def test_extensions(self) -> None:
-        """Version 1 has none: an unknown one might mean anything."""
-        head = plain()[:50]
-        self.refused(head + b"\0\x04\0\x01\0\0" + IV + BODY + TAG)
-        self.refused(head + b"\0\x10" + plain()[52:])
+    def test_unknown_extensions_other_lengths_and_more_than_one(self) -> None:
+        """An unknown one might mean anything."""
+        rest = IV + BODY + TAG
+        for extension in (OFFERED, ANSWERED):
+            good = encode_extension(extension)
+            longer = encode_extension(extension._replace(value=extension.value + b"\0"))
+            shorter = encode_extension(extension._replace(value=extension.value[:-1]))
+            unknown = [bytes((kind,)) + good[1:] for kind in (0, 3, 255)]
+            swapped = bytes((3 - extension.kind,)) + good[1:]
+            parts = [good[:at] for at in (1, 2, 3, 4, len(good) - 1)]
+            for bad in (longer, shorter, *unknown, swapped, *parts, good + b"\0", good + good, b"\0", b"\1"):
+                self.refused(plain()[:50] + len(bad).to_bytes(2, "big") + bad + rest)
+            decode_envelope(plain()[:50] + len(good).to_bytes(2, "big") + good + rest)
+        self.refused(plain()[:50] + b"\0\x10" + plain()[52:])
+        self.refused(plain()[:50] + b"\xff\xff" + plain()[52:])
 
     def test_numbers_from_2_to_31(self) -> None:
         last = 2**31 - 1
@@ -64,7 +83,7 @@ class Refused(SynchronousTestCase):
         self.refused(plain(number=2**32 - 1))
 
     def test_a_ciphertext_that_is_not_whole_blocks(self) -> None:
-        head = encode_head(SESSION, RATCHET_KEY, 0, 0, None)
+        head = encode_head(SESSION, RATCHET_KEY, 0, 0, None, None)
         decode_envelope(head + IV + bytes(16) + TAG)
         for size in (0, 1, 15, 17, 31):
             self.refused(head + IV + bytes(size) + TAG)
@@ -81,7 +100,7 @@ class Refused(SynchronousTestCase):
         self.refused(first()[:53])
 
     def test_96_kib_and_not_a_byte_more(self) -> None:
-        head = encode_head(SESSION, RATCHET_KEY, 0, 0, None) + IV
+        head = encode_head(SESSION, RATCHET_KEY, 0, 0, None, None) + IV
         room = limits.ENVELOPE_BYTES - len(head) - len(TAG)
         whole = room // 16 * 16
         decode_envelope(head + bytes(whole) + TAG)
@@ -95,7 +114,12 @@ class Refused(SynchronousTestCase):
         except OpenFailed:
             return
         again = encode_head(
-            parts.session_id, parts.ratchet_key, parts.previous, parts.number, parts.handshake
+            parts.session_id,
+            parts.ratchet_key,
+            parts.previous,
+            parts.number,
+            parts.extension,
+            parts.handshake,
         )
         self.assertEqual(again + parts.iv + parts.ciphertext + parts.tag, head + noise)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.crypto.envelope import decode_envelope
+from e2ee.crypto.extension import ANSWER, OFFER
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.prekey_secrets import KemPreKeySecret, OneTimePreKeySecret, PreKeySecrets, SignedPreKeySecret
 from e2ee.crypto.primitives import Entropy
@@ -34,10 +36,12 @@ class FrozenSession(SynchronousTestCase):
         self.contents = [bytes.fromhex(each["content"]) for each in self.file["envelopes"]]
 
     def test_the_same_entropy_and_encapsulation_give_the_same_bytes(self) -> None:
-        answer = self.file["encapsulation"]
-        encapsulated = bytes.fromhex(answer["secret"]), bytes.fromhex(answer["ciphertext"])
+        encapsulated = iter([
+            (bytes.fromhex(each["secret"]), bytes.fromhex(each["ciphertext"]))
+            for each in self.file["encapsulations"]
+        ])
         entropy = {name: replayed(drawn) for name, drawn in self.file["entropy"].items()}
-        conversation = Conversation(entropy, lambda _: encapsulated)
+        conversation = Conversation(entropy, lambda _: next(encapsulated))
         conversation.run()
         again = conversation.document()
         for part, value in again.items():
@@ -65,6 +69,10 @@ class FrozenSession(SynchronousTestCase):
         for number in (0, 1):
             _, content = accept_session(bob, self.envelopes[number], secrets, NOW)
             self.assertEqual(content, self.contents[number])
+
+    def test_it_has_an_offer_and_its_answer(self) -> None:
+        kinds = [decode_envelope(envelope).extension for envelope in self.envelopes]
+        self.assertEqual([each.kind for each in kinds if each], [OFFER, OFFER, ANSWER, ANSWER])
 
     def test_the_kept_session_still_opens_what_was_lost(self) -> None:
         session = Session.decode(self.kept["bob's session"])

@@ -12,7 +12,7 @@ from e2ee.crypto import labels
 from e2ee.crypto.bundle import VerifiedBundle
 from e2ee.crypto.handshake import Agreement, Handshake, initiate, respond
 from e2ee.crypto.kem import decapsulate, encapsulate
-from e2ee.crypto.keys import KemKey, OneTimePreKeyPublic
+from e2ee.crypto.keys import KemKey, OneTimePreKeyPublic, RatchetKemKey
 from e2ee.crypto.own_device import sign_statement
 from e2ee.crypto.prekey_secrets import (
     PreKeySecrets,
@@ -95,7 +95,7 @@ class ByTheSpecification(SynchronousTestCase):
         transcript += b"\x0c+15550100101" + b"\x0c+15550100102"
         for signed in (own.signed_statement, bob.own.signed_statement):
             transcript += len(signed).to_bytes(2, "big") + signed
-        transcript += b"\0" + own.statement.device_key.raw + bundle.statement.device_key.raw
+        transcript += b"\1\0\1" + own.statement.device_key.raw + bundle.statement.device_key.raw
         transcript += ephemeral.public.raw + (7).to_bytes(4, "big") + bundle.signed_prekey.key.raw + one_time
         transcript += b"\x01" + b"\x0bML-KEM-1024" + bytes((bundle.kem_prekey.one_time,))
         transcript += (8).to_bytes(4, "big") + b"\x06\x20" + bundle.kem_prekey.key.raw
@@ -205,7 +205,7 @@ class Disagreements(SynchronousTestCase):
     def test_a_kem_secret_that_was_reencapsulated_to_another_key_is_bound(self) -> None:
         """The same KEM secret under another ciphertext gives another session secret."""
 
-        def fixed(key: KemKey) -> tuple[bytes, bytes]:
+        def fixed(key: KemKey | RatchetKemKey) -> tuple[bytes, bytes]:
             return b"s" * 32, encapsulate(key)[1]
 
         one, other = (
@@ -266,5 +266,5 @@ class Frozen(SynchronousTestCase):
         self.assertEqual(ours.secret.hex(), SECRET)
 
 
-SESSION_ID = "c58cd7aa257e9b6d"
-SECRET = "09d17c3337270742b2aae3c45c659895bec8a1dde3dc028a15032f6ba8fc1dce"
+SESSION_ID = "70b1e011fca0902f"
+SECRET = "25affcdb6ee8914669f11ec0298252d589b6819dde412ebc52f294b677121a52"

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.keys import RatchetKey
 from e2ee.crypto.ratchet import Ratchet
 from e2ee.crypto.secret_keys import RatchetSecretKey
@@ -55,7 +56,7 @@ class Ours:
         )
 
     def seal(self, content: bytes) -> bytes:
-        self._session, envelope = self._session.seal(content, NOW, self._entropy)
+        self._session, envelope = self._session.seal(content, NOW, self._entropy, encapsulate)
         return envelope
 
     def open(self, envelope: bytes) -> bytes:

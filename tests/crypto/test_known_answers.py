@@ -7,7 +7,7 @@ from itertools import islice
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto import primitives
+from e2ee.crypto import kem_primitives, primitives
 from e2ee.errors import KeyRefused, SignatureRefused
 from tests.crypto import vectors
 
@@ -142,12 +142,23 @@ class MlKem(SynchronousTestCase):
     def test_ml_kem_1024_with_implicit_rejection(self) -> None:
         known = vectors.records("asymmetric/MLKEM/kat_MLKEM_1024.rsp", "count")
         for record in islice(known, 100):
-            secret = primitives.mlkem_secret(hexed(record["d"] + record["z"]))
+            secret = kem_primitives.mlkem_secret(hexed(record["d"] + record["z"]))
             self.assertEqual(secret.public_key().public_bytes_raw().hex(), record["pk"])
-            primitives.mlkem_public(hexed(record["pk"]))
-            agreed = primitives.mlkem_decapsulate(secret, hexed(record["ct"]))
+            kem_primitives.mlkem_public(hexed(record["pk"]))
+            agreed = kem_primitives.mlkem_decapsulate(secret, hexed(record["ct"]))
             self.assertEqual(agreed.hex(), record["ss"])
-            rejected = primitives.mlkem_decapsulate(secret, hexed(record["ct_n"]))
+            rejected = kem_primitives.mlkem_decapsulate(secret, hexed(record["ct_n"]))
+            self.assertEqual(rejected.hex(), record["ss_n"])
+
+    def test_ml_kem_768_with_implicit_rejection(self) -> None:
+        known = vectors.records("asymmetric/MLKEM/kat_MLKEM_768.rsp", "count")
+        for record in islice(known, 100):
+            secret = kem_primitives.mlkem768_secret(hexed(record["d"] + record["z"]))
+            self.assertEqual(secret.public_key().public_bytes_raw().hex(), record["pk"])
+            kem_primitives.mlkem768_public(hexed(record["pk"]))
+            agreed = kem_primitives.mlkem768_decapsulate(secret, hexed(record["ct"]))
+            self.assertEqual(agreed.hex(), record["ss"])
+            rejected = kem_primitives.mlkem768_decapsulate(secret, hexed(record["ct_n"]))
             self.assertEqual(rejected.hex(), record["ss_n"])
 
 

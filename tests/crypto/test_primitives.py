@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto import primitives
+from e2ee.crypto import kem_primitives, primitives
 from e2ee.errors import KeyRefused, OpenFailed, SignatureRefused
 from tests.crypto.people import SeededEntropy
 
@@ -94,24 +94,24 @@ class Ed25519(SynchronousTestCase):
 
 class MlKem(SynchronousTestCase):
     def test_what_was_encapsulated_is_decapsulated(self) -> None:
-        secret = primitives.mlkem_secret(bytes(64))
-        agreed, ciphertext = primitives.mlkem_encapsulate(secret.public_key())
-        self.assertEqual(primitives.mlkem_decapsulate(secret, ciphertext), agreed)
-        self.assertEqual((len(agreed), len(ciphertext)), (32, primitives.MLKEM_CIPHERTEXT_BYTES))
+        secret = kem_primitives.mlkem_secret(bytes(64))
+        agreed, ciphertext = kem_primitives.mlkem_encapsulate(secret.public_key())
+        self.assertEqual(kem_primitives.mlkem_decapsulate(secret, ciphertext), agreed)
+        self.assertEqual((len(agreed), len(ciphertext)), (32, kem_primitives.MLKEM_CIPHERTEXT_BYTES))
 
     def test_a_key_with_a_coefficient_out_of_range_is_refused(self) -> None:
-        raw = primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
-        primitives.mlkem_public(raw)
-        self.assertRaises(KeyRefused, primitives.mlkem_public, b"\xff" * 1536 + raw[1536:])
+        raw = kem_primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
+        kem_primitives.mlkem_public(raw)
+        self.assertRaises(KeyRefused, kem_primitives.mlkem_public, b"\xff" * 1536 + raw[1536:])
 
     def test_other_lengths_are_refused(self) -> None:
-        raw = primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
+        raw = kem_primitives.mlkem_secret(bytes(64)).public_key().public_bytes_raw()
         for changed in (b"", raw[:-1], raw + b"\0"):
-            self.assertRaises(KeyRefused, primitives.mlkem_public, changed)
-        self.assertRaises(KeyRefused, primitives.mlkem_secret, bytes(63))
+            self.assertRaises(KeyRefused, kem_primitives.mlkem_public, changed)
+        self.assertRaises(KeyRefused, kem_primitives.mlkem_secret, bytes(63))
         for size in (0, 1567, 1569):
-            secret = primitives.mlkem_secret(bytes(64))
-            self.assertRaises(OpenFailed, primitives.mlkem_decapsulate, secret, bytes(size))
+            secret = kem_primitives.mlkem_secret(bytes(64))
+            self.assertRaises(OpenFailed, kem_primitives.mlkem_decapsulate, secret, bytes(size))
 
 
 class SymmetricEncryption(SynchronousTestCase):

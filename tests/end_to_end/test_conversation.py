@@ -7,7 +7,7 @@ import signal
 from twisted.trial.unittest import SynchronousTestCase
 
 from examples.stage import Chat
-from tests.end_to_end.household import ALICE, BOB, Household
+from tests.end_to_end.household import ALICE, BOB, CAROL, Household
 
 
 class ConversationTests(SynchronousTestCase):
@@ -106,6 +106,17 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(self.house.do("alice", "send", BOB, given="x" * 65537).status, 2)
         self.assertEqual(self.house.do("alice", "send", BOB, given="").status, 2)
         self.assertEqual(self.house.do("alice", "send", BOB, given=b"\xff").status, 2)
+
+    def test_a_profile_with_rsa_among_others(self) -> None:
+        """`register --kem rsa-3072`: both directions, whoever begins."""
+        self.house.register("carol", self.link, CAROL, "--kem", "rsa-3072")
+        for sender, recipient, to in (("carol", "alice", ALICE), ("bob", "carol", CAROL)):
+            self.assertEqual(self.house.do(sender, "send", to, "-m", "hello").status, 0)
+            (received,) = self.house.do(recipient, "receive", "--json").objects
+            self.assertEqual(received["text"], "hello")
+            answer = self.house.do(recipient, "send", received["from"], "-m", "answer")
+            self.assertEqual(answer.status, 0, answer.err)
+            self.assertEqual(self.house.do(sender, "receive", "--json").objects[0]["text"], "answer")
 
     def test_the_same_id_is_sent_once(self) -> None:
         """`--id` makes a command that a script can repeat."""

@@ -23,6 +23,12 @@ class MessageTests(ConversationCase):
         protocol = MessageProtocol(ServerConnection(), self.network, self.conversation.handler)
         self.assertRaises(OutOfTurn, protocol.send, m.Drained())
 
+    def test_no_message_waits_for_the_acknowledgement_of_the_one_before(self) -> None:
+        """Without Nagle's algorithm, on both sides and from the beginning."""
+        self.conversation.connect()
+        wire = self.conversation.wire
+        self.assertTrue(wire.client.getTcpNoDelay() and wire.server.getTcpNoDelay())
+
     def test_a_ping_is_answered_without_the_handler(self) -> None:
         client = self.conversation.log_in()
         before = len(self.conversation.server.handler.messages)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import sign_statement
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
 from e2ee.ids import Address, PasscodeSessionId
@@ -14,6 +15,7 @@ from e2ee.server import registration
 from e2ee.store.server.ports import NewAccount
 from e2ee.wire.codec import encode
 from e2ee.wire.messages import Prove, RefusalCode, RegistrationBody
+from tests.crypto.rsa_keys import use_old_rsa_keys
 from tests.server.registration_case import RegistrationTestCase
 from tests.server.registration_house import ALICE, BOB, Client
 
@@ -75,6 +77,16 @@ class BodyTests(RegistrationTestCase):
                 )[1],
             )
         )
+
+    def test_a_kem_prekey_of_another_kem_than_the_statements_is_refused(self) -> None:
+        use_old_rsa_keys(self)
+
+        def change(client: Client, body: RegistrationBody) -> RegistrationBody:
+            owner, entropy = client.device.device_signing_secret, self.house.random.randbytes
+            _, rsa = make_kem_prekey(owner, 1, 1000, False, entropy, KemSuite.RSA_3072)
+            return structs.replace(body, last_resort_prekey=rsa)
+
+        self.assert_refused(change)
 
     def test_prekeys_in_each_others_place_are_refused(self) -> None:
         self.assert_refused(

@@ -15,7 +15,9 @@ from e2ee.client.agent import Conversations
 from e2ee.client.events import (
     Contact,
     Event,
+    Forgotten,
     HistoryEntry,
+    HistoryQuery,
     MessageFailed,
     MessageReceived,
     MessageSent,
@@ -77,6 +79,8 @@ class FakeMessenger:
         self.queued: list[SentMessage] = []
         self.texts: list[tuple[Address, str]] = []
         self.past: list[HistoryEntry] = []
+        self.queries: list[HistoryQuery] = []
+        self.forgotten: list[MessageId | Address] = []
         self.answer: SentMessage | Failure | None = None
         self.cancelled: SentMessage | None = None
         self.state: Status | None = None
@@ -208,10 +212,32 @@ class FakeMessenger:
         assert self.state is not None
         return self.state
 
-    async def history(
-        self, address: Address | None, search: str | None, since_ms: int | None, limit: int | None
-    ) -> list[HistoryEntry]:
-        return self.past
+    @property
+    def archive(self) -> FakeArchive:
+        return FakeArchive(self)
+
+
+class FakeArchive:
+    """The past, as a test has put it there."""
+
+    def __init__(self, messenger: FakeMessenger) -> None:
+        self._messenger = messenger
+
+    async def pages(self, query: HistoryQuery) -> AsyncIterator[list[HistoryEntry]]:
+        self._messenger.queries.append(query)
+        for entry in self._messenger.past:
+            yield [entry]
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        return [entry async for page in self.pages(query) for entry in page]
+
+    async def forget_message(self, message_id: MessageId) -> Forgotten:
+        self._messenger.forgotten.append(message_id)
+        return Forgotten(1)
+
+    async def forget_conversation(self, address: Address) -> Forgotten:
+        self._messenger.forgotten.append(address)
+        return Forgotten(12, 1)
 
 
 class FakeConsole:
@@ -302,6 +328,9 @@ class FakeCall:
 
     async def show(self, records: list[str], *objects: Mapping[str, Any]) -> None:
         self.printed.extend([str(one["type"]) for one in objects] if self.options.json else records)
+
+    async def draw(self, lines: list[str]) -> None:
+        self.printed.extend([] if self.options.json else lines)
 
     async def show_event(self, event: ShownEvent) -> None:
         if self.broken is not None:

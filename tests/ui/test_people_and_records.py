@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from e2ee.client.events import Contact, HistoryEntry, SentMessage, SentState, Status, TrustChange
+from e2ee.client.events import (
+    Contact,
+    HistoryEntry,
+    HistoryQuery,
+    SentMessage,
+    SentState,
+    Status,
+    TrustChange,
+)
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import address_book, printer, records
 from e2ee.ui.options import Options
+from e2ee.ui.qr import qr_records
 from tests.ui.fakes import ALICE, BOB, CAROL, DEVICE, DIGITS, NOON, CoroutineTestCase, FakeCall, FakeMessenger
 
 ID = MessageId(bytes(16))
@@ -81,6 +90,17 @@ class PeopleTests(VerbTestCase):
         self.run_verb(address_book.verify(self.call.as_invocation(), "bob", digits))
         self.assertEqual(self.call.printed[1:], ["verified"])
 
+    def test_the_code_is_drawn_above_the_digits_and_holds_them(self) -> None:
+        self.run_verb(address_book.verify(self.call.as_invocation(), "bob", None, qr=True))
+        code = qr_records(f"E2EE1:{DIGITS}")
+        self.assertEqual(self.call.printed[: len(code)], code)
+        self.assertEqual(self.call.printed[-1], "not verified")
+
+    def test_what_the_code_holds_can_be_confirmed(self) -> None:
+        self.assertEqual(address_book.checked_digits(f"E2EE1:{DIGITS}\n"), DIGITS)
+        for text in (f"E2EE2:{DIGITS}", f"E2EE1:{DIGITS[1:]}", f"E2EE1:E2EE1:{DIGITS}"):
+            self.assertRaises(Failure, address_book.checked_digits, text)
+
     def test_only_sixty_ascii_digits_are_a_safety_number(self) -> None:
         for text in ("", DIGITS[:-1], f"{DIGITS}0", "１" * 60, "x" * 60):
             self.assertRaises(Failure, address_book.checked_digits, text)
@@ -113,8 +133,22 @@ class RecordsTests(VerbTestCase):
         self.messenger.past = [
             HistoryEntry("in", ID, BOB, ALICE, "bob", DEVICE, NOON, NOON, "hi", False, False, None)
         ]
-        self.assertEqual(self.run_verb(records.history(self.call.as_invocation(), records.Search("bob"))), 0)
+        query = HistoryQuery(search="hi", limit=3)
+        self.assertEqual(self.run_verb(records.history(self.call.as_invocation(), str(BOB), query)), 0)
         self.assertTrue(self.call.printed[0].endswith("] bob: hi"))
+        self.assertEqual(self.call.connected, [False])
+        self.assertEqual(self.messenger.queries, [HistoryQuery(BOB, "hi", limit=3)])
+
+    def test_what_is_forgotten_is_counted_and_what_waits_mentioned(self) -> None:
+        forgetting = records.forget(self.call.as_invocation(), [ID], [str(BOB)])
+        self.assertEqual(self.run_verb(forgetting), 0)
+        self.assertEqual(self.messenger.forgotten, [ID, BOB])
+        self.assertEqual(
+            self.call.printed, [f"{ID} 1 message forgotten", f"{BOB} 12 messages forgotten"]
+        )
+        self.assertEqual(
+            self.call.mentioned, [f"1 message to {BOB} kept: not accepted by the server yet"]
+        )
         self.assertEqual(self.call.connected, [False])
 
     def test_the_outbox_lists_what_waits(self) -> None:

@@ -34,6 +34,14 @@ class PrinterTests(CoroutineTestCase):
         self.records.print("[12:00] bob: \x1b[2J\n* trust me", "next")
         self.assertEqual(self.printed(), "[12:00] bob: \ufffd[2J\n    | * trust me\nnext\n")
 
+    def test_a_figure_is_sanitised_and_not_folded(self) -> None:
+        self.patch(LineSink, "columns", 20)
+        line = "\u2588" * 41
+        self.records.draw(line, "\x1b[2J")
+        self.assertEqual(self.printed(), f"{line}\n\ufffd[2J\n")
+        self.records.print(line)
+        self.assertIn("    | ", self.printed())
+
     def test_prompts_are_sanitised(self) -> None:
         self.records.prompt("b\x07b>")
         self.assertEqual(self.printed(), "b\ufffdb> ")

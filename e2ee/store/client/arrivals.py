@@ -110,6 +110,11 @@ def note_interrupted(tx: Connection) -> None:
     tx.execute("UPDATE arrival SET repeated = 1, printing = 0 WHERE printing")
 
 
+def note_restored(tx: Connection) -> None:
+    """All of this comes from a backup: a reader may have shown it after the backup was made."""
+    tx.execute("UPDATE arrival SET repeated = 1, printing = 0")
+
+
 def forget_failed(tx: Connection, message: int) -> None:
     """Somebody was told that the text in this row has failed: no reader has to be."""
     tx.execute("DELETE FROM arrival WHERE kind = 'failed' AND message = ?", (message,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from e2ee.ids import Address, ContactToken
+from e2ee.store.client.numbering import first_sequence, forget_numbering
 from e2ee.store.connection import Connection
 
 
@@ -59,9 +60,21 @@ def list_contacts(tx: Connection) -> list[ContactRecord]:
     return [_record(row) for row in rows]
 
 
+def accepted_addresses(tx: Connection) -> list[Address]:
+    """The numbers whose owners are accepted and not blocked."""
+    rows = tx.execute("SELECT address FROM contact WHERE accepted AND NOT blocked ORDER BY address")
+    return [Address(address) for (address,) in rows]
+
+
 def address_of_name(tx: Connection, name: str) -> Address | None:
     """Whose name this is, or None."""
     row = tx.execute("SELECT address FROM contact WHERE name = ?", (name,)).fetchone()
+    return None if row is None else Address(row[0])
+
+
+def known_address(tx: Connection, text: str) -> Address | None:
+    """The number with exactly these digits if there is a record of it, or None."""
+    row = tx.execute("SELECT address FROM contact WHERE address = ?", (text,)).fetchone()
     return None if row is None else Address(row[0])
 
 
@@ -144,20 +157,22 @@ def save_statement(tx: Connection, address: Address, account_key: bytes, stateme
 def next_sequence(tx: Connection, address: Address) -> int:
     """The number of the next text to this contact, which must be kept."""
     row = tx.execute(
-        "UPDATE contact SET next_sequence = next_sequence + 1 WHERE address = ? RETURNING next_sequence - 1",
-        (address,),
+        "UPDATE contact SET next_sequence = max(next_sequence, ?) + 1 WHERE address = ?"
+        " RETURNING next_sequence - 1",
+        (first_sequence(tx), address),
     ).fetchone()
     return int(row[0])
 
 
 def restart_sequence(tx: Connection, address: Address) -> None:
-    """Number the texts to this contact's new account from 1."""
+    """Number the texts to this contact's new account from the first number on."""
     tx.execute("UPDATE contact SET next_sequence = 1, have_up_to = 0 WHERE address = ?", (address,))
 
 
 def restart_all_sequences(tx: Connection) -> None:
     """Number the texts of a new own device from 1, to everybody."""
     tx.execute("UPDATE contact SET next_sequence = 1, have_up_to = 0")
+    forget_numbering(tx)
 
 
 def save_have_up_to(tx: Connection, address: Address, have_up_to: int) -> None:

@@ -34,6 +34,12 @@ def next_count(tx: Connection, name: str, step: int = 1) -> int:
     return int(row[0]) - step
 
 
+def load_count(tx: Connection, name: str) -> int:
+    """The next number of the counter of this name; 0 where there is none."""
+    row = tx.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def raise_count(tx: Connection, name: str, above: int) -> None:
     """Let the counter of this name go on above this number."""
     tx.execute(

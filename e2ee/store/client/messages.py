@@ -6,7 +6,6 @@ shown when (`e2ee.client.sequence`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from e2ee.ids import Address, DeviceId, EnvelopeId, MessageId
@@ -97,7 +96,16 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
 
 def message_by_row(tx: Connection, row: int) -> MessageRecord:
     """The text in this row, which must exist."""
-    return _record(tx.execute(f"SELECT {_COLUMNS} FROM message WHERE row = ?", (row,)).fetchone())  # noqa: S608
+    found = find_message(tx, row)
+    if found is None:
+        raise LookupError(f"there is no message in row {row}")
+    return found
+
+
+def find_message(tx: Connection, row: int) -> MessageRecord | None:
+    """The text in this row, or None."""
+    found = tx.execute(f"SELECT {_COLUMNS} FROM message WHERE row = ?", (row,)).fetchone()  # noqa: S608
+    return None if found is None else _record(found)
 
 
 def sent_message(tx: Connection, message_id: MessageId) -> MessageRecord | None:
@@ -112,8 +120,9 @@ def sent_message(tx: Connection, message_id: MessageId) -> MessageRecord | None:
 def is_received(tx: Connection, address: Address, message_id: MessageId) -> bool:
     """Whether a text with this id came from this number before."""
     row = tx.execute(
-        "SELECT 1 FROM message WHERE direction = 'in' AND address = ? AND message_id = ?",
-        (address, message_id),
+        "SELECT 1 FROM message WHERE direction = 'in' AND address = :address AND message_id = :id"
+        " UNION ALL SELECT 1 FROM forgotten WHERE address = :address AND message_id = :id",
+        {"address": address, "id": message_id},
     ).fetchone()
     return row is not None
 
@@ -137,19 +146,6 @@ def message_of_envelope(tx: Connection, envelope_id: bytes) -> MessageRecord | N
     """The own text whose last envelope this was, or None."""
     row = tx.execute(f"SELECT {_COLUMNS} FROM message WHERE envelope_id = ?", (envelope_id,)).fetchone()  # noqa: S608
     return None if row is None else _record(row)
-
-
-def history(tx: Connection, address: Address | None, since: int | None) -> Iterator[MessageRecord]:
-    """Released texts with one number or all, newest first, from `since` (ms, either clock) on."""
-    return map(
-        _record,
-        tx.execute(
-            f"SELECT {_COLUMNS} FROM message WHERE place IS NOT NULL"  # noqa: S608
-            " AND (:address IS NULL OR address = :address)"
-            " AND (:since IS NULL OR coalesce(received_at, sent_at) >= :since) ORDER BY place DESC",
-            {"address": address, "since": since},
-        ),
-    )
 
 
 # --- the order of a sender --------------------------------------------------------------------
@@ -178,10 +174,12 @@ def forget_streams(tx: Connection) -> None:
 
 
 def has_sequence(tx: Connection, stream: Stream, sequence: int) -> bool:
-    """Whether the text with this number is here."""
+    """Whether the text with this number is here, or was until it was forgotten."""
     row = tx.execute(
-        "SELECT 1 FROM message WHERE direction = 'in' AND address = ? AND device = ? AND sequence = ?",
-        (stream.address, stream.device, sequence),
+        "SELECT 1 FROM message WHERE direction = 'in' AND address = :address AND device = :device"
+        " AND sequence = :sequence UNION ALL SELECT 1 FROM forgotten"
+        " WHERE address = :address AND device = :device AND sequence = :sequence",
+        {"address": stream.address, "device": stream.device, "sequence": sequence},
     ).fetchone()
     return row is not None
 
@@ -196,12 +194,12 @@ def held_messages(tx: Connection, stream: Stream) -> list[MessageRecord]:
     return [_record(row) for row in rows]
 
 
-def held_message(tx: Connection, stream: Stream, sequence: int) -> MessageRecord | None:
-    """What waits for a gap of this sender under this number, or None."""
+def next_held(tx: Connection, stream: Stream) -> MessageRecord | None:
+    """The first that waits for a gap of this sender behind what was passed on, or None."""
     row = tx.execute(
         f"SELECT {_COLUMNS} FROM message WHERE direction = 'in' AND address = ? AND device = ?"  # noqa: S608
-        " AND sequence = ? AND state = 'held' ORDER BY row LIMIT 1",
-        (stream.address, stream.device, sequence),
+        " AND sequence > ? AND state = 'held' ORDER BY sequence, row LIMIT 1",
+        (stream.address, stream.device, stream.released_up_to),
     ).fetchone()
     return None if row is None else _record(row)
 

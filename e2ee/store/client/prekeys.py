@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from e2ee.store.client.marks import next_count, raise_count
+from e2ee.store.client.marks import load_count, next_count, raise_count
 from e2ee.store.connection import Connection
 
 ONE_TIME_IN_USE = 200
@@ -49,6 +49,16 @@ def next_key_ids(tx: Connection, count: int) -> range:
     """Ids that no prekey of this vault ever had, whatever its kind."""
     first = next_count(tx, _COUNTER, count)
     return range(first, first + count)
+
+
+def last_key_id(tx: Connection) -> int:
+    """The highest id that a prekey of this vault has had; 0 without any."""
+    return max(0, load_count(tx, _COUNTER) - 1)
+
+
+def skip_key_ids(tx: Connection, up_to: int) -> None:
+    """Never use the ids up to this one: they may have named keys that are not known here any more."""
+    raise_count(tx, _COUNTER, up_to)
 
 
 def add_prekeys(tx: Connection, records: Sequence[PreKeyRecord]) -> None:

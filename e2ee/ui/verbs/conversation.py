@@ -49,9 +49,7 @@ def _only(available: str) -> Any:
     "--kem",
     type=click.Choice(["ml-kem-1024", "rsa-3072"]),
     default="ml-kem-1024",
-    callback=_only("ml-kem-1024"),
-    hidden=True,
-    expose_value=False,
+    help="The key encapsulation of this device.  [default: ml-kem-1024]",
 )
 @click.option("--no-passphrase", is_flag=True, help="Keep the vault's key in a file of the profile.")
 @click.option("--ca", metavar="FILE", type=FilePath(), help="Certificates that must vouch for the server's.")
@@ -65,6 +63,7 @@ def register(
     no_passphrase: bool,
     ca: Path | None,
     again: bool,
+    kem: str,
 ) -> int:
     """Register this profile for ADDRESS at the server of LINK.
 
@@ -78,7 +77,7 @@ def register(
         own = Address.parse(address)
     except InvalidAddress as error:
         raise Failure(Code.USAGE, str(error)) from error
-    asked = Asked(link, own, code_file, code_command, pin_file, no_passphrase, ca, again)
+    asked = Asked(link, own, code_file, code_command, pin_file, no_passphrase, ca, again, kem)
     return run(given_options(click.get_current_context()), lambda call: run_registration(call, asked))
 
 

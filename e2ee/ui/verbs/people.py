@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from e2ee.ui.options import given_options
-from e2ee.ui.verbs.verb import refuse_option, verb, verb_group
+from e2ee.ui.verbs.verb import verb, verb_group
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -103,19 +103,20 @@ for _command in (add, rename, block, remove):
 @verb(
     "verify",
     "e2ee verify bob",
+    "e2ee verify bob --qr",
     "e2ee verify bob --confirm '12345 67890 …'",
 )
 @click.argument("address")
-@click.option("--confirm", metavar="DIGITS", help="Compare with what the other side reads out.")
-@click.option("--qr", is_flag=True, callback=refuse_option, hidden=True, expose_value=False)
-def verify(address: str, confirm: str | None) -> int:
+@click.option("--confirm", metavar="DIGITS", help="Compare with what the other side reads out, or shows.")
+@click.option("--qr", is_flag=True, help="Show it as a QR code, too.")
+def verify(address: str, confirm: str | None, qr: bool) -> int:
     """Show the safety number shared with ADDRESS: both sides see the same, unless somebody is in between."""
     from e2ee.ui.address_book import checked_digits
     from e2ee.ui.address_book import verify as run_verify
     from e2ee.ui.runner import run
 
     digits = None if confirm is None else checked_digits(confirm)
-    return run(given_options(click.get_current_context()), lambda call: run_verify(call, address, digits))
+    return run(given_options(click.get_current_context()), lambda call: run_verify(call, address, digits, qr))
 
 
 @verb("trust", "e2ee trust bob")

@@ -65,11 +65,14 @@ def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> N
     formatter.write("\n")
 
 
-def verb(name: str, *examples: str) -> Callable[[Callable[..., int]], click.Command]:
-    """Declares a verb with the common options."""
+def verb(
+    name: str, *examples: str, arguments_follow: bool = False
+) -> Callable[[Callable[..., int]], click.Command]:
+    """Declares a verb with the common options; `arguments_follow`: none of them after the first argument."""
+    settings = {**CONTEXT_SETTINGS, "allow_interspersed_args": not arguments_follow}
 
     def declare(body: Callable[..., int]) -> click.Command:
-        command = click.command(name, cls=Verb, examples=examples, context_settings=CONTEXT_SETTINGS)
+        command = click.command(name, cls=Verb, examples=examples, context_settings=settings)
         return command(global_options(environment=False)(body))
 
     return declare
@@ -90,10 +93,3 @@ def verb_group(name: str, *examples: str, environment: bool = False, **settings:
 def not_available(what: str) -> Failure:
     """For verbs, options and values of a later version."""
     return Failure(Code.NOT_AVAILABLE, f"{what} is not available in this version")
-
-
-def refuse_option(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """A callback for options of a later version. Raises Failure(NOT_AVAILABLE) where they are given."""
-    if value:
-        raise not_available(parameter.opts[0])
-    return value

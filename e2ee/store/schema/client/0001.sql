@@ -134,6 +134,35 @@ CREATE INDEX message_sequence ON message (address, device, sequence) WHERE direc
 CREATE INDEX message_held ON message (address, device, sequence) WHERE state = 'held';
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id IS NOT NULL;
 
+-- The words of all texts (e2ee/store/client/history.py). It holds no text itself; 'secure-delete' takes
+-- a forgotten one's words out at once, where FTS5 would only mark them.
+CREATE VIRTUAL TABLE message_word USING fts5 (
+    text, content = 'message', content_rowid = 'row', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+INSERT INTO message_word (message_word, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER message_added AFTER INSERT ON message BEGIN
+    INSERT INTO message_word (rowid, text) VALUES (new.row, new.text);
+END;
+CREATE TRIGGER message_deleted AFTER DELETE ON message BEGIN
+    INSERT INTO message_word (message_word, rowid, text) VALUES ('delete', old.row, old.text);
+END;
+CREATE TRIGGER message_changed AFTER UPDATE OF text ON message BEGIN
+    INSERT INTO message_word (message_word, rowid, text) VALUES ('delete', old.row, old.text);
+    INSERT INTO message_word (rowid, text) VALUES (new.row, new.text);
+END;
+
+-- Under which numbers forgotten texts came in, so that none is shown again.
+CREATE TABLE forgotten (
+    address TEXT NOT NULL,
+    device BLOB NOT NULL,
+    message_id BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    at INTEGER NOT NULL,                -- ms since 1970: when it was forgotten
+    PRIMARY KEY (address, message_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forgotten_sequence ON forgotten (address, device, sequence);
+
 -- How far the numbering of a sender's device has come: received without a hole, and released.
 CREATE TABLE stream (
     address TEXT NOT NULL,
@@ -154,6 +183,7 @@ CREATE TABLE arrival (
     printing INTEGER NOT NULL DEFAULT 0,
     repeated INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX arrival_message ON arrival (message) WHERE message IS NOT NULL;
 
 -- Envelopes that were dealt with; those set aside are kept as long as there is room.
 CREATE TABLE envelope (

@@ -1,0 +1,100 @@
+"""The past of one profile: read, searched and forgotten. Works without a connection.
+
+Knows no way of printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e2ee.client.context import Context
+from e2ee.client.events import Forgotten, HistoryEntry, HistoryQuery, SentState
+from e2ee.errors import Code, Failure
+from e2ee.ids import Address, MessageId
+from e2ee.store.client import contacts, history
+from e2ee.store.client.history import Past
+from e2ee.store.client.messages import MessageRecord
+from e2ee.store.client.search import Search, parse_search
+from e2ee.store.connection import Connection
+
+
+class Archive:
+    """All texts that were sent or released to readers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def find(self, query: HistoryQuery) -> list[int]:
+        """In which rows of the vault the texts are that are asked for, oldest first."""
+        past = _past(query)
+        return await self._context.vault.read(lambda tx: history.find(tx, past))
+
+    async def load(self, rows: Sequence[int]) -> list[HistoryEntry]:
+        """The texts in these rows, but for those that were forgotten meanwhile."""
+        own = self._context.own.address
+        return await self._context.vault.read(lambda tx: _entries(tx, own, history.load(tx, rows)))
+
+    async def forget_message(self, message_id: MessageId) -> Forgotten:
+        """Delete a text for good. Raises Failure(USAGE) for an unknown id, FAILED for one that waits."""
+
+        def operation(tx: Connection) -> Forgotten:
+            rows = history.rows_of_message(tx, message_id)
+            if not rows:
+                raise Failure(Code.USAGE, f"there is no message with the id {message_id}")
+            gone = self._forget(tx, rows)
+            if gone.waiting:
+                raise Failure(
+                    Code.FAILED,
+                    f"the message {message_id} waits to be accepted: `e2ee outbox cancel {message_id}` first",
+                )
+            return gone
+
+        return await self._context.vault.write(operation)
+
+    async def forget_conversation(self, address: Address) -> Forgotten:
+        """Delete all texts with this number for good, but for those that wait to be accepted.
+
+        Its keys and its entry in the address book stay.
+        """
+        past = Past(address=address)
+        return await self._context.vault.write(lambda tx: self._forget(tx, history.find(tx, past)))
+
+    def _forget(self, tx: Connection, rows: Sequence[int]) -> Forgotten:
+        settled = history.without_waiting(tx, rows)
+        history.forget(tx, settled, self._context.now)
+        return Forgotten(len(settled), len(rows) - len(settled))
+
+
+def _past(query: HistoryQuery) -> Past:
+    return Past(
+        address=query.address,
+        direction=query.direction,
+        since=query.since,
+        until=query.until,
+        search=Search() if query.search is None else parse_search(query.search),
+        limit=query.limit,
+    )
+
+
+def _entries(tx: Connection, own: Address, records: Sequence[MessageRecord]) -> list[HistoryEntry]:
+    people = {record.address for record in records}
+    names = {address: contacts.load_contact(tx, address).name for address in people}
+    return [_entry(record, own, names[record.address]) for record in records]
+
+
+def _entry(record: MessageRecord, own: Address, name: str | None) -> HistoryEntry:
+    outgoing = record.direction == "out"
+    return HistoryEntry(
+        direction=record.direction,
+        message_id=record.message_id,
+        from_address=own if outgoing else record.address,
+        to=record.address if outgoing else own,
+        name=name,
+        device=record.device,
+        sent_at=record.sent_at,
+        received_at=record.received_at,
+        text=record.text,
+        verified=record.verified,
+        late=record.late,
+        state=SentState(record.state) if outgoing else None,
+    )
