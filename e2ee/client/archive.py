@@ -5,7 +5,7 @@ Knows no way of printing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from e2ee.client.context import Context
 from e2ee.client.events import Forgotten, HistoryEntry, HistoryQuery, SentState
@@ -17,9 +17,6 @@ from e2ee.store.client.messages import MessageRecord
 from e2ee.store.client.search import Search, parse_search
 from e2ee.store.connection import Connection
 
-PAGE_ENTRIES = 500
-"""Texts that are taken from the vault at once: others can use it in between."""
-
 
 class Archive:
     """All texts that were sent or released to readers."""
@@ -27,20 +24,15 @@ class Archive:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def pages(self, query: HistoryQuery) -> AsyncIterator[list[HistoryEntry]]:
-        """What is asked for, oldest first, in pieces."""
+    async def find(self, query: HistoryQuery) -> list[int]:
+        """In which rows of the vault the texts are that are asked for, oldest first."""
         past = _past(query)
-        rows = await self._context.vault.read(lambda tx: history.find(tx, past))
-        for start in range(0, len(rows), PAGE_ENTRIES):
-            yield await self._load(rows[start : start + PAGE_ENTRIES])
+        return await self._context.vault.read(lambda tx: history.find(tx, past))
 
-    async def _load(self, rows: Sequence[int]) -> list[HistoryEntry]:
+    async def load(self, rows: Sequence[int]) -> list[HistoryEntry]:
+        """The texts in these rows, but for those that were forgotten meanwhile."""
         own = self._context.own.address
         return await self._context.vault.read(lambda tx: _entries(tx, own, history.load(tx, rows)))
-
-    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
-        """The same in one piece."""
-        return [entry async for page in self.pages(query) for entry in page]
 
     async def forget_message(self, message_id: MessageId) -> Forgotten:
         """Delete a text for good. Raises Failure(USAGE) for an unknown id, FAILED for one that waits."""

@@ -15,8 +15,8 @@ from e2ee.client.backup_content import vault_records
 from e2ee.client.backup_file import BackupWriter, Draft, refuse_existing
 from e2ee.client.passphrase import Passphrase, Passphrases
 from e2ee.client.private_files import read_private
-from e2ee.client.profile import OnBroken, OpenProfile, not_registered, open_with
-from e2ee.client.profile_directory import Profile
+from e2ee.client.profile import OnBroken, OpenProfile, open_with
+from e2ee.client.profile_directory import Profile, not_registered
 from e2ee.client.threads import threads_of
 from e2ee.crypto.primitives import Entropy
 from e2ee.errors import Code, Failure
@@ -54,7 +54,7 @@ async def make_backup(
     connection; needs the profile's lock, for which it waits up to `timeout` seconds.
 
     Raises Failure: USAGE where `path` has a file already or a passphrase is missing, with nothing
-    written; those of `open_profile`; FAILED for what the file system refuses.
+    written; those of `open_with`; FAILED for what the file system refuses.
     """
     if not profile.exists:
         raise not_registered(profile)

@@ -36,6 +36,9 @@ class LinkPort(Protocol):
     def start(self) -> None:
         """Begin to connect."""
 
+    def keep_trying(self) -> None:
+        """Whatever becomes of the first attempt, make others."""
+
     async def stop(self) -> None:
         """End in good order."""
 

@@ -163,7 +163,16 @@ ShownEvent = MessageReceived | KeyChanged | Undecryptable | Gap | MessageFailed
 Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
 
 
-# --- answers ----------------------------------------------------------------------------------
+# --- questions and answers ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the unshown is wanted: of these `people`, or of all; `own_affairs`: only what no person
+    wrote, changed keys and own messages that failed."""
+
+    people: tuple[Address, ...] | None = None
+    own_affairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +257,8 @@ class Status:
     one_time_prekeys: int  # private halves that wait in the vault
     kem_one_time_prekeys: int
     failure: Failure | None  # why there is no connection
+    address: Address
+    device: DeviceId
+    server: str  # host and port
+    pin: str  # the one that is expected, as the connect link writes it
+    passphrase: str  # where it comes from, as in `PassphraseSource`

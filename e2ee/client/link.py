@@ -95,6 +95,14 @@ class Link:
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(self._crashed)
 
+    def keep_trying(self) -> None:
+        """From now on no end is the last one; one that was the last one for `once` is made good."""
+        if self._once:
+            self._once = False
+            failure = self._state.failure
+            if self._state.phase is LinkPhase.STOPPED and failure and failure.code not in FINAL:
+                self.start()
+
     async def stop(self) -> None:
         """End in good order: what was sent still leaves. `on_push` is not called any more."""
         if self._stopping or self._running is None:

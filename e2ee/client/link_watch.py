@@ -49,9 +49,15 @@ class LinkWatch:
         self._drained_connection = self._context.connection
         self._wake()
 
-    async def connected(self, timeout: float | None) -> None:
-        """Until logged in. Raises Failure."""
-        await self._until(lambda: self._context.is_up, timeout)
+    @property
+    def given_up(self) -> Failure | None:
+        """Why the link has ended for good, if it has."""
+        state = self._context.link_state
+        return state.failure if state.phase is LinkPhase.STOPPED else None
+
+    async def connected(self, timeout: float | None, *, once: bool = False) -> None:
+        """Until logged in; with `once` not through a second attempt. Raises Failure."""
+        await self._until(lambda: self._context.is_up, timeout, once=once)
 
     async def drained(self, timeout: float | None) -> None:
         """Until drained on the present connection. Raises Failure."""
@@ -60,12 +66,16 @@ class LinkWatch:
     def _is_drained(self) -> bool:
         return self._context.is_up and self._drained_connection == self._context.connection
 
-    async def _until(self, reached: Callable[[], bool], timeout: float | None) -> None:
+    async def _until(
+        self, reached: Callable[[], bool], timeout: float | None, *, once: bool = False
+    ) -> None:
         deadline = Deadline(self._context.clock, timeout)
         while not reached():
             state = self._context.link_state
             if state.phase is LinkPhase.STOPPED:
                 raise state.failure or Failure(Code.UNREACHABLE, "the connection was ended")
+            if once and state.phase is LinkPhase.DOWN and state.failure is not None:
+                raise state.failure
             if deadline.passed:
                 raise self._not_in_time()
             await self._next_change(deadline.left())
@@ -83,9 +93,13 @@ class LinkWatch:
         timer = None
         if seconds is not None:
             timer = self._context.clock.callLater(seconds, self._time_up, change)
-        await change
-        if timer is not None and timer.active():
-            timer.cancel()
+        try:
+            await change
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+            if change in self._waiting:
+                self._waiting.remove(change)
 
     def _time_up(self, change: Deferred[None]) -> None:
         self._waiting.remove(change)

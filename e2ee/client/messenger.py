@@ -7,7 +7,7 @@ Knows nothing of terminals, files or arguments; everything that it answers stand
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from e2ee.client.address_book import AddressBook
@@ -20,7 +20,6 @@ from e2ee.client.events import (
     Event,
     SafetyNumber,
     SentMessage,
-    ShownEvent,
     Status,
     TrustChange,
 )
@@ -32,15 +31,17 @@ from e2ee.client.outgoing import Outgoing
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.presence import Presence
 from e2ee.client.profile import OpenProfile
-from e2ee.client.reading import Reading
+from e2ee.client.readers import Readers
 from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
+from e2ee.client.standing import find_status
 from e2ee.client.tasks import Tasks
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
+from e2ee.errors import Failure
 from e2ee.ids import Address, MessageId
 from e2ee.wire import messages as m
 
@@ -48,8 +49,9 @@ from e2ee.wire import messages as m
 class Messenger:
     """The conversations of one open profile. All methods are called on the reactor's thread.
 
-    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try twice; `make_link`
-    is the network's, unless given. `archive` has the past. Stop it before the profile is closed.
+    `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second time
+    until somebody wants more; `make_link` is the network's, unless given. `readers` have what is unshown,
+    `archive` has the past. Stop it before the profile is closed.
     """
 
     def __init__(
@@ -94,9 +96,11 @@ class Messenger:
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
-        self._reading = Reading(context)
+        self._profile = open_profile
+        self._online = False
         self.registration_pin = RegistrationPin(context, in_thread)
         self.archive = Archive(context)
+        self.readers = Readers(context)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
@@ -105,8 +109,17 @@ class Messenger:
 
     async def start(self, *, connect: bool = True) -> None:
         """Prepare the vault, then connect, unless only what it holds is wanted."""
-        self._receiver.careful = await self._upkeep.begin(connect=connect)
+        self._receiver.careful = await self._upkeep.begin()
         if connect:
+            await self.connect(once=True)
+
+    async def connect(self, *, once: bool) -> None:
+        """Have a connection from now on; unless `once`, whatever becomes of the first attempt."""
+        if not once:
+            self._context.link.keep_trying()
+        if not self._online:
+            self._online = True
+            await self._upkeep.go_online()
             self._context.link.start()
 
     async def stop(self) -> None:
@@ -134,10 +147,15 @@ class Messenger:
         """Whether it was logged in at least once since the start."""
         return self._context.connection > 0
 
-    async def connected(self, timeout: float | None) -> None:
-        """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, or at once a
-        matter of trust, DISPLACED, LOGGED_OUT."""
-        await self._watch.connected(timeout)
+    async def connected(self, timeout: float | None, *, once: bool = False) -> None:
+        """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, at once a matter
+        of trust, DISPLACED, LOGGED_OUT, and with `once` whatever the last attempt has failed for."""
+        await self._watch.connected(timeout, once=once)
+
+    @property
+    def given_up(self) -> Failure | None:
+        """Why there will be no connection any more, if that is so."""
+        return self._watch.given_up
 
     async def drained(self, timeout: float | None) -> None:
         """Wait until everything that waited in the mailbox is in the vault. Raises as `connected`, or
@@ -151,21 +169,11 @@ class Messenger:
     # --- sending ----------------------------------------------------------------------------
 
     async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
-        """Commit a text to the outbox, from where it is sent by itself.
-
-        The same id with the same text and recipient is one message however often it is queued.
-        Raises Failure(USAGE), nothing kept, for an empty text, one over 64 KiB of UTF-8 or with lone
-        surrogates, the own number, or an id that belongs to another message.
-        """
+        """Commit a text to the outbox, from where it is sent by itself; see `agent.Conversations`."""
         return await self._sender.queue(to, text, message_id)
 
     async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
-        """Wait until the server has accepted a text, or it has failed.
-
-        Returns earlier, with `error`, if it waits for something that does not come within `timeout`
-        seconds; at the timeout `queued` without error. Raises the link's last Failure if that is given
-        up, Failure(USAGE) for an unknown id.
-        """
+        """Wait until the server has accepted a text, or it has failed; see `agent.Conversations`."""
         return await self._sender.accepted(message_id, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
@@ -177,6 +185,10 @@ class Messenger:
         """An own text as it stands. Raises Failure(USAGE) for an unknown id."""
         return await self._sender.sent(message_id)
 
+    async def note_told(self, message_id: MessageId) -> None:
+        """Somebody was told that this text has failed: no reader has to be. Raises Failure(USAGE)."""
+        await self._sender.note_told(message_id)
+
     async def outbox(self) -> list[SentMessage]:
         """All texts that wait to be accepted, in order."""
         return await self._sender.outbox()
@@ -184,24 +196,6 @@ class Messenger:
     async def cancel(self, message_id: MessageId) -> SentMessage:
         """Take a text out of the outbox. It may have left already: then only its state says so."""
         return await self._sender.cancel(message_id)
-
-    # --- reading ----------------------------------------------------------------------------
-
-    async def unshown(self, limit: int | None = None) -> list[ShownEvent]:
-        """What no reader has shown, oldest first; `limit` counts texts."""
-        return await self._reading.unshown(limit)
-
-    async def unshown_count(self) -> int:
-        """How many texts no reader has shown."""
-        return await self._reading.unshown_count()
-
-    async def mark_printing(self, events: Sequence[ShownEvent]) -> None:
-        """Before these are printed: after a crash they are marked as repeated."""
-        await self._reading.mark_printing(events)
-
-    async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
-        """After these were printed and flushed."""
-        await self._reading.mark_shown(events)
 
     # --- presence ---------------------------------------------------------------------------
 
@@ -259,7 +253,7 @@ class Messenger:
 
     async def status(self) -> Status:
         """What vault and link know."""
-        return await self._reading.status()
+        return await find_status(self._context, self._profile)
 
     # --- what comes from the link -----------------------------------------------------------
 

@@ -15,7 +15,7 @@ from e2ee.client.config import ChangedKey, Config
 from e2ee.client.hardening import harden_process
 from e2ee.client.known_server import KnownServer
 from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
-from e2ee.client.profile_directory import Profile, unwrap_key
+from e2ee.client.profile_directory import Profile, not_registered, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
 from e2ee.client.threads import InThread, threads_of
 from e2ee.crypto.own_device import OwnDevice
@@ -32,7 +32,6 @@ __all__ = [
     "Passphrases",
     "Profile",
     "harden_process",
-    "open_profile",
     "use_steady_time",
 ]
 
@@ -59,36 +58,24 @@ class OpenProfile:
             self.lock.release()
 
 
-async def open_profile(
-    reactor: Any, profile: Profile, passphrases: Passphrases, *, timeout: float | None, on_broken: OnBroken
-) -> OpenProfile:
-    """Open a registered profile, waiting up to `timeout` seconds for another process that has it.
-
-    Raises Failure: NOT_REGISTERED; PASSPHRASE for a wrong or missing one, with nothing changed;
-    PROFILE_BUSY; USAGE for a wrong `config.toml`. `on_broken` is told when the disk fails later.
-    """
-    if not profile.exists:
-        raise not_registered(profile)
-    profile.config()
-    in_thread = threads_of(reactor)
-    passphrase = await in_thread(lambda: passphrases.existing(profile.directory, profile.key_file))
-    return await open_with(reactor, profile, passphrase, timeout=timeout, on_broken=on_broken)
-
-
 async def open_with(
     reactor: Any, profile: Profile, passphrase: Passphrase, *, timeout: float | None, on_broken: OnBroken
 ) -> OpenProfile:
-    """The same with a passphrase that is known already."""
+    """Open a registered profile, waiting up to `timeout` seconds for another process that has it.
+
+    Raises Failure: NOT_REGISTERED; PASSPHRASE for a wrong one, with nothing changed; PROFILE_BUSY; USAGE
+    for a wrong `config.toml`. `on_broken` is told when the disk fails later.
+    """
     lock = await take_lock(profile.lock_path, reactor, timeout)
     try:
-        return await open_locked(reactor, profile, passphrase, lock, on_broken=on_broken)
+        return await open_locked(reactor, profile, passphrase, lock, on_broken)
     except BaseException:
         lock.release()
         raise
 
 
 async def open_locked(
-    reactor: Any, profile: Profile, passphrase: Passphrase, lock: ProfileLock, *, on_broken: OnBroken
+    reactor: Any, profile: Profile, passphrase: Passphrase, lock: ProfileLock, on_broken: OnBroken
 ) -> OpenProfile:
     """The same with the profile's lock, which stays held where this fails."""
     config = profile.config()
@@ -108,13 +95,6 @@ async def _compose(
         raise not_registered(profile)
     known = KnownServer(server, lambda record: vault.write(lambda tx: save_server(tx, record)))
     return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock)
-
-
-def not_registered(profile: Profile) -> Failure:
-    """What is said of a profile that `register` has to be called for."""
-    return Failure(
-        Code.NOT_REGISTERED, f"the profile {profile.name} is not registered: `e2ee register` does it"
-    )
 
 
 async def unlock(

@@ -46,6 +46,13 @@ class Profile:
         return load_config(self.config_path)
 
 
+def not_registered(profile: Profile) -> Failure:
+    """There is nothing to open yet."""
+    return Failure(
+        Code.NOT_REGISTERED, f"the profile {profile.name} is not registered: `e2ee register` does it"
+    )
+
+
 def create_keys(profile: Profile, passphrase: Passphrase, entropy: Entropy) -> None:
     """The files that a vault is opened with; the one that makes it a profile comes last. Blocks."""
     refuse_remains(profile)

@@ -117,9 +117,7 @@ class _Restoration:
         except BaseException:
             await in_thread(self._undo)
             raise
-        opened = await open_locked(
-            self.reactor, self.profile, self.passphrase, lock, on_broken=self.on_broken
-        )
+        opened = await open_locked(self.reactor, self.profile, self.passphrase, lock, self.on_broken)
         fingerprint = primitives.sha256(opened.own.statement.account_key.raw).hex()
         return Restored(opened, manifest.made_at, *counts, fingerprint)
 

@@ -123,6 +123,10 @@ class Sender:
         now = self._context.now
         return await self._context.vault.read(lambda tx: _sent(tx, message_id, now))
 
+    async def note_told(self, message_id: MessageId) -> None:
+        """Somebody was told that this one has failed. Raises Failure(USAGE) for an unknown id."""
+        await self._context.write(lambda tx: _note_told(tx, message_id))
+
     async def outbox(self) -> list[SentMessage]:
         """All texts that wait, in order."""
         now = self._context.now
@@ -167,9 +171,13 @@ class Sender:
         self._waiting.append(entry)
         left = deadline.left()
         timer = None if left is None else self._context.clock.callLater(left, self._time_up, entry)
-        await change
-        if timer is not None and timer.active():
-            timer.cancel()
+        try:
+            await change
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+            if entry in self._waiting:
+                self._waiting.remove(entry)
 
     def _time_up(self, entry: tuple[Address | None, Deferred[None]]) -> None:
         self._waiting.remove(entry)

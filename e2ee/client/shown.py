@@ -5,7 +5,7 @@ Operations over one transaction. Knows no reader. See `docs/protocol.md`, sectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Set
 
 from e2ee.client.events import (
     FailedReason,
@@ -13,6 +13,7 @@ from e2ee.client.events import (
     KeyChanged,
     MessageFailed,
     MessageReceived,
+    Selection,
     SentMessage,
     SentState,
     ShownEvent,
@@ -38,18 +39,40 @@ def describe(tx: Connection, positions: Iterable[int]) -> list[ShownEvent]:
     return [event_of(tx, one) for page in found for one in page]
 
 
-def unshown_events(tx: Connection, limit: int | None) -> list[ShownEvent]:
-    """What no reader has shown, oldest first, up to and with the `limit`-th text."""
-    events: list[ShownEvent] = []
+def choose(
+    tx: Connection, barred: Set[int], limit: int | None, selection: Selection
+) -> list[Arrival]:
+    """What is wanted of the unshown, oldest first, up to and with the `limit`-th text; not what is
+    at `barred` positions."""
+    chosen: list[Arrival] = []
     texts, after = 0, 0
     while page := arrivals.unshown_arrivals(tx, after, _PAGE):
         for arrival in page:
             if limit is not None and texts >= limit:
-                return events
-            texts += arrival.kind is ArrivalKind.MESSAGE
-            events.append(event_of(tx, arrival))
+                return chosen
+            own_affair = arrival.kind in (ArrivalKind.KEY_CHANGED, ArrivalKind.FAILED)
+            if arrival.position not in barred and _selected(arrival.address, own_affair, selection):
+                texts += arrival.kind is ArrivalKind.MESSAGE
+                chosen.append(arrival)
         after = page[-1].position
-    return events
+    return chosen
+
+
+def event_selected(event: ShownEvent, selection: Selection) -> bool:
+    """Whether this event is among what is wanted."""
+    address = event.to if isinstance(event, MessageFailed) else event.address
+    return _selected(address, isinstance(event, KeyChanged | MessageFailed), selection)
+
+
+def _selected(address: Address, own_affair: bool, selection: Selection) -> bool:
+    if selection.own_affairs and not own_affair:
+        return False
+    return selection.people is None or address in selection.people
+
+
+def events_of(tx: Connection, found: Iterable[Arrival]) -> list[ShownEvent]:
+    """What a reader is told of these."""
+    return [event_of(tx, arrival) for arrival in found]
 
 
 def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
@@ -87,11 +110,6 @@ def _reason(reason: str | None) -> FailedReason:
         return FailedReason(reason or "")
     except ValueError:
         return FailedReason.NOT_ACCEPTED
-
-
-def positions_of(events: Sequence[ShownEvent]) -> list[int]:
-    """Where these events stand in the vault."""
-    return [event.position for event in events]
 
 
 def sent_state(tx: Connection, record: MessageRecord, now: int) -> SentMessage:

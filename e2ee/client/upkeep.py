@@ -29,25 +29,24 @@ class Upkeep:
         self._prekeeper = prekeeper
         self._connects = False
 
-    async def begin(self, *, connect: bool) -> bool:
+    async def begin(self) -> bool:
         """Prepare the vault; whether the last process that was to connect did not end cleanly."""
-        self._connects = connect
         now = self._context.now
 
         def prepare(tx: Connection) -> bool:
             arrivals.note_interrupted(tx)
             envelopes.forget_envelopes(tx, now - ENVELOPE_MEMORY_MS)
             history.forget_forgotten(tx, now - ENVELOPE_MEMORY_MS)
-            crashed = load_mark(tx, _RUNNING) is not None
-            if connect:
-                save_mark(tx, _RUNNING, b"\1")
-            return crashed
+            return load_mark(tx, _RUNNING) is not None
 
-        crashed = await self._context.vault.write(prepare)
-        if connect:
-            await self._sender.fail_overdue()
-            self._context.tasks.later(ROUND_SECONDS, self._round)
-        return crashed
+        return await self._context.vault.write(prepare)
+
+    async def go_online(self) -> None:
+        """What belongs before the first connection."""
+        self._connects = True
+        await self._context.vault.write(lambda tx: save_mark(tx, _RUNNING, b"\1"))
+        await self._sender.fail_overdue()
+        self._context.tasks.later(ROUND_SECONDS, self._round)
 
     async def end(self) -> None:
         """Note that this process ended cleanly."""

@@ -18,7 +18,7 @@ from e2ee.ui.invocation import Invocation
 from e2ee.ui.qr import qr_records
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ QR_PREFIX = "E2EE1:"
 
 async def online(call: Invocation) -> int:
     """Who else is connected."""
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         await messenger.connected(call.left())
         for address, name in await messenger.online():
             await call.show([render.online_record(address, name)], render.online_object(address, name))
@@ -39,15 +39,15 @@ async def online(call: Invocation) -> int:
 
 async def contacts(call: Invocation) -> int:
     """The whole address book."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         for contact in await messenger.contacts():
             await call.show([render.contact_record(contact)], render.contact_object(contact))
     return DONE
 
 
-async def change_contact(call: Invocation, change: Callable[[Messenger], Awaitable[Contact]]) -> int:
+async def change_contact(call: Invocation, change: Callable[[Conversations], Awaitable[Contact]]) -> int:
     """Add, rename, block or remove one, and print what it is now."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         contact = await change(messenger)
         await call.show([render.contact_record(contact)], render.contact_object(contact))
     return DONE
@@ -55,7 +55,7 @@ async def change_contact(call: Invocation, change: Callable[[Messenger], Awaitab
 
 async def verify(call: Invocation, who: str, digits: str | None, qr: bool = False) -> int:
     """Show the safety number, with `qr` as a code, too; with `digits`, compare and mark as verified."""
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         address = await messenger.resolve(who)
         number = await with_link(call, messenger, lambda: messenger.safety_number(address))
         if digits is not None:
@@ -71,7 +71,7 @@ async def verify(call: Invocation, who: str, digits: str | None, qr: bool = Fals
 
 async def trust(call: Invocation, who: str) -> int:
     """Accept a changed key, and print both safety numbers."""
-    async with call.conversations(once=True) as (messenger, _):
+    async with call.conversations(once=True) as messenger:
         address = await messenger.resolve(who)
         change = await messenger.trust(address)
         await call.show(render.trust_records(change), render.trust_object(address, change))
@@ -79,7 +79,7 @@ async def trust(call: Invocation, who: str) -> int:
     return DONE
 
 
-async def _send_waiting(call: Invocation, messenger: Messenger, address: Address) -> None:
+async def _send_waiting(call: Invocation, messenger: Conversations, address: Address) -> None:
     """What waited for the key to be trusted can go; what does not go now goes at the next connection."""
     try:
         for message in await messenger.outbox():
@@ -89,7 +89,7 @@ async def _send_waiting(call: Invocation, messenger: Messenger, address: Address
         call.mention(f"what waits in the outbox has not been sent: {failure.sentence}")
 
 
-async def with_link(call: Invocation, messenger: Messenger, ask: Callable[[], Awaitable[T]]) -> T:
+async def with_link(call: Invocation, messenger: Conversations, ask: Callable[[], Awaitable[T]]) -> T:
     """Ask; where the vault alone has no answer, ask again when there is a connection."""
     try:
         return await ask()

@@ -15,7 +15,7 @@ from e2ee.ui import render
 from e2ee.ui.address_book import checked_digits
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 HISTORY_ENTRIES = 20
 """As many as fit on a screen."""
@@ -33,13 +33,13 @@ HELP_INSIDE = (
 )
 
 
-async def online(messenger: Messenger) -> list[str]:
+async def online(messenger: Conversations) -> list[str]:
     """Who else is connected. Raises Failure without a connection."""
     found = await messenger.online()
     return [render.online_record(*one) for one in found] or [render.notice("nobody else is online")]
 
 
-async def verify(messenger: Messenger, address: Address, digits: str) -> list[str]:
+async def verify(messenger: Conversations, address: Address, digits: str) -> list[str]:
     """The safety number; with digits, after comparing them. Raises Failure."""
     if digits:
         number = await messenger.confirm(address, checked_digits(digits))
@@ -48,13 +48,13 @@ async def verify(messenger: Messenger, address: Address, digits: str) -> list[st
     return [render.notice(record) for record in render.safety_number_records(number)]
 
 
-async def trust(messenger: Messenger, address: Address) -> list[str]:
+async def trust(messenger: Conversations, address: Address) -> list[str]:
     """Both safety numbers after the change was accepted. Raises Failure."""
     return [render.notice(record) for record in render.trust_records(await messenger.trust(address))]
 
 
 async def past(
-    messenger: Messenger, address: Address | None, search: str | None, now: Callable[[], int]
+    messenger: Conversations, address: Address | None, search: str | None, now: Callable[[], int]
 ) -> list[str]:
     """The last texts, with one person or with all."""
     entries = await messenger.archive.history(HistoryQuery(address, search, limit=HISTORY_ENTRIES))
@@ -62,7 +62,7 @@ async def past(
     return found or [render.notice("nothing found")]
 
 
-async def who(messenger: Messenger, address: Address) -> list[str]:
+async def who(messenger: Conversations, address: Address) -> list[str]:
     """Whom this chat is with."""
     known = [contact for contact in await messenger.contacts() if contact.address == address]
     return [render.notice(render.contact_record(known[0]) if known else str(address))]
@@ -73,7 +73,7 @@ def error(failure: Failure) -> str:
     return render.notice(f"error: {render.failure_sentence(failure)}")
 
 
-async def name_of(messenger: Messenger, address: Address) -> str:
+async def name_of(messenger: Conversations, address: Address) -> str:
     """How people call this one: the name in the address book, else the number."""
     names = {contact.address: contact.name for contact in await messenger.contacts()}
     return render.label(names.get(address), address)

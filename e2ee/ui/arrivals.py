@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from e2ee.client.events import MessageFailed, ShownEvent
+from e2ee.client.events import MessageFailed, Selection, ShownEvent
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui.reader import Reader
 from e2ee.ui.waiting import Task
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 
 DRAIN_SECONDS = 10.0
 """How long a mailbox may be silent before it counts as not drained; a full one takes minutes."""
 
 
-async def drained(messenger: Messenger, heard: Callable[[], int], silence: float = DRAIN_SECONDS) -> None:
+async def drained(messenger: Conversations, heard: Callable[[], int], silence: float = DRAIN_SECONDS) -> None:
     """Wait until the mailbox is drained, however long that takes while something comes.
 
     `heard` counts what has come. Raises Failure(TIMEOUT) after `silence` seconds without news, and
-    what `Messenger.drained` raises.
+    what `Conversations.drained` raises.
     """
     before = -1
     while True:
@@ -82,6 +82,6 @@ class Arrivals:
     async def _show(self) -> None:
         news, self._news = self._news, set()
         try:
-            await self._reader.show(only=lambda event: other_side(event) in news)
+            await self._reader.show(selection=Selection(people=tuple(news)))
         except BaseException as error:
             self._failed(error)

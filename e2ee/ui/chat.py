@@ -13,12 +13,12 @@ from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client.events import (
     Event,
-    KeyChanged,
     LinkDown,
     LinkEnded,
     LinkUp,
     MessageFailed,
     MessageSent,
+    Selection,
     ShownEvent,
 )
 from e2ee.errors import Code, Failure
@@ -33,7 +33,7 @@ from e2ee.ui.streams import LineTooLong
 from e2ee.ui.waiting import Bell, Task
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 END_OF_INPUT_SECONDS = 30.0
 """How long after the last acceptance the end of input waits for the next."""
@@ -46,7 +46,7 @@ class Chat:
 
     def __init__(
         self,
-        messenger: Messenger,
+        messenger: Conversations,
         console: Console,
         clock: IReactorTime,
         now: Callable[[], int],
@@ -97,7 +97,7 @@ class Chat:
         except Failure as failure:
             self._aside(answers.error(failure))
         self._arrivals.forget()
-        await self._reader.show(only=lambda event: isinstance(event, KeyChanged | MessageFailed))
+        await self._reader.show(selection=Selection(own_affairs=True))
         count = await self._messenger.unshown_count()
         if count:
             ask = "3" if self._partner is None else "/offline"

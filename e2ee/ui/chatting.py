@@ -14,7 +14,7 @@ from e2ee.ui.invocation import Invocation
 
 async def run_chat(call: Invocation, partner: str | None) -> int:
     """Talk until the user has had enough. Raises Failure, OutputClosed."""
-    async with call.conversations() as (messenger, _):
+    async with call.conversations(lasting=True, reads_lines=True) as messenger:
         chat = Chat(messenger, call.console(), call.reactor, call.now, os.urandom)
         await chat.run(partner, call.left())
     return DONE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2ee.client.config import default_data_dir
 from e2ee.client.events import ShownEvent
-from e2ee.client.profile import OpenProfile, Passphrases, Profile, open_profile
+from e2ee.client.profile import OpenProfile, Passphrases, Profile
 from e2ee.ui import render
 from e2ee.ui.console import PlainConsole, Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
@@ -22,6 +22,7 @@ from e2ee.ui.streams import Interruption, LineSink, LineSource
 from e2ee.ui.terminal import Terminal, has_person
 
 if TYPE_CHECKING:
+    from e2ee.client.agent import Conversations
     from e2ee.client.messenger import Messenger
 
 
@@ -103,48 +104,45 @@ class Invocation:
         return Passphrases(self.options.passphrase_file, terminal.passphrase if terminal else None)
 
     @asynccontextmanager
-    async def opened(self, lock_timeout: float | None) -> AsyncIterator[OpenProfile]:
-        """The profile, unlocked for as long as the context lasts."""
-        opened = await open_profile(
-            self.reactor, self.profile, self.passphrases, timeout=lock_timeout, on_broken=self.on_broken
-        )
-        try:
-            yield opened
-        finally:
-            await opened.close()
-
-    @asynccontextmanager
     async def conversations(
-        self, *, connect: bool = True, once: bool = False, patient: bool = False
-    ) -> AsyncIterator[tuple[Messenger, OpenProfile]]:
-        """The messenger of the profile, started. What waits in the outbox is sent before the end.
+        self,
+        *,
+        connect: bool = True,
+        once: bool = False,
+        lasting: bool = False,
+        patient: bool = False,
+        reads_lines: bool = False,
+    ) -> AsyncIterator[Conversations]:
+        """The conversations of the profile, started, whichever process holds its vault.
 
-        `once`: tries the server once; `patient`: waits for the profile's lock for ever.
+        What waits in the outbox is sent before the end.
+
+        `once`: tries the server once; `lasting`: goes on until it is told to end; `patient`: waits for
+        the vault for ever; `reads_lines`: standard input is read meanwhile, so that later on nobody can
+        be asked for a passphrase there.
         """
-        lock_timeout = None if patient and self.options.timeout is None else self.left()
-        # Both take their time, and the vault's key is derived without the interpreter's lock.
-        loading = self.in_thread(_load_messenger)
-        async with self.opened(lock_timeout) as opened:
-            await loading
-            async with self.started(opened, connect=connect, once=once) as messenger:
-                yield messenger, opened
-                await messenger.outbox_sent(self.left())
+        from e2ee.client.agent import Conversations, Way
+
+        way = Way(
+            self.reactor, self.profile, self.passphrases, os.urandom, self.on_broken,
+            lasting=lasting, ask_again=not reads_lines,
+        )  # fmt: skip
+        conversations = Conversations(way, self.reactor, os.urandom, connect=connect, once=once)
+        try:
+            await conversations.start(None if patient and self.options.timeout is None else self.left())
+            yield conversations
+            await conversations.outbox_sent(self.left())
+        finally:
+            await conversations.close()
 
     @asynccontextmanager
-    async def started(
-        self, opened: OpenProfile, *, connect: bool = True, once: bool = False
-    ) -> AsyncIterator[Messenger]:
-        """The messenger of an open profile, started; the profile stays open."""
+    async def started(self, opened: OpenProfile) -> AsyncIterator[Messenger]:
+        """The messenger of a profile that this process has open, started; the profile stays open."""
         from e2ee.client.messenger import Messenger
 
-        messenger = Messenger(opened, self.reactor, os.urandom, once=once)
+        messenger = Messenger(opened, self.reactor, os.urandom)
         try:
-            await messenger.start(connect=connect)
+            await messenger.start()
             yield messenger
         finally:
             await messenger.stop()
-
-
-def _load_messenger() -> None:
-    """All that talks to a server hangs on this import."""
-    import e2ee.client.messenger  # noqa: F401

@@ -53,7 +53,7 @@ async def tell(call: Invocation, recipients: Sequence[str], text: str) -> int:
     """Send the text to all who are known; whom it does not reach is told on standard error."""
     from e2ee.ui.sending import deliver, resolved
 
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         addresses: list[Address] = []
         for recipient in recipients:
             try:

@@ -17,7 +17,7 @@ from e2ee.ui.acceptance import Acceptance
 from e2ee.ui.waiting import Bell
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 
 class OwnMessages:
@@ -25,7 +25,7 @@ class OwnMessages:
 
     def __init__(
         self,
-        messenger: Messenger,
+        messenger: Conversations,
         clock: IReactorTime,
         entropy: Callable[[int], bytes],
         bell: Bell,

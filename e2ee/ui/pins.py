@@ -51,18 +51,18 @@ class PromptedPin:
 async def set_pin(call: Invocation, file: Path | None) -> int:
     """Have the server ask for a PIN, too, before it registers this number anew."""
     pin = await _new_pin(call, file)
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         await messenger.connected(call.left())
-        await messenger.registration_pin.set(pin)
+        await messenger.set_pin(pin)
         await call.show(["registration PIN set"], {"type": "registration_pin", "set": True})
     return DONE
 
 
 async def remove_pin(call: Invocation) -> int:
     """Have it ask for none."""
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         await messenger.connected(call.left())
-        await messenger.registration_pin.remove()
+        await messenger.remove_pin()
         await call.show(["registration PIN removed"], {"type": "registration_pin", "set": False})
     return DONE
 

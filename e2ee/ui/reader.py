@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, DeferredLock, gatherResults
+from twisted.internet.defer import DeferredLock
 
-from e2ee.client.events import MessageReceived, ShownEvent
-from e2ee.ui.waiting import to_its_end
-
-BATCH_MESSAGES = 100
-"""Messages taken from the vault at once: enough to hide the look-up, few enough to hold."""
+from e2ee.client.events import MessageReceived, Selection, ShownEvent
+from e2ee.ui.waiting import Task, to_its_end
 
 
 class Unshown(Protocol):
-    """The part of the messenger that a reader needs."""
+    """The part of the conversations that a reader needs."""
 
-    async def unshown(self, limit: int | None = None) -> list[ShownEvent]: ...
+    async def take(self, most: int | None, selection: Selection | None = None) -> list[ShownEvent]: ...
 
-    async def mark_printing(self, events: Sequence[ShownEvent]) -> None: ...
+    async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]: ...
 
     async def mark_shown(self, events: Sequence[ShownEvent]) -> None: ...
 
@@ -40,43 +37,44 @@ class Reader:
     async def show(
         self,
         maximum: int | None = None,
-        only: Callable[[ShownEvent], bool] | None = None,
+        selection: Selection | None = None,
     ) -> int:
         """Print what is unshown, at the most `maximum` messages, and return how many messages that were.
 
-        `only` leaves the others unshown. Raises what printing raises; what was flushed is marked then, too.
+        `selection` leaves the others unshown. Raises what printing raises; what was flushed is marked
+        then, too.
         """
         async with self._turn:
-            if only is not None:
-                return await self._print([event for event in await self._unshown.unshown() if only(event)])
             shown = 0
             while maximum is None or shown < maximum:
-                limit = BATCH_MESSAGES if maximum is None else min(BATCH_MESSAGES, maximum - shown)
-                events = await self._unshown.unshown(limit)
+                left = None if maximum is None else maximum - shown
+                events = await self._unshown.take(left, selection)
                 if not events:
                     break
                 shown += await self._print(events)
             return shown
 
     async def _print(self, events: Sequence[ShownEvent]) -> int:
+        texts = 0
         try:
             for event in events:
-                await to_its_end(self._print_one(event))
+                if await to_its_end(self._print_one(event)):
+                    texts += isinstance(event, MessageReceived)
         finally:
             await self._mark_flushed()
-        return sum(isinstance(event, MessageReceived) for event in events)
+        return texts
 
-    async def _print_one(self, event: ShownEvent) -> None:
+    async def _print_one(self, event: ShownEvent) -> bool:
+        """Whether it was still to be printed."""
         # Asked for together, so that both marks cost one commit.
-        await gatherResults(
-            [
-                Deferred.fromCoroutine(self._mark_flushed()),
-                Deferred.fromCoroutine(self._unshown.mark_printing([event])),
-            ],
-            consumeErrors=True,
-        )
+        marking = Task(self._mark_flushed())
+        granted = await self._unshown.mark_printing([event])
+        await marking.result()
+        if not granted:
+            return False
         await self._print_event(event)
         self._flushed.append(event)
+        return True
 
     async def _mark_flushed(self) -> None:
         flushed, self._flushed = self._flushed, []

@@ -17,7 +17,7 @@ from e2ee.ui.reader import Reader
 from e2ee.ui.waiting import Bell, Task
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ async def receive(call: Invocation, wanted: Wanted) -> int:
 
     Raises Failure: UNREACHABLE, TIMEOUT, or why the connection was given up.
     """
-    async with call.conversations(patient=wanted.follow) as (messenger, _):
+    async with call.conversations(lasting=wanted.follow, patient=wanted.follow) as messenger:
         receiving = _Receiving(call, messenger, wanted)
         unsubscribe = messenger.subscribe(receiving.hear)
         try:
@@ -47,7 +47,7 @@ async def receive(call: Invocation, wanted: Wanted) -> int:
 class _Receiving:
     """One run of `receive`."""
 
-    def __init__(self, call: Invocation, messenger: Messenger, wanted: Wanted) -> None:
+    def __init__(self, call: Invocation, messenger: Conversations, wanted: Wanted) -> None:
         self._call = call
         self._messenger = messenger
         self._wanted = wanted

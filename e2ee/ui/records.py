@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from e2ee.client.events import HistoryQuery, SentState, Status
-from e2ee.client.profile import OpenProfile
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import render
@@ -20,12 +19,12 @@ from e2ee.ui.invocation import Invocation
 from e2ee.ui.printer import report
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 
 async def history(call: Invocation, who: str | None, query: HistoryQuery) -> int:
     """Print texts of the past, with `who` or with all, oldest first."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         address = None if who is None else await messenger.resolve(who)
         async for page in messenger.archive.pages(replace(query, address=address)):
             now = call.now()
@@ -36,7 +35,7 @@ async def history(call: Invocation, who: str | None, query: HistoryQuery) -> int
 
 async def forget(call: Invocation, ids: Sequence[MessageId], conversations: Sequence[str]) -> int:
     """Delete texts and whole conversations for good, and print how many texts that were."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         addresses = [await messenger.resolve(who) for who in conversations]
         for message_id in ids:
             gone = await messenger.archive.forget_message(message_id)
@@ -52,7 +51,7 @@ async def forget(call: Invocation, ids: Sequence[MessageId], conversations: Sequ
 
 async def outbox(call: Invocation) -> int:
     """Print what waits to be accepted by the server."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         for message in await messenger.outbox():
             await call.show([render.sent_record(message)], render.sent_object(message))
     return DONE
@@ -60,7 +59,7 @@ async def outbox(call: Invocation) -> int:
 
 async def cancel(call: Invocation, message_id: MessageId) -> int:
     """Take a message out of the outbox; it may have left before."""
-    async with call.conversations(connect=False) as (messenger, _):
+    async with call.conversations(connect=False) as messenger:
         message = await messenger.cancel(message_id)
         await call.show([render.sent_record(message)], render.sent_object(message))
         if message.state is not SentState.FAILED:
@@ -73,16 +72,16 @@ async def cancel(call: Invocation, message_id: MessageId) -> int:
 
 async def status(call: Invocation) -> int:
     """Try the server once, and print what there is to know; the exit code says if it was reached."""
-    async with call.conversations(once=True) as (messenger, opened):
+    async with call.conversations(once=True) as messenger:
         failure = await _first_attempt(call, messenger)
         await messenger.outbox_sent(call.left())
         found = await messenger.status()
-        known = _status_object(call, opened, found)
+        known = _status_object(call, found)
         await call.show(_status_records(known), known)
     return DONE if failure is None else report(failure, call.options.json)
 
 
-async def _first_attempt(call: Invocation, messenger: Messenger) -> Failure | None:
+async def _first_attempt(call: Invocation, messenger: Conversations) -> Failure | None:
     """Why the first attempt to connect failed, or None."""
     try:
         await messenger.connected(call.left())
@@ -91,21 +90,20 @@ async def _first_attempt(call: Invocation, messenger: Messenger) -> Failure | No
     return None
 
 
-def _status_object(call: Invocation, opened: OpenProfile, status: Status) -> render.JsonObject:
-    server, _, pins = str(opened.server.link).removeprefix("e2ee://").partition("/")
+def _status_object(call: Invocation, status: Status) -> render.JsonObject:
     return {
         "type": "status",
         "profile": call.options.profile,
-        "address": str(opened.own.address),
-        "device": str(opened.own.device),
-        "server": server,
-        "pin": pins.split(",")[0] if status.peer_pin is None else _pin(status.peer_pin),
+        "address": str(status.address),
+        "device": str(status.device),
+        "server": status.server,
+        "pin": status.pin if status.peer_pin is None else _pin(status.peer_pin),
         "connected": status.connected,
         "key_exchange": status.key_exchange,
         "outbox": status.outbox,
         "unshown": status.unshown,
         "prekeys": {"one_time": status.one_time_prekeys, "kem_one_time": status.kem_one_time_prekeys},
-        "passphrase": str(opened.passphrase_source),
+        "passphrase": status.passphrase,
     }
 
 

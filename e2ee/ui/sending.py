@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from e2ee.client.events import MessageFailed, SentMessage, SentState
+from e2ee.client.events import SentMessage, SentState
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import render
@@ -19,7 +19,7 @@ from e2ee.ui.invocation import Invocation
 from e2ee.ui.printer import report
 
 if TYPE_CHECKING:
-    from e2ee.client.messenger import Messenger
+    from e2ee.client.agent import Conversations
 
 TEXT_BYTES = 64 * 1024
 """The longest text, in UTF-8; `docs/limits.md`."""
@@ -40,7 +40,7 @@ class Outcome:
 
 async def send(call: Invocation, recipients: Sequence[str], text: str, message_id: MessageId | None) -> int:
     """Queue for all, wait for each, print a line for each; the exit code is their common one or 7."""
-    async with call.conversations() as (messenger, _):
+    async with call.conversations() as messenger:
         addresses = await resolved(messenger, recipients)
         outcomes = []
         async for outcome in deliver(call, messenger, addresses, text, message_id):
@@ -52,7 +52,7 @@ async def send(call: Invocation, recipients: Sequence[str], text: str, message_i
 
 async def deliver(
     call: Invocation,
-    messenger: Messenger,
+    messenger: Conversations,
     addresses: Sequence[Address],
     text: str,
     message_id: MessageId | None = None,
@@ -66,7 +66,7 @@ async def deliver(
     await _told(messenger, outcomes)
 
 
-async def resolved(messenger: Messenger, recipients: Sequence[str]) -> list[Address]:
+async def resolved(messenger: Conversations, recipients: Sequence[str]) -> list[Address]:
     """Their numbers in order, each once, all of them before anything is kept. Raises Failure(USAGE)."""
     addresses = [await messenger.resolve(recipient) for recipient in recipients]
     if messenger.own_address in addresses:
@@ -74,7 +74,7 @@ async def resolved(messenger: Messenger, recipients: Sequence[str]) -> list[Addr
     return list(dict.fromkeys(addresses))
 
 
-async def _outcome(messenger: Messenger, message: SentMessage, timeout: float) -> Outcome:
+async def _outcome(messenger: Conversations, message: SentMessage, timeout: float) -> Outcome:
     """Wait until it is accepted, refused, or the time is up."""
     try:
         message = await messenger.accepted(message.message_id, timeout)
@@ -90,12 +90,11 @@ async def _outcome(messenger: Messenger, message: SentMessage, timeout: float) -
     return Outcome(message, None)
 
 
-async def _told(messenger: Messenger, outcomes: Sequence[Outcome]) -> None:
+async def _told(messenger: Conversations, outcomes: Sequence[Outcome]) -> None:
     """Whose failure has been printed here is not news for the next reader."""
-    failed = {one.message.message_id for one in outcomes if one.message.state is SentState.FAILED}
-    if failed:
-        news = [event for event in await messenger.unshown() if isinstance(event, MessageFailed)]
-        await messenger.mark_shown([event for event in news if event.message_id in failed])
+    for outcome in outcomes:
+        if outcome.message.state is SentState.FAILED:
+            await messenger.note_told(outcome.message.message_id)
 
 
 def _not_in_time(was_connected: bool) -> Failure:

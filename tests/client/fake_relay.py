@@ -247,6 +247,7 @@ class FakeLink:
         self.acknowledged: list[m.Acknowledge | m.AcknowledgeNotice] = []
         self._on_push = on_push
         self._on_state = on_state
+        self.persistent = False
         self._up = False
         self._connection = 0
         self._requests: list[Deferred[m.Message]] = []
@@ -256,6 +257,9 @@ class FakeLink:
 
     def start(self) -> None:
         self.connect()
+
+    def keep_trying(self) -> None:
+        self.persistent = True
 
     async def stop(self) -> None:
         if self._up:

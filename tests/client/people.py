@@ -13,9 +13,11 @@ from twisted.python.failure import Failure as TwistedFailure
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
-from e2ee.client.events import Event, MessageReceived, SentMessage, ShownEvent
+from e2ee.client.events import Event, HistoryEntry, HistoryQuery, MessageReceived, SentMessage, ShownEvent
+from e2ee.client.known_server import KnownServer
 from e2ee.client.messenger import Messenger
 from e2ee.client.new_identity import make_keys
+from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
@@ -34,6 +36,7 @@ T = TypeVar("T")
 NOON = 1_700_000_000
 """When the tests begin, seconds since 1970."""
 KEY = b"\x07" * 32
+SERVER = KnownServer(ServerRecord(f"e2ee://x:1/sha256:{'A' * 43}"), lambda _: None)  # type: ignore[arg-type, return-value]
 
 
 async def at_once(work: Callable[[], T], /) -> T:
@@ -48,6 +51,8 @@ class _OpenedForTests:
     config: Config
     vault: Vault
     own: OwnDevice
+    server: KnownServer
+    passphrase_source: PassphraseSource = PassphraseSource.KEY_FILE
 
 
 class Person:
@@ -93,7 +98,7 @@ class Person:
 
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
-        opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own))
+        opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own, SERVER))
         self.messenger = Messenger(
             opened,
             self.world.clock,
@@ -103,6 +108,7 @@ class Person:
             in_thread=at_once,
         )
         self.messenger.subscribe(self.events.append)
+        self.reader = self.messenger.readers.enter()
         self.run(self.messenger.start(connect=connect))
         self.world.settle()
         return self
@@ -162,13 +168,20 @@ class Person:
 
     def unshown(self) -> list[ShownEvent]:
         """What no reader has shown."""
-        return self.run(self.messenger.unshown())
+        return self.run(self.reader.take(None, None))
 
     def read(self) -> list[str]:
         """The unshown texts, shown now."""
-        events = self.unshown()
-        self.run(self.messenger.mark_shown(events))
-        return [event.text for event in events if isinstance(event, MessageReceived)]
+        texts: list[str] = []
+        while events := self.unshown():
+            self.run(self.reader.mark_shown(event.position for event in events))
+            texts += [event.text for event in events if isinstance(event, MessageReceived)]
+        return texts
+
+    def past(self, query: HistoryQuery | None = None) -> list[HistoryEntry]:
+        """What the history has of these texts."""
+        archive = self.messenger.archive
+        return self.run(archive.load(self.run(archive.find(query or HistoryQuery()))))
 
     def heard(self, kind: type[T]) -> list[T]:
         """The events of one kind, so far."""

@@ -151,7 +151,7 @@ class BlockTests(People):
         self.assertEqual(self.alice.heard(MessageReceived) + self.alice.heard(Undecryptable), [])
         self.assertEqual(self.alice.unshown(), [])
         self.assertEqual(self.alice.stored.mailbox, [])
-        self.assertEqual(self.alice.run(self.alice.messenger.archive.history(HistoryQuery()))[1:], [])
+        self.assertEqual(self.alice.past()[1:], [])
 
     def test_the_relay_is_not_told_that_what_a_blocked_contact_sends_was_opened(self) -> None:
         self.alice.run(self.alice.messenger.block_contact(self.bob.address))
@@ -275,35 +275,31 @@ class ReadingTests(People):
         self.world.wait(1)
         self.bob.say(self.alice, "two")
         self.alice.say(self.carol, "three")
-        history = self.alice.messenger.archive.history
-        everything = self.alice.run(history(HistoryQuery()))
+        past = self.alice.past
+        everything = past()
         self.assertEqual([one.text for one in everything], ["Straße one", "two", "three"])
         self.assertEqual([one.direction for one in everything], ["out", "in", "out"])
-        with_bob = self.alice.run(history(HistoryQuery(self.bob.address)))
+        with_bob = past(HistoryQuery(self.bob.address))
         self.assertEqual([(one.from_address, one.to) for one in with_bob], [(ALICE, BOB), (BOB, ALICE)])
-        self.assertEqual(
-            [one.text for one in self.alice.run(history(HistoryQuery(search="STRASSE")))], ["Straße one"]
-        )
-        self.assertEqual(
-            [one.text for one in self.alice.run(history(HistoryQuery(limit=2)))], ["two", "three"]
-        )
+        self.assertEqual([one.text for one in past(HistoryQuery(search="STRASSE"))], ["Straße one"])
+        self.assertEqual([one.text for one in past(HistoryQuery(limit=2))], ["two", "three"])
         since = with_bob[1].received_at
-        self.assertEqual(len(self.alice.run(history(HistoryQuery(self.bob.address, since=since)))), 1)
+        self.assertEqual(len(past(HistoryQuery(self.bob.address, since=since))), 1)
 
     def test_history_works_without_a_connection(self) -> None:
         self.alice.say(self.bob, "one")
         self.alice.stop()
         self.alice.start(connect=False)
-        self.assertEqual(len(self.alice.run(self.alice.messenger.archive.history(HistoryQuery()))), 1)
+        self.assertEqual(len(self.alice.past()), 1)
 
     def test_the_limit_of_the_unshown_counts_texts(self) -> None:
         for text in ("1", "2", "3"):
             self.bob.say(self.alice, text)
-        some = self.alice.run(self.alice.messenger.unshown(2))
+        some = self.alice.run(self.alice.reader.take(2, None))
         self.assertEqual(len(some), 2)
-        self.alice.run(self.alice.messenger.mark_shown(some))
+        self.alice.run(self.alice.reader.mark_shown(event.position for event in some))
         self.assertEqual(self.alice.read(), ["3"])
-        self.assertEqual(self.alice.run(self.alice.messenger.unshown_count()), 0)
+        self.assertEqual(self.alice.run(self.alice.reader.unshown_count()), 0)
 
     def test_status(self) -> None:
         self.bob.say(self.alice, "1")

@@ -1,13 +1,10 @@
-"""The past in pages, and texts that are forgotten without a trace in the conversation."""
+"""The past, and texts that are forgotten without a trace in the conversation."""
 
 from __future__ import annotations
 
-from unittest.mock import patch
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import archive
-from e2ee.client.events import Forgotten, Gap, HistoryEntry, HistoryQuery, MessageReceived
+from e2ee.client.events import Forgotten, Gap, HistoryQuery, MessageReceived
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.store.client import contacts, messages
@@ -26,28 +23,14 @@ class ArchiveCase(SynchronousTestCase):
         self.carol = self.world.person(CAROL).start()
 
     def texts(self, query: HistoryQuery | None = None) -> list[str]:
-        entries = self.bob.run(self.bob.messenger.archive.history(query or HistoryQuery()))
-        return [entry.text for entry in entries]
+        return [entry.text for entry in self.bob.past(query)]
 
     def forget(self, message_id: MessageId) -> Forgotten:
         return self.bob.run(self.bob.messenger.archive.forget_message(message_id))
 
 
-class PagesTests(ArchiveCase):
+class QueryTests(ArchiveCase):
     """docs/command-line.md, `history`."""
-
-    def pages(self) -> list[list[str]]:
-        async def collect() -> list[list[HistoryEntry]]:
-            return [page async for page in self.bob.messenger.archive.pages(HistoryQuery())]
-
-        return [[entry.text for entry in page] for page in self.bob.run(collect())]
-
-    def test_it_comes_in_pages(self) -> None:
-        self.assertEqual(self.pages(), [])
-        for number in range(5):
-            self.alice.say(self.bob, str(number))
-        with patch.object(archive, "PAGE_ENTRIES", 2):
-            self.assertEqual(self.pages(), [["0", "1"], ["2", "3"], ["4"]])
 
     def test_all_that_a_query_says_counts(self) -> None:
         self.alice.say(self.bob, "invoice one")

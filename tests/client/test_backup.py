@@ -17,7 +17,7 @@ from e2ee.client.backup_content import vault_records
 from e2ee.client.backup_file import BackupWriter
 from e2ee.client.config import Config
 from e2ee.client.passphrase import Passphrases, PassphraseSource
-from e2ee.client.profile import Profile, open_profile
+from e2ee.client.profile import Profile
 from e2ee.client.restore import Restored, restore_backup
 from e2ee.errors import Code, Failure, StoreUnavailable
 from e2ee.ids import Address, MessageId
@@ -50,13 +50,7 @@ class BackupCase(ProfileCase):
 
     async def prepare(self, **options: Any) -> None:
         await self.register(RIGHT, **options)
-        opened = await open_profile(
-            self.reactor,
-            self.profile,
-            self.passphrases(options.get("passphrase", "correct horse")),
-            timeout=10.0,
-            on_broken=self.fail,
-        )
+        opened = await self.open(options.get("passphrase", "correct horse"))
         await opened.vault.write(_talk)
         self.own = opened.own
         await opened.close()
@@ -127,9 +121,7 @@ class RoundTripTests(BackupCase):
         self.assertEqual(modes, {0o600})
         self.assertFalse(self.other.restoring_path.exists())
         for passphrase, code in (("correct horse", None), ("wrong horse", Code.PASSPHRASE)):
-            opening = open_profile(
-                self.reactor, self.other, self.passphrases(passphrase), timeout=0.0, on_broken=self.fail
-            )
+            opening = self.open(passphrase, 0.0, self.other)
             if code is None:
                 await (await opening).close()
             else:

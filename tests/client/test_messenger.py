@@ -89,7 +89,7 @@ class TalkingTests(Conversations):
         self.bob.start()
         self.assertEqual(self.bob.heard(LinkUp)[0].waiting, 3)
         self.assertEqual(len(self.bob.heard(Drained)), 1)
-        self.assertEqual(self.bob.run(self.bob.messenger.unshown_count()), 3)
+        self.assertEqual(self.bob.run(self.bob.reader.unshown_count()), 3)
         self.assertEqual(self.bob.read(), ["one", "two", "three"])
         self.assertEqual(self.bob.stored.mailbox, [])
 
@@ -259,7 +259,7 @@ class LossTests(Conversations):
         self.alice.say(self.bob, "printed")
         self.alice.say(self.bob, "waits")
         printing, _ = self.bob.unshown()
-        self.bob.run(self.bob.messenger.mark_printing([printing]))
+        self.bob.run(self.bob.reader.mark_printing([printing.position]))
         self.bob.kill()
         self.bob.start()
         flags = [one.repeated for one in self.bob.unshown()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.events import Gap, HistoryQuery, KeyChanged, MessageFailed, SentState
+from e2ee.client.events import Gap, KeyChanged, MessageFailed, SentState
 from tests.client.people import World
 
 ALICE, BOB = "+15550100101", "+15550100102"
@@ -45,7 +45,7 @@ class RegisteredAgainTests(SynchronousTestCase):
         self.alice.queue(self.bob, "waits")
         self.register_again()
         self.assertEqual(self.bob.read(), ["waits"])
-        history = self.alice.run(self.alice.messenger.archive.history(HistoryQuery()))
+        history = self.alice.past()
         self.assertEqual([one.text for one in history], ["a0", "b0", "a1", "b1", "a2", "b2", "waits"])
 
     def test_who_wrote_to_the_old_keys_is_told_that_it_is_lost(self) -> None:

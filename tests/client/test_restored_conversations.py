@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.backup_content import loader, read_manifest, vault_records
-from e2ee.client.events import Gap, HistoryQuery, MessageReceived, SentState, Undecryptable
+from e2ee.client.events import Gap, MessageReceived, SentState, Undecryptable
 from e2ee.client.renewal import renew
 from e2ee.store.client.filling import fill_vault
 from e2ee.store.connection import Connection
@@ -86,7 +86,7 @@ class TalkingTests(RestoredCase):
     def test_history_and_address_book_are_there(self) -> None:
         self.alice.run(self.alice.messenger.add_contact(self.bob.address, "bob"))
         self.restore(self.backup())
-        history = self.alice.run(self.alice.messenger.archive.history(HistoryQuery()))
+        history = self.alice.past()
         self.assertEqual([(one.text, one.name) for one in history], [("one", "bob"), ("two", "bob")])
 
     def test_every_prekey_in_the_directory_is_one_that_opens(self) -> None:
@@ -129,8 +129,7 @@ class TalkingTests(RestoredCase):
         self.assertIsInstance(shown, Undecryptable)
         self.bob.say(self.alice, "on the new one")
         self.world.wait(6)
-        texts = [one.text for one in self.alice.unshown() if isinstance(one, MessageReceived)]
-        self.assertEqual(texts, ["on the new one"])
+        self.assertEqual(self.alice.read(), ["on the new one"])
 
     def test_a_first_message_to_a_lost_prekey_is_set_aside(self) -> None:
         records = self.backup()

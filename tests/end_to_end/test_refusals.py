@@ -50,18 +50,6 @@ class RefusalTests(SynchronousTestCase):
         self.house.stop_server()
         self.assertEqual(self.house.do("alice", "status", "--timeout", "2").status, 3)
 
-    def test_a_profile_in_use(self) -> None:
-        """A second process waits for its time-out, then says who holds the profile."""
-        self.house.register("alice", self.link, ALICE)
-        from examples.stage import Chat
-
-        chat = Chat(self.house, "alice", show=False)
-        chat.screen.wait_for("--- MENU ---")
-        busy = self.house.do("alice", "contacts", "--timeout", "0.5", "--json")
-        self.assertEqual((busy.status, busy.error["code"]), (8, "profile_busy"))
-        chat.leave()
-        self.assertEqual(self.house.do("alice", "contacts").status, 0)
-
 
 class VaultTests(SynchronousTestCase):
     """What lies on the disk of a client."""

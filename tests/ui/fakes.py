@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.client.agent import Conversations
 from e2ee.client.events import (
     Contact,
     Event,
@@ -21,13 +22,14 @@ from e2ee.client.events import (
     MessageReceived,
     MessageSent,
     SafetyNumber,
+    Selection,
     SentMessage,
     SentState,
     ShownEvent,
     Status,
     TrustChange,
 )
-from e2ee.client.messenger import Messenger
+from e2ee.client.shown import event_selected
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address, DeviceId, MessageId
 from e2ee.ui.invocation import Invocation
@@ -71,6 +73,8 @@ class FakeMessenger:
         self.people: dict[Address, str] = {}
         self.present: list[tuple[Address, str | None]] = []
         self.waiting: list[ShownEvent] = []
+        self.page = 100
+        self.shown_elsewhere: set[int] = set()
         self.calls: list[tuple[str, list[int]]] = []
         self.queued: list[SentMessage] = []
         self.texts: list[tuple[Address, str]] = []
@@ -82,9 +86,9 @@ class FakeMessenger:
         self.state: Status | None = None
         self._listeners: list[Callable[[Event], None]] = []
 
-    def as_messenger(self) -> Messenger:
+    def as_messenger(self) -> Conversations:
         """For what wants the real one."""
-        return cast(Messenger, self)
+        return cast(Conversations, self)
 
     # --- a test's side ------------------------------------------------------------------------
 
@@ -145,12 +149,14 @@ class FakeMessenger:
     async def sent(self, message_id: MessageId) -> SentMessage:
         return next(known for known in self.queued if known.message_id == message_id)
 
-    async def unshown(self, limit: int | None = None) -> list[ShownEvent]:
+    async def take(self, most: int | None, selection: Selection | None = None) -> list[ShownEvent]:
         found: list[ShownEvent] = []
         texts = 0
         for event in self.waiting:
-            if limit is not None and texts >= limit:
+            if (most is not None and texts >= most) or len(found) == self.page:
                 break
+            if selection is not None and not event_selected(event, selection):
+                continue
             texts += isinstance(event, MessageReceived)
             found.append(event)
         return found
@@ -158,12 +164,22 @@ class FakeMessenger:
     async def unshown_count(self) -> int:
         return sum(isinstance(event, MessageReceived) for event in self.waiting)
 
-    async def mark_printing(self, events: Sequence[ShownEvent]) -> None:
+    async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]:
         self.calls.append(("printing", [event.position for event in events]))
+        granted = [event for event in events if event.position not in self.shown_elsewhere]
+        self.waiting = [event for event in self.waiting if event not in events or event in granted]
+        return granted
 
     async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
         self.calls.append(("shown", [event.position for event in events]))
         self.waiting = [event for event in self.waiting if event not in events]
+
+    async def note_told(self, message_id: MessageId) -> None:
+        self.waiting = [
+            event
+            for event in self.waiting
+            if not (isinstance(event, MessageFailed) and event.message_id == message_id)
+        ]
 
     async def online(self) -> list[tuple[Address, str | None]]:
         return self.present
@@ -296,7 +312,6 @@ class FakeCall:
         self.mentioned: list[str] = []
         self.broken: BaseException | None = None
         self.connected: list[bool] = []
-        self.opened: Any = None
         self.person: Any = None
         self.profile = self.passphrases = None
         self.on_broken = lambda error: None
@@ -336,7 +351,13 @@ class FakeCall:
 
     @asynccontextmanager
     async def conversations(
-        self, *, connect: bool = True, once: bool = False, patient: bool = False
-    ) -> AsyncIterator[tuple[FakeMessenger, Any]]:
+        self,
+        *,
+        connect: bool = True,
+        once: bool = False,
+        lasting: bool = False,
+        patient: bool = False,
+        reads_lines: bool = False,
+    ) -> AsyncIterator[FakeMessenger]:
         self.connected.append(connect)
-        yield self.messenger, self.opened
+        yield self.messenger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from types import SimpleNamespace
 from typing import Any
 
 from e2ee.client.events import (
@@ -124,6 +123,9 @@ class PeopleTests(VerbTestCase):
         self.assertEqual((self.call.printed, len(self.call.mentioned)), (["nothing to accept"], 1))
 
 
+FACTS = (ALICE, DEVICE, "localhost:8443", f"sha256:{'B' * 43}", "key_file")
+
+
 class RecordsTests(VerbTestCase):
     """docs/command-line.md: `history`, `outbox`, `status`."""
 
@@ -164,16 +166,10 @@ class RecordsTests(VerbTestCase):
                 self.assertIs(self.failure(cancelling).code, code)
 
     def status(self) -> int:
-        link = f"e2ee://localhost:8443/sha256:{'A' * 43},sha256:{'B' * 43}"
-        self.call.opened = SimpleNamespace(
-            server=SimpleNamespace(link=link),
-            own=SimpleNamespace(address=ALICE, device=DEVICE),
-            passphrase_source="key_file",
-        )
         return self.run_verb(records.status(self.call.as_invocation()))
 
     def test_status_shows_what_there_is_to_know(self) -> None:
-        self.messenger.state = Status(True, "X25519MLKEM768", bytes(32), 1, 2, 100, 32, None)
+        self.messenger.state = Status(True, "X25519MLKEM768", bytes(32), 1, 2, 100, 32, None, *FACTS)
         self.assertEqual(self.status(), 0)
         self.assertEqual(
             self.call.printed,
@@ -194,7 +190,7 @@ class RecordsTests(VerbTestCase):
 
     def test_status_without_a_server_is_printed_and_3(self) -> None:
         failure = Failure(Code.UNREACHABLE, "nobody there")
-        self.messenger.state = Status(False, None, None, 0, 0, 0, 0, failure)
+        self.messenger.state = Status(False, None, None, 0, 0, 0, 0, failure, *FACTS)
         self.messenger.connection = failure
         self.assertEqual(self.status(), 3)
         self.assertIn("connected: no", self.call.printed)

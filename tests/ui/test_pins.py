@@ -58,7 +58,9 @@ class PinCall(FakeCall):
     def __init__(self, person: Person | None = None, json: bool = False) -> None:
         super().__init__(FakeMessenger(), Options(json=json))
         self.somebody = person
-        self.kept = self.messenger.registration_pin = KeptPin()  # type: ignore[attr-defined]
+        self.kept = KeptPin()
+        self.messenger.set_pin = self.kept.set  # type: ignore[attr-defined]
+        self.messenger.remove_pin = self.kept.remove  # type: ignore[attr-defined]
 
     def terminal(self) -> Person | None:
         return self.somebody

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from e2ee.client.events import FailedReason, ShownEvent
-from e2ee.ui.reader import BATCH_MESSAGES, Reader
+from e2ee.client.events import FailedReason, Selection, ShownEvent
+from e2ee.ui.reader import Reader
 from e2ee.ui.streams import OutputClosed
 from tests.ui.fakes import BOB, CAROL, CoroutineTestCase, FakeMessenger, failed, message
 
@@ -46,10 +46,18 @@ class ReaderTests(CoroutineTestCase):
             ],
         )
 
-    def test_more_than_a_batch_is_printed_once_and_in_order(self) -> None:
-        self.fill(2 * BATCH_MESSAGES + 1)
-        self.result(self.reader.show())
-        self.assertEqual(self.printed, list(range(1, 2 * BATCH_MESSAGES + 2)))
+    def test_more_than_a_page_is_printed_once_and_in_order(self) -> None:
+        self.fill(25)
+        self.messenger.page = 10
+        self.assertEqual(self.result(self.reader.show()), 25)
+        self.assertEqual(self.printed, list(range(1, 26)))
+        self.assertEqual(self.messenger.waiting, [])
+
+    def test_what_another_reader_has_shown_meanwhile_is_not_printed(self) -> None:
+        self.fill(3)
+        self.messenger.shown_elsewhere = {2}
+        self.assertEqual(self.result(self.reader.show()), 2)
+        self.assertEqual(self.printed, [1, 3])
         self.assertEqual(self.messenger.waiting, [])
 
     def test_a_maximum_counts_messages_and_leaves_the_rest(self) -> None:
@@ -61,7 +69,7 @@ class ReaderTests(CoroutineTestCase):
 
     def test_only_those_asked_for_are_printed(self) -> None:
         self.messenger.waiting = [message("a", BOB, number=1), message("b", CAROL, number=2)]
-        shown = self.result(self.reader.show(only=lambda event: event == self.messenger.waiting[1]))
+        shown = self.result(self.reader.show(selection=Selection(people=(CAROL,))))
         self.assertEqual((shown, self.printed), (1, [2]))
         self.assertEqual([event.position for event in self.messenger.waiting], [1])
 

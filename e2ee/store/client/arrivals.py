@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from e2ee.ids import Address
 from e2ee.store.connection import Connection
@@ -55,10 +56,27 @@ def unshown_arrivals(tx: Connection, after: int, limit: int) -> list[Arrival]:
         f"SELECT {_COLUMNS} FROM arrival WHERE position > ? ORDER BY position LIMIT ?",  # noqa: S608
         (after, limit),
     )
-    return [
-        Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), position)
-        for kind, address, at, message, missing, repeated, position in rows
-    ]
+    return [_arrival(row) for row in rows]
+
+
+def arrivals_at(tx: Connection, positions: Sequence[int]) -> list[Arrival]:
+    """Those at these positions that are unshown."""
+    found = (
+        tx.execute(f"SELECT {_COLUMNS} FROM arrival WHERE position = ?", (position,)).fetchone()  # noqa: S608
+        for position in positions
+    )
+    return [_arrival(row) for row in found if row is not None]
+
+
+def _arrival(row: Sequence[Any]) -> Arrival:
+    kind, address, at, message, missing, repeated, position = row
+    return Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), position)
+
+
+def newest_position(tx: Connection) -> int:
+    """The highest position that was ever given away; 0 before the first."""
+    query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'arrival'"
+    return int(tx.execute(query).fetchone()[0])
 
 
 def count_unshown(tx: Connection) -> int:
@@ -66,14 +84,25 @@ def count_unshown(tx: Connection) -> int:
     return int(tx.execute("SELECT count(*) FROM arrival WHERE kind = 'message'").fetchone()[0])
 
 
-def mark_printing(tx: Connection, positions: Sequence[int]) -> None:
-    """A reader is about to print these: after a crash nobody knows whether it did."""
-    tx.executemany("UPDATE arrival SET printing = 1 WHERE position = ?", [(p,) for p in positions])
+def mark_printing(tx: Connection, positions: Sequence[int]) -> set[int]:
+    """A reader is about to print these: after a crash nobody knows whether it did. Those that are there."""
+    return {
+        position
+        for position in positions
+        if tx.execute("UPDATE arrival SET printing = 1 WHERE position = ?", (position,)).rowcount
+    }
 
 
 def mark_shown(tx: Connection, positions: Sequence[int]) -> None:
     """A reader has printed and flushed these."""
     tx.executemany("DELETE FROM arrival WHERE position = ?", [(p,) for p in positions])
+
+
+def mark_repeated(tx: Connection, positions: Sequence[int]) -> None:
+    """The reader that was printing these has gone: they may be on somebody's screen."""
+    tx.executemany(
+        "UPDATE arrival SET repeated = 1, printing = 0 WHERE position = ?", [(p,) for p in positions]
+    )
 
 
 def note_interrupted(tx: Connection) -> None:

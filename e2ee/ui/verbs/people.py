@@ -11,8 +11,8 @@ from e2ee.ui.options import given_options
 from e2ee.ui.verbs.verb import verb, verb_group
 
 if TYPE_CHECKING:
+    from e2ee.client.agent import Conversations
     from e2ee.client.events import Contact
-    from e2ee.client.messenger import Messenger
 
 
 @verb("online", "e2ee online", "e2ee online --json")
@@ -43,7 +43,7 @@ def contacts() -> int | None:
     return run(given_options(context), run_contacts)
 
 
-def _change(change: Callable[[Messenger], Awaitable[Contact]]) -> int:
+def _change(change: Callable[[Conversations], Awaitable[Contact]]) -> int:
     from e2ee.ui.address_book import change_contact
     from e2ee.ui.runner import run
 
@@ -56,7 +56,7 @@ def _change(change: Callable[[Messenger], Awaitable[Contact]]) -> int:
 def add(address: str, name: str) -> int:
     """Put ADDRESS into the address book as NAME, and accept messages from there."""
 
-    async def change(messenger: Messenger) -> Contact:
+    async def change(messenger: Conversations) -> Contact:
         return await messenger.add_contact(await messenger.resolve(address), name)
 
     return _change(change)
@@ -68,7 +68,7 @@ def add(address: str, name: str) -> int:
 def rename(address: str, name: str) -> int:
     """Give ADDRESS, or the contact of that name, another NAME."""
 
-    async def change(messenger: Messenger) -> Contact:
+    async def change(messenger: Conversations) -> Contact:
         return await messenger.rename_contact(await messenger.resolve(address), name)
 
     return _change(change)
@@ -79,7 +79,7 @@ def rename(address: str, name: str) -> int:
 def block(address: str) -> int:
     """Never show anything from ADDRESS again. The sender does not learn of it."""
 
-    async def change(messenger: Messenger) -> Contact:
+    async def change(messenger: Conversations) -> Contact:
         return await messenger.block_contact(await messenger.resolve(address))
 
     return _change(change)
@@ -90,7 +90,7 @@ def block(address: str) -> int:
 def remove(address: str) -> int:
     """Take ADDRESS out of the address book."""
 
-    async def change(messenger: Messenger) -> Contact:
+    async def change(messenger: Conversations) -> Contact:
         return await messenger.remove_contact(await messenger.resolve(address))
 
     return _change(change)

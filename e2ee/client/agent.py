@@ -1,0 +1,188 @@
+"""A profile's conversations, through whichever process holds its vault.
+
+This is what whoever shows them talks to: the same calls whether this process holds the vault or
+another one does. Knows what can be asked for; neither sockets nor what answers. Values and events stand
+in `events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from e2ee.client import holder_messages as h
+from e2ee.client.deadline import Deadline
+from e2ee.client.events import (
+    Contact,
+    SafetyNumber,
+    Selection,
+    SentMessage,
+    ShownEvent,
+    Status,
+    TrustChange,
+)
+from e2ee.client.past import Past
+from e2ee.client.roaming import Roaming
+from e2ee.client.way import Way
+from e2ee.crypto.primitives import Entropy
+from e2ee.ids import Address, MessageId
+
+__all__ = ["Conversations", "Way"]
+
+
+class Conversations(Roaming):
+    """The conversations of one profile; `archive` is their past. All methods are called on the reactor's
+    thread.
+
+    Nothing is asked before `start` and nothing after `close`. All calls may raise
+    Failure(PROFILE_BUSY) where the holder of the vault does not answer, and what `start` raises when
+    he has ended.
+    """
+
+    def __init__(
+        self, way: Way, clock: IReactorTime, entropy: Entropy, *, connect: bool = True, once: bool = False
+    ) -> None:
+        super().__init__(way, clock, connect=connect, once=once)
+        self._entropy = entropy
+        self.archive = Past(self)
+
+    # --- the link ---------------------------------------------------------------------------
+
+    async def connected(self, timeout: float | None) -> None:
+        """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, or at once a
+        matter of trust, DISPLACED, LOGGED_OUT."""
+        until = Deadline(self._clock, timeout)
+        await self.ask(lambda: h.Connected(until.left(), self._once), until)
+
+    async def drained(self, timeout: float | None) -> None:
+        """Wait until everything that waited in the mailbox is in the vault. Raises as `connected`, or
+        Failure(TIMEOUT)."""
+        until = Deadline(self._clock, timeout)
+        await self.ask(lambda: h.DrainedAt(until.left()), until)
+
+    async def set_pin(self, text: str) -> None:
+        """From now on the number is registered anew only with this PIN, too.
+
+        Returns when the server has it. Raises Failure: USAGE for what is no PIN, UNREACHABLE where the
+        answer does not come: it may have been done then.
+        """
+        await self.ask(lambda: h.SetPin(text))
+
+    async def remove_pin(self) -> None:
+        """From now on a passcode is enough. Raises Failure as `set_pin`."""
+        await self.ask(h.RemovePin)
+
+    async def status(self) -> Status:
+        """What vault and link know."""
+        return await self.ask(h.AskStatus)
+
+    # --- sending ----------------------------------------------------------------------------
+
+    async def queue(self, to: Address, text: str, message_id: MessageId | None = None) -> SentMessage:
+        """Commit a text to the outbox, from where it is sent by itself.
+
+        The same id with the same text and recipient is one message however often it is queued.
+        Raises Failure(USAGE), nothing kept, for an empty text, one over 64 KiB of UTF-8 or with lone
+        surrogates, the own number, or an id that belongs to another message.
+        """
+        chosen = message_id or MessageId(self._entropy(MessageId.SIZE))
+        return await self.ask(lambda: h.Queue(to, text, chosen))
+
+    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
+        """Wait until the server has accepted a text, or it has failed.
+
+        Returns earlier, with `error`, if it waits for something that does not come within `timeout`
+        seconds; at the timeout `queued` without error. Raises the link's last Failure if that is given
+        up, Failure(USAGE) for an unknown id.
+        """
+        until = Deadline(self._clock, timeout)
+        return await self.ask(lambda: h.Accepted(message_id, until.left()), until)
+
+    async def sent(self, message_id: MessageId) -> SentMessage:
+        """An own text as it stands. Raises Failure(USAGE) for an unknown id."""
+        return await self.ask(lambda: h.Sent(message_id))
+
+    async def note_told(self, message_id: MessageId) -> None:
+        """Somebody was told that this text has failed: no reader has to be. Raises Failure(USAGE)."""
+        await self.ask(lambda: h.NoteTold(message_id))
+
+    async def outbox(self) -> list[SentMessage]:
+        """All texts that wait to be accepted, in order."""
+        return list(await self.ask(h.Outbox))
+
+    async def cancel(self, message_id: MessageId) -> SentMessage:
+        """Take a text out of the outbox. It may have left already: then only its state says so."""
+        return await self.ask(lambda: h.Cancel(message_id))
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def take(self, most: int | None, selection: Selection | None = None) -> list[ShownEvent]:
+        """What is unshown is this one's to show, up to `most` texts; returns the first of it, oldest
+        first. Others that read see only what comes from now on."""
+        return [told.event for told in await self.ask(lambda: h.Take(most, selection))]
+
+    async def unshown_count(self) -> int:
+        """How many texts could be taken."""
+        return await self.ask(h.UnshownCount)
+
+    async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]:
+        """Before these are printed: after a crash they are marked as repeated. Returns those that still
+        are to be printed; the others have been shown meanwhile."""
+        positions = tuple(event.position for event in events)
+        granted = set(await self.ask(lambda: h.MarkPrinting(positions)))
+        return [event for event in events if event.position in granted]
+
+    async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
+        """After these were printed and flushed."""
+        positions = tuple(event.position for event in events)
+        await self.ask(lambda: h.MarkShown(positions))
+
+    # --- people -----------------------------------------------------------------------------
+
+    async def online(self) -> list[tuple[Address, str | None]]:
+        """Who else is connected, sorted by number, with names. Raises Failure."""
+        return list(await self.ask(h.Online))
+
+    async def watch_presence(self) -> None:
+        """Have PresenceChanged told from now on, on later connections too. Raises Failure."""
+        await self.ask(h.WatchPresence)
+
+    async def resolve(self, text: str) -> Address:
+        """The number that a person means: an address, or a contact's name. Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.Resolve(text))
+
+    async def contacts(self) -> list[Contact]:
+        """The address book, sorted by number."""
+        return list(await self.ask(h.Contacts))
+
+    async def add_contact(self, address: Address, name: str) -> Contact:
+        """Name a number and accept it. Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.AddContact(address, name))
+
+    async def rename_contact(self, address: Address, name: str) -> Contact:
+        """Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.RenameContact(address, name))
+
+    async def block_contact(self, address: Address) -> Contact:
+        """Acknowledge what comes from a number and never show it."""
+        return await self.ask(lambda: h.BlockContact(address))
+
+    async def remove_contact(self, address: Address) -> Contact:
+        """Take a number out of the address book. Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.RemoveContact(address))
+
+    async def safety_number(self, address: Address) -> SafetyNumber:
+        """The safety number with somebody; asks the directory where the key is not known yet.
+
+        Raises Failure: UNREACHABLE without a connection then, UNKNOWN_RECIPIENT, USAGE.
+        """
+        return await self.ask(lambda: h.AskSafetyNumber(address))
+
+    async def confirm(self, address: Address, digits: str) -> SafetyNumber:
+        """Compare and mark verified; accepts a changed key. Raises Failure(SAFETY_NUMBER) and as above."""
+        return await self.ask(lambda: h.Confirm(address, digits))
+
+    async def trust(self, address: Address) -> TrustChange:
+        """Accept the changed key of somebody; what waits is sent then."""
+        return await self.ask(lambda: h.Trust(address))

@@ -1,0 +1,427 @@
+"""Everything that a command and the process that holds its profile's vault say to each other.
+
+Declared once, here and in `events`. Knows names, fields and bounds; not who answers (`clerk`) nor how
+it travels (`holder_codec`). A change that an older process would misunderstand is a new VERSION.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args
+
+from msgspec import Meta, Raw, Struct
+
+from e2ee.client.events import (
+    Contact,
+    Drained,
+    Forgotten,
+    Gap,
+    HistoryEntry,
+    HistoryQuery,
+    KeyChanged,
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    MessageFailed,
+    MessageReceived,
+    MessageSent,
+    PresenceChanged,
+    SafetyNumber,
+    Selection,
+    SentMessage,
+    Status,
+    TrustChange,
+    Undecryptable,
+)
+from e2ee.errors import Failure
+from e2ee.ids import Address, MessageId
+
+T_co = TypeVar("T_co", covariant=True)
+
+VERSION: Final = 1
+
+ASKED_FRAME_BYTES: Final = 1024 * 1024
+"""What a command may say at once: a text of 64 KiB, or the positions of a long page."""
+TOLD_FRAME_BYTES: Final = 4 * 1024 * 1024
+"""What a holder may say at once: a page of texts, with the longest one behind its end."""
+PART_BYTES: Final = 256 * 1024
+"""Longer lists go out in parts of about this size."""
+UNSENT_BYTES: Final = 8 * 1024 * 1024
+"""Events that a command has not taken; more, and it is left alone with the vault."""
+REQUESTS_IN_FLIGHT: Final = 256
+CALLERS: Final = 500
+"""Commands that are served at once: below the usual limit of open files."""
+HELLO_SECONDS: Final = 10.0
+
+Number = Annotated[int, Meta(ge=0, lt=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+Line = Annotated[str, Meta(max_length=1000)]
+Body = Annotated[str, Meta(max_length=128 * 1024)]
+Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
+
+
+# --- requests: the type in brackets is the answer's ------------------------------------------
+
+
+class Request(Struct, Generic[T_co], frozen=True, forbid_unknown_fields=True):
+    """Something that is asked of the holder; `T_co` is what it answers."""
+
+    def __repr__(self) -> str:
+        """Without what it says: texts belong into no log."""
+        return f"{type(self).__name__}(…)"
+
+
+class Connect(Request[None], frozen=True, tag="connect"):
+    """Have a connection to the server; with `once` a single attempt is enough."""
+
+    once: bool
+
+
+class Connected(Request[None], frozen=True, tag="connected"):
+    """Wait until logged in; with `once` only while nothing has gone wrong."""
+
+    timeout: Seconds | None
+    once: bool = False
+
+
+class DrainedAt(Request[None], frozen=True, tag="drained"):
+    """Wait until the mailbox is drained."""
+
+    timeout: Seconds | None
+
+
+class Queue(Request[SentMessage], frozen=True, tag="queue"):
+    """Commit a text to the outbox; the caller chooses the id, so that it is one message."""
+
+    to: Address
+    text: Body
+    message_id: MessageId
+
+
+class Accepted(Request[SentMessage], frozen=True, tag="accepted"):
+    """Wait until the server has a text, or it has failed."""
+
+    message_id: MessageId
+    timeout: Seconds | None
+
+
+class Sent(Request[SentMessage], frozen=True, tag="sent"):
+    """An own text as it stands."""
+
+    message_id: MessageId
+
+
+class NoteTold(Request[None], frozen=True, tag="note_told"):
+    """The caller has told that this text has failed: no reader has to be."""
+
+    message_id: MessageId
+
+
+class Outbox(Request[tuple[SentMessage, ...]], frozen=True, tag="outbox"):
+    """What waits to be accepted."""
+
+
+class Cancel(Request[SentMessage], frozen=True, tag="cancel"):
+    """Take a text out of the outbox."""
+
+    message_id: MessageId
+
+
+class UnshownCount(Request[int], frozen=True, tag="unshown_count"):
+    """How many texts this caller could show."""
+
+
+class MarkPrinting(Request[tuple[int, ...]], frozen=True, tag="mark_printing"):
+    """These are about to be printed; the answer is which of them may be."""
+
+    positions: Positions
+
+
+class MarkShown(Request[None], frozen=True, tag="mark_shown"):
+    """These were printed and flushed."""
+
+    positions: Positions
+
+
+class FindHistory(Request[tuple[int, ...]], frozen=True, tag="find_history"):
+    """Where in the vault the texts of the past are that are wanted."""
+
+    query: HistoryQuery
+
+
+class LoadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, tag="load_history"):
+    """Those in these rows."""
+
+    rows: Positions
+
+
+class ForgetMessage(Request[Forgotten], frozen=True, tag="forget_message"):
+    """Delete a text for good."""
+
+    message_id: MessageId
+
+
+class ForgetConversation(Request[Forgotten], frozen=True, tag="forget_conversation"):
+    """Delete all texts with one number for good."""
+
+    address: Address
+
+
+class Online(Request[tuple[tuple[Address, str | None], ...]], frozen=True, tag="online"):
+    """Who else is connected."""
+
+
+class WatchPresence(Request[None], frozen=True, tag="watch_presence"):
+    """Have changes told."""
+
+
+class Resolve(Request[Address], frozen=True, tag="resolve"):
+    """The number that a person means."""
+
+    text: Line
+
+
+class Contacts(Request[tuple[Contact, ...]], frozen=True, tag="contacts"):
+    """The address book."""
+
+
+class AddContact(Request[Contact], frozen=True, tag="add_contact"):
+    """Name a number and accept it."""
+
+    address: Address
+    name: Line
+
+
+class RenameContact(Request[Contact], frozen=True, tag="rename_contact"):
+    """Another name."""
+
+    address: Address
+    name: Line
+
+
+class BlockContact(Request[Contact], frozen=True, tag="block_contact"):
+    """Never show it again."""
+
+    address: Address
+
+
+class RemoveContact(Request[Contact], frozen=True, tag="remove_contact"):
+    """Out of the address book."""
+
+    address: Address
+
+
+class AskSafetyNumber(Request[SafetyNumber], frozen=True, tag="safety_number"):
+    """The safety number with somebody."""
+
+    address: Address
+
+
+class Confirm(Request[SafetyNumber], frozen=True, tag="confirm"):
+    """Compare, and mark verified."""
+
+    address: Address
+    digits: Line
+
+
+class Trust(Request[TrustChange], frozen=True, tag="trust"):
+    """Accept a changed key."""
+
+    address: Address
+
+
+class SetPin(Request[None], frozen=True, tag="set_pin"):
+    """The account has this registration PIN."""
+
+    text: Line
+
+
+class RemovePin(Request[None], frozen=True, tag="remove_pin"):
+    """The account has none."""
+
+
+class AskStatus(Request[Status], frozen=True, tag="status"):
+    """What vault and link know."""
+
+
+# --- events: each in its own wrapping, so that its kind can be told ---------------------------
+
+
+class Told(Struct, frozen=True, forbid_unknown_fields=True):
+    """An event on its way to a caller."""
+
+
+class MessageTold(Told, frozen=True, tag="message"):
+    """A text."""
+
+    event: MessageReceived
+
+
+class KeyChangedTold(Told, frozen=True, tag="key_changed"):
+    """Somebody's key."""
+
+    event: KeyChanged
+
+
+class UndecryptableTold(Told, frozen=True, tag="undecryptable"):
+    """What could not be read."""
+
+    event: Undecryptable
+
+
+class GapTold(Told, frozen=True, tag="gap"):
+    """What is missing."""
+
+    event: Gap
+
+
+class FailedTold(Told, frozen=True, tag="failed"):
+    """An own text."""
+
+    event: MessageFailed
+
+
+class SentTold(Told, frozen=True, tag="sent"):
+    """An own text's state."""
+
+    event: MessageSent
+
+
+class LinkUpTold(Told, frozen=True, tag="link_up"):
+    """The connection is there."""
+
+    event: LinkUp
+
+
+class LinkDownTold(Told, frozen=True, tag="link_down"):
+    """The connection is lost."""
+
+    event: LinkDown
+
+
+class LinkEndedTold(Told, frozen=True, tag="link_ended"):
+    """The connection is given up."""
+
+    event: LinkEnded
+
+
+class DrainedTold(Told, frozen=True, tag="drained"):
+    """The mailbox is drained."""
+
+    event: Drained
+
+
+class PresenceTold(Told, frozen=True, tag="presence"):
+    """Somebody came or left."""
+
+    event: PresenceChanged
+
+
+ShownTold = MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold
+AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
+
+WRAPPINGS: Final[dict[type, Any]] = {
+    MessageReceived: MessageTold,
+    KeyChanged: KeyChangedTold,
+    Undecryptable: UndecryptableTold,
+    Gap: GapTold,
+    MessageFailed: FailedTold,
+    MessageSent: SentTold,
+    LinkUp: LinkUpTold,
+    LinkDown: LinkDownTold,
+    LinkEnded: LinkEndedTold,
+    Drained: DrainedTold,
+    PresenceChanged: PresenceTold,
+}
+"""Kind of event → how it travels."""
+
+
+class Take(Request[tuple[ShownTold, ...]], frozen=True, tag="take"):
+    """What is unshown is this caller's to show, up to `most` texts; the answer is the first page of it."""
+
+    most: Number | None
+    selection: Selection | None
+
+
+class Subscribed(Struct, frozen=True, forbid_unknown_fields=True):
+    """`position` is the newest there is; `missed` came behind the one that was named."""
+
+    position: Number
+    missed: tuple[ShownTold, ...]
+
+
+class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
+    """Tell every event from now on; `since` is the last position that was heard of elsewhere."""
+
+    since: Number | None
+
+
+AnyRequest = (
+    Connect | Connected | DrainedAt | Queue | Accepted | Sent | NoteTold | Outbox | Cancel
+    | UnshownCount | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
+    | ForgetConversation | Online | WatchPresence | Resolve | Contacts | AddContact | RenameContact
+    | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
+    | SetPin | RemovePin | AskStatus | Take | Subscribe
+)  # fmt: skip
+WAITS: Final = (Connected, DrainedAt, Accepted)
+"""What waits for something else than this machine: it may be asked again elsewhere, at any time."""
+
+
+def answer_type(kind: type[Request[Any]]) -> Any:
+    """What a request of this kind is answered with."""
+    return get_args(kind.__orig_bases__[0])[0]  # type: ignore[attr-defined]
+
+
+# --- frames -----------------------------------------------------------------------------------
+
+
+class Hello(Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
+    """The first frame of a command. `lasting`: it does not end by itself."""
+
+    versions: Annotated[tuple[int, ...], Meta(max_length=16)]
+    lasting: bool
+
+
+class Ask(Struct, frozen=True, forbid_unknown_fields=True, tag="ask"):
+    """A request with a number of the caller's."""
+
+    number: Number
+    request: AnyRequest
+
+
+class Welcome(Struct, frozen=True, forbid_unknown_fields=True, tag="welcome"):
+    """The first frame of a holder. `lasting`: it does not end by itself."""
+
+    version: int
+    lasting: bool
+    address: Address
+    connected: bool
+    was_connected: bool
+
+
+class Answer(Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
+    """The answer to a request, or a part of a list of which there is `more`."""
+
+    number: Number
+    value: Raw
+    more: bool = False
+
+
+class Refused(Struct, frozen=True, forbid_unknown_fields=True, tag="refused"):
+    """Why a request was not carried out."""
+
+    number: Number
+    failure: Failure
+
+
+class Tell(Struct, frozen=True, forbid_unknown_fields=True, tag="tell"):
+    """An event."""
+
+    told: AnyTold
+
+
+class Leaving(Struct, frozen=True, forbid_unknown_fields=True, tag="leaving"):
+    """The holder has done its own work: who is not about to end goes to the next one."""
+
+
+AskedFrame = Hello | Ask
+ToldFrame = Welcome | Answer | Refused | Tell | Leaving
