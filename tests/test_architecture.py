@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         f"e2ee.client.{name}"
         for name in (
             "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
-            "restore",
+            "restore", "profile_list", "new_passphrase",
         )
     },
     "e2ee.testing": {"*"},

@@ -81,6 +81,22 @@ def holder_of(path: Path) -> str:
     return f"process {int(number)}" if number.isdigit() else "another process"
 
 
+def holder_number(path: Path) -> int | None:
+    """The process that holds the lock at `path` now; None if nobody does, or it cannot be told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        number = _lines(path)[0].strip()
+        return int(number) if number.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def place_of_holder(path: Path) -> Path | None:
     """Where the holder of the lock at `path` serves others; it may be one that has gone."""
     place = _lines(path)[1]

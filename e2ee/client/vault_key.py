@@ -74,7 +74,12 @@ def wrap(passphrase: bytes, entropy: Callable[[int], bytes]) -> tuple[bytes, Wra
     Takes 0.1 s and 64 MiB: run it in a thread.
     """
     key = entropy(DATABASE_KEY_BYTES)
+    return key, wrap_again(key, passphrase, entropy)
+
+
+def wrap_again(key: bytes, passphrase: bytes, entropy: Callable[[int], bytes]) -> WrappedKey:
+    """This database key, wrapped under a passphrase, with a salt and a nonce of its own. As `wrap`."""
     salt = entropy(SALT_BYTES)
     costs = (limits.ARGON2_MEMORY_KIB, limits.ARGON2_ITERATIONS, limits.ARGON2_LANES)
     wrapping = primitives.argon2id(passphrase, salt, *costs)
-    return key, WrappedKey(salt, *costs, primitives.wrap_key(wrapping, key, entropy))
+    return WrappedKey(salt, *costs, primitives.wrap_key(wrapping, key, entropy))

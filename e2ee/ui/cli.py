@@ -18,7 +18,7 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, completion, conversation, job, people, pin
+from e2ee.ui.verbs import affairs, completion, conversation, job, people, pin, profiles
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
 ABSENT = ("agent", "rpc", "account")
@@ -61,6 +61,7 @@ for _command in (
     affairs.status,
     affairs.outbox,
     pin.pin,
+    profiles.profiles,
     completion.completion,
 ):
     e2ee.add_command(_command)
