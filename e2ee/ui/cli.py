@@ -25,6 +25,8 @@ ABSENT = ("agent", "rpc", "account")
 """Verbs of later versions."""
 
 COMPLETION = "_E2EE_COMPLETE"
+GARBAGE_OBJECTS = 100_000
+"""More new objects than a short command makes; a long one looks for garbage each time that there are more."""
 VARIABLES = ("E2EE_PROFILE", "E2EE_DATA_DIR", "E2EE_PASSPHRASE_FILE")
 
 
@@ -70,6 +72,8 @@ for _name in ABSENT:
 
 def main() -> NoReturn:
     """The entry point."""
+    # What is loaded is no garbage: to search all of it for cycles only makes a short command long.
+    gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
     _open_standard_descriptors()
     _speak_utf8(sys.stdin, sys.stdout, sys.stderr)
     if instruction := os.environ.get(COMPLETION):
