@@ -24,6 +24,8 @@ from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 ABSENT = ("agent", "rpc", "account")
 """Verbs of later versions."""
 
+GARBAGE_OBJECTS = 100_000
+"""More new objects than a short command makes; a long one looks for garbage each time that there are more."""
 VARIABLES = ("E2EE_PROFILE", "E2EE_DATA_DIR", "E2EE_PASSPHRASE_FILE")
 
 
@@ -71,6 +73,8 @@ for _name in ABSENT:
 
 def main() -> NoReturn:
     """The entry point."""
+    # What is loaded is no garbage: to search all of it for cycles only makes a short command long.
+    gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
     _open_standard_descriptors()
     _speak_utf8(sys.stdin, sys.stdout, sys.stderr)
     if instruction := os.environ.get(completion.VARIABLE):
