@@ -49,8 +49,8 @@ OWN_SENTENCES: Final[Mapping[RefusalCode, str]] = MappingProxyType(
             " `e2ee register --again` makes new keys"
         ),
         RefusalCode.LOGGED_OUT: (
-            "this device was logged out: the number was registered on another one;"
-            " `e2ee register --again` makes new keys"
+            "this device was logged out: its number was registered on another one, or the server's operator"
+            " has logged it out or deleted its account; `e2ee register --again` makes new keys"
         ),
         RefusalCode.DISPLACED: "this profile has connected from elsewhere, so this connection has ended",
         RefusalCode.UNKNOWN_SESSION: "this code has expired or was used; `e2ee register` asks for a new one",

@@ -1,10 +1,29 @@
-"""Time limits of one connection, on the clock that is given. Knows seconds, not what they are for."""
+"""Time limits of one connection, on the clock that is given, and what is said when one is over.
+
+Knows seconds, not what a connection does with them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from e2ee.wire import limits
+
+
+class Overstay(Enum):
+    """Which limit has ended a connection: its name for figures, and the sentence for the other side."""
+
+    LOGIN = "login_seconds", f"the login was not finished within {limits.LOGIN_SECONDS:.0f} seconds"
+    IDLE = "idle_seconds", f"nothing was heard for {limits.IDLE_SECONDS:.0f} seconds"
+    UNREAD = "unread_seconds", "the other side does not read what is sent to it"
+    FRAME = "frame_bytes", "a frame was too large"
+
+    def __init__(self, title: str, sentence: str) -> None:
+        self.title = title
+        self.sentence = sentence
 
 
 class Deadline:

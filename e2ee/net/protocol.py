@@ -17,7 +17,7 @@ from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer
 
 from e2ee.errors import Code, Failure
-from e2ee.net.deadlines import Deadline, Silence
+from e2ee.net.deadlines import Deadline, Overstay, Silence
 from e2ee.net.handler import Handler
 from e2ee.net.handshake import EXPECTED_GROUP, AnyPeer, Guard, TlsFacts, read_facts
 from e2ee.net.outbound import Outbound
@@ -64,16 +64,18 @@ class MessageProtocol(Protocol):
         self._state = _State.HANDSHAKE
         self._secured = False
         self._reason: Failure | None = None
+        self.overstay: Overstay | None = None  # the limit that has ended it, if one has
         self._reading = True
         self._taking = False
         self._resume: IDelayedCall | None = None
         self._outbound = Outbound(self._unsent_changed)
-        self._login = Deadline(clock, limits.LOGIN_SECONDS, self._login_expired)
+        self._login = Deadline(clock, limits.LOGIN_SECONDS, lambda: self._expire(Overstay.LOGIN))
         self._unread = Deadline(clock, limits.UNREAD_SECONDS, self._unread_expired)
         self._cut = Deadline(clock, limits.CLOSE_SECONDS, self.abort)
         self._silence = Silence(
-            clock, limits.PING_AFTER_SECONDS, limits.IDLE_SECONDS, self._ping, self._silence_expired
-        )
+            clock, limits.PING_AFTER_SECONDS, limits.IDLE_SECONDS, self._ping,
+            lambda: self._expire(Overstay.IDLE),
+        )  # fmt: skip
 
     # --- what the owner calls ---
 
@@ -193,6 +195,8 @@ class MessageProtocol(Protocol):
     def _violated(self, violation: ProtocolViolation) -> None:
         if self._state is not _State.OPEN:
             return
+        if violation.code is RefusalCode.FRAME_TOO_LARGE:
+            self.overstay = Overstay.FRAME
         self._reason = Failure(Code.FAILED, f"the other side broke the protocol: {violation.sentence}")
         self.close(violation.code, violation.sentence)
 
@@ -262,18 +266,14 @@ class MessageProtocol(Protocol):
         if isinstance(self._connection, ClientConnection):
             self.send(Ping(self._connection.next_number()))
 
-    def _login_expired(self) -> None:
-        self._expire(f"the login was not finished within {limits.LOGIN_SECONDS:.0f} seconds")
-
-    def _silence_expired(self) -> None:
-        self._expire(f"nothing was heard for {limits.IDLE_SECONDS:.0f} seconds")
-
     def _unread_expired(self) -> None:
-        self._give_up(Failure(Code.UNREACHABLE, "the other side does not read what is sent to it"))
+        self.overstay = Overstay.UNREAD
+        self._give_up(Failure(Code.UNREACHABLE, Overstay.UNREAD.sentence))
 
-    def _expire(self, sentence: str) -> None:
-        self._reason = self._reason or Failure(Code.UNREACHABLE, sentence)
-        self.close(RefusalCode.TIMEOUT, sentence)
+    def _expire(self, overstay: Overstay) -> None:
+        self.overstay = overstay
+        self._reason = self._reason or Failure(Code.UNREACHABLE, overstay.sentence)
+        self.close(RefusalCode.TIMEOUT, overstay.sentence)
 
     # --- the end ---
 

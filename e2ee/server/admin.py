@@ -1,31 +1,41 @@
-"""`e2ee-admin`: asks the running server, over the socket in its state directory.
+"""`e2ee-admin`: looks after the running server, over the socket in its state directory.
 
-Knows the command line and one line of JSON; nothing of the server's inside.
+Knows the command line of what is asked about people and the server as a whole; what keeps it alive
+stands in `admin_care`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from e2ee import __version__
+from e2ee.server.admin_care import backup, check, rotate_certificate
+from e2ee.server.admin_client import USAGE, ask, fail
+from e2ee.server.admin_requests import AskConnectLink, AskStatus, ChangeAccount, ListAccounts
+from e2ee.server.qr import qr_lines
 
-SOCKET = "admin.sock"
-ANSWER_BYTES = 64 * 1024
-ANSWER_SECONDS = 10.0
-USAGE, UNREACHABLE, FAILED = 2, 3, 1
 _ROWS = (
+    ("version", "version"),
+    ("running since", "started_at"),
+    ("registration", "registration"),
+    ("presence", "presence"),
     ("accounts", "accounts"),
     ("connections", "connections"),
+    ("devices connected", "devices"),
     ("waiting envelopes", "waiting"),
+    ("waiting bytes", "waiting_bytes"),
+    ("deepest mailbox", "deepest_mailbox"),
+    ("accounts without one-time keys", "without_prekeys"),
     ("certificate expires", "certificate_expires"),
     ("pin", "pin"),
     ("backup pin", "backup_pin"),
+    ("last rotation", "rotated_at"),
+    ("last backup", "backed_up_at"),
     ("connections without ML-KEM in TLS", "key_exchange_fallbacks"),
 )
 
@@ -36,7 +46,8 @@ _ROWS = (
     \b
     Examples:
       e2ee-admin --state-dir ./e2ee-state status
-      e2ee-admin --state-dir ./e2ee-state connect-link
+      e2ee-admin --state-dir ./e2ee-state check
+      e2ee-admin --state-dir ./e2ee-state backup /backup/e2ee.sqlite3
     """
 )
 @click.option(
@@ -54,89 +65,117 @@ def main(context: click.Context, state_dir: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def status(state_dir: Path, as_json: bool) -> None:
-    """Accounts, connections, waiting envelopes, certificate and pins.
+    """Accounts, connections, what waits, certificate and pins, and what needs attention.
 
     \b
     Example:
       e2ee-admin status --json
     """
-    answer = ask(state_dir, "status", as_json)
+    answer = ask(state_dir, AskStatus(), as_json)
     if as_json:
         click.echo(json.dumps(answer))
         return
     for title, name in _ROWS:
-        click.echo(f"{title}: {answer[name]}")
+        click.echo(f"{title}: {'never' if answer[name] is None else answer[name]}")
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}")
 
 
 @main.command("connect-link")
-@click.option("--qr", is_flag=True, help="As a QR code (not available yet).")
+@click.option("--qr", is_flag=True, help="As a QR code as well.")
 @click.pass_obj
 def connect_link(state_dir: Path, qr: bool) -> None:
     """The link that clients register with.
 
     \b
-    Example:
+    Examples:
       e2ee register "$(e2ee-admin connect-link)" +15550100101
+      e2ee-admin connect-link --qr
     """
+    link = str(ask(state_dir, AskConnectLink())["connect_link"])
+    click.echo(link)
     if qr:
-        _not_available("--qr")
-    click.echo(ask(state_dir, "connect-link", False)["connect_link"])
+        for line in qr_lines(link):
+            click.echo(line)
 
 
-def ask(state_dir: Path, verb: str, as_json: bool) -> dict[str, Any]:
-    """One question to the running server; ends the program if there is no answer."""
-    try:
-        answer = _exchange(state_dir, json.dumps({"verb": verb}).encode("ascii") + b"\n")
-    except OSError as error:
-        reason = error.strerror or "no answer"
-        _fail(f"no server answers in {state_dir}: {reason}", "unreachable", UNREACHABLE, as_json)
-    found: dict[str, Any] = json.loads(answer) if answer else {"type": "error"}
-    if found["type"] == "error":
-        _fail(str(found.get("message", "the server did not answer")), "failed", FAILED, as_json)
-    return found
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def accounts(state_dir: Path, as_json: bool) -> None:
+    """Who has an account, in the order of the numbers; nothing of what they write.
+
+    \b
+    Example:
+      e2ee-admin accounts --json | jq -r 'select(.waiting > 100) | .address'
+    """
+    for account in _pages(state_dir, as_json):
+        click.echo(json.dumps(account) if as_json else _line(account))
 
 
-def _exchange(state_dir: Path, question: bytes) -> bytes:
-    """From inside the directory: the path of a socket has 108 bytes at the most."""
-    os.chdir(state_dir)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS)
-        connection.connect(SOCKET)
-        connection.sendall(question)
-        answer = bytearray()
-        while chunk := connection.recv(4096):
-            answer += chunk
-            if len(answer) > ANSWER_BYTES:
-                raise OSError(0, "its answer is too long")
-    return bytes(answer)
+@main.command()
+@click.argument("address")
+@click.option("--delete", "action", flag_value="delete", help="Remove the account and its mailbox.")
+@click.option("--log-out", "action", flag_value="log-out", help="Let its device not connect any more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def account(state_dir: Path, address: str, action: str | None, as_json: bool) -> None:
+    """Delete an account, or log its device out. Neither asks.
+
+    Senders of what waited in a deleted mailbox are told, and so is the device. A device that is logged
+    out can only register anew, with a passcode; until then its mailbox stays.
+
+    \b
+    Examples:
+      e2ee-admin account +15550100101 --log-out
+      e2ee-admin account +15550100101 --delete
+    """
+    if action == "delete":
+        answer = ask(state_dir, ChangeAccount(address, "delete"), as_json)
+    elif action == "log-out":
+        answer = ask(state_dir, ChangeAccount(address, "log-out"), as_json)
+    else:
+        raise click.UsageError("say --delete or --log-out")
+    what = str(answer["type"]).replace("_", " ")
+    click.echo(json.dumps(answer) if as_json else f"{what} {answer['address']}")
 
 
-def _fail(sentence: str, code: str, exit_code: int, as_json: bool) -> NoReturn:
-    click.echo(sentence, err=True)
-    if as_json:
-        error = {"type": "error", "code": code, "message": sentence, "retry_after": None}
-        click.echo(json.dumps(error), err=True)
-    raise SystemExit(exit_code)
+def _pages(state_dir: Path, as_json: bool) -> Iterator[dict[str, Any]]:
+    after, more = "", True
+    while more:
+        page = ask(state_dir, ListAccounts(after), as_json)
+        yield from page["accounts"]
+        more = bool(page["more"] and page["accounts"])
+        after = page["accounts"][-1]["address"] if more else ""
 
 
-def _not_available(what: str, as_json: bool = False) -> NoReturn:
-    _fail(f"{what} is not available yet", "not_available", USAGE, as_json)
+def _line(account: dict[str, Any]) -> str:
+    parts = [f"{account['address']} device {account['device']}"]
+    parts.append(f"last login {account['last_login'] or 'never'}")
+    if account["waiting"]:
+        parts.append(f"waiting {account['waiting']} ({account['waiting_bytes']} bytes)")
+    parts += [
+        word
+        for name, word in (
+            ("connected", "connected"),
+            ("logged_out", "logged out"),
+            ("registration_pin", "has a registration PIN"),
+        )
+        if account[name]
+    ]
+    return ", ".join(parts)
 
 
-def _absent(name: str) -> click.Command:
-    """A verb that is known by name and not available yet; its arguments are not looked at."""
-
-    @click.command(
-        name,
-        help="Not available yet.",
-        context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    )
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def verb(arguments: tuple[str, ...]) -> None:
-        _not_available(name, "--json" in arguments)
-
-    return verb
+@main.command(
+    "invite",
+    help="Not available yet.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def invite(arguments: tuple[str, ...]) -> None:
+    """Known by name; its arguments are not looked at."""
+    fail("invite is not available yet", "not_available", USAGE, "--json" in arguments)
 
 
-for _name in ("accounts", "account", "invite", "rotate-certificate", "backup", "check"):
-    main.add_command(_absent(_name))
+for _command in (rotate_certificate, backup, check):
+    main.add_command(_command)

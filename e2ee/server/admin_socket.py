@@ -1,28 +1,53 @@
 """The operator's UNIX socket in the state directory: one line of JSON in, one out.
 
-Knows how to bind it privately and where; not what is asked. The path of a socket has 108 bytes at
-the most: see `StateDirectory.socket_address`.
+Knows how to bind it privately, who may ask, and how long that may take; not what is answered. Each
+connection is alone: one that dribbles, or does not read, is cut and keeps nobody else waiting. The
+path of a socket has 108 bytes at the most: see `StateDirectory.socket_address`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IReactorUNIX
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
+from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from e2ee.server.admin_requests import REQUEST_BYTES, AdminRequest
 from e2ee.server.state_directory import ADMIN_SOCKET, StateDirectory
 
-LINE_BYTES = 1024
 BACKLOG = 8
-Answer = Callable[[str], Awaitable[dict[str, object]]]
+CONNECTIONS = 16
+"""At a time; whoever is one too many is told to try again."""
+ASK_SECONDS = 10.0
+TAKE_SECONDS = 30.0
+"""How long an answer may wait to be read."""
+
+Answer = Callable[[AdminRequest], Awaitable[dict[str, object]]]
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AdminRequest)
+
+
+def error(code: str, sentence: str) -> dict[str, object]:
+    """The answer to what is not done."""
+    return {"type": "error", "code": code, "message": sentence}
+
+
+def peer_uid(transport: Any) -> int | None:
+    """Who is at the other end of a UNIX socket, where the system says so (Linux, unix(7))."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = struct.Struct("3i")
+    found = transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return int(credentials.unpack(found)[1])
 
 
 class AdminProtocol(LineOnlyReceiver):
@@ -30,28 +55,72 @@ class AdminProtocol(LineOnlyReceiver):
 
     _log = Logger()
     delimiter = b"\n"
-    MAX_LENGTH = LINE_BYTES
+    MAX_LENGTH = REQUEST_BYTES
     transport: Any
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, factory: AdminFactory) -> None:
+        self._factory = factory
+        self._asked = False
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Only this user and root may ask; the file's mode says the same."""
+        factory = self._factory
+        if factory.uid_of(self.transport) not in (None, 0, os.geteuid()):
+            self._log.warn("somebody else's process has tried to administrate the server")
+            self.transport.abortConnection()
+            return
+        factory.connections.add(self)
+        self._wait(ASK_SECONDS)
+        if len(factory.connections) > CONNECTIONS:
+            self._asked = True
+            self._answer(error("busy", "too many others ask at the same time"))
 
     def lineReceived(self, line: bytes) -> None:
-        """A question: ``{"verb": "status"}``."""
-        try:
-            verb = str(json.loads(line)["verb"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            self.transport.loseConnection()
+        """The question; anything after it is ignored."""
+        if self._asked:
             return
-        Deferred.fromCoroutine(self._reply(verb)).addErrback(self._failed)
+        self._asked = True
+        self._stop_waiting()
+        try:
+            request: AdminRequest = _decoder.decode(line)
+        except (msgspec.DecodeError, RecursionError):
+            self._answer(error("usage", "the server does not understand this question"))
+            return
+        answered = Deferred.fromCoroutine(self._reply(request))
+        answered.addErrback(self._failed)
 
-    async def _reply(self, verb: str) -> None:
-        self.sendLine(json.dumps(await self._answer(verb)).encode("ascii"))
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Nobody asks that much."""
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Over. What was begun is finished all the same."""
+        self._stop_waiting()
+        self._factory.connections.discard(self)
+
+    async def _reply(self, request: AdminRequest) -> None:
+        self._answer(await self._factory.answer(request))
+
+    def _answer(self, answer: dict[str, object]) -> None:
+        if self not in self._factory.connections:
+            return
+        self.sendLine(json.dumps(answer).encode("ascii"))
         self.transport.loseConnection()
+        self._wait(TAKE_SECONDS)
 
     def _failed(self, failure: Failure) -> None:
+        """A defect: its kind goes to the log, never its text."""
         self._log.error("an operator's question has failed: {kind}", kind=type(failure.value).__name__)
-        self.transport.loseConnection()
+        self._answer(error("failed", "the server has failed at this: its log has a line about it"))
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._deadline = self._factory.clock.callLater(seconds, self.transport.abortConnection)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
 
 
 class AdminFactory(ServerFactory[AdminProtocol]):
@@ -59,22 +128,26 @@ class AdminFactory(ServerFactory[AdminProtocol]):
 
     noisy = False
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(
+        self, answer: Answer, clock: IReactorTime, uid_of: Callable[[Any], int | None] = peer_uid
+    ) -> None:
+        self.answer = answer
+        self.clock = clock
+        self.uid_of = uid_of
+        self.connections: set[AdminProtocol] = set()
 
     def buildProtocol(self, addr: object) -> AdminProtocol:
         """See `IProtocolFactory.buildProtocol`."""
-        return AdminProtocol(self._answer)
+        return AdminProtocol(self)
 
 
-def serve(reactor: IReactorUNIX, state: StateDirectory, answer: Answer) -> IListeningPort:
+def serve(reactor: Any, state: StateDirectory, answer: Answer) -> IListeningPort:
     """Listen in the state directory; mode 0600 from the first moment."""
-    factory: Any = AdminFactory(answer)
     state.remove(ADMIN_SOCKET)
     before = os.umask(0o177)
     try:
         port: IListeningPort = reactor.listenUNIX(
-            state.socket_address(ADMIN_SOCKET), factory, backlog=BACKLOG, mode=0o600
+            state.socket_address(ADMIN_SOCKET), AdminFactory(answer, reactor), backlog=BACKLOG, mode=0o600
         )
     finally:
         os.umask(before)

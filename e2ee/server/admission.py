@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from e2ee.server.counters import Counters, Limit
 from e2ee.server.policy import Policy
 
 
@@ -28,8 +29,9 @@ class Guest(Protocol):
 class Admission:
     """One for the server."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, counters: Counters) -> None:
         self.policy = policy
+        self._counters = counters
         self._all: dict[Guest, str] = {}
         self._waiting: dict[Guest, str] = {}  # in the order of arrival
         self._of_source: dict[str, dict[Guest, None]] = {}
@@ -37,18 +39,26 @@ class Admission:
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def waiting(self) -> int:
+        """How many have not logged in."""
+        return len(self._waiting)
+
     def __iter__(self) -> Iterator[Guest]:
         return iter(list(self._all))
 
     def enter(self, guest: Guest, source: str) -> None:
         """A new connection; one that has waited longest may be turned away for it, even itself."""
+        self._counters.connections += 1
         self._all[guest] = source
         self._waiting[guest] = source
         waiting = self._of_source.setdefault(source, {})
         waiting[guest] = None
         if 0 < self.policy.connections_before_login < len(waiting):
+            self._counters.hit(Limit.CONNECTIONS_BEFORE_LOGIN)
             self._turn_away(next(iter(waiting)))
         if 0 < self.policy.connections < len(self._all):
+            self._counters.hit(Limit.CONNECTIONS)
             self._turn_away(next(iter(self._waiting)))
 
     def logged_in(self, guest: Guest) -> None:

@@ -12,6 +12,7 @@ from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.ids import DeviceAddress
 from e2ee.server.admission import Admission
 from e2ee.server.connection import Connection
+from e2ee.server.counters import Counters, Limit
 from e2ee.server.courier import Courier
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.directory import Directory, InThread
@@ -38,10 +39,11 @@ from e2ee.store.database import Database
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server.accounts import SqlAccounts
+from e2ee.store.server.census import SqlCensus
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
 from e2ee.store.server.passcodes import SqlPasscodes
-from e2ee.store.server.ports import Accounts, Limits, Mailbox, Passcodes, PreKeys, Stock
+from e2ee.store.server.ports import Accounts, Census, Limits, Mailbox, Passcodes, PreKeys, Stock
 from e2ee.store.server.prekeys import SqlPreKeys
 
 
@@ -55,6 +57,7 @@ class Stores:
     limits: Limits
     passcodes: Passcodes
     volatile: Limits
+    census: Census
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,13 @@ def sql_stores(database: Database, policy: Policy) -> Stores:
         limits=SqlLimits(database),
         passcodes=SqlPasscodes(database, policy.passcode_limits()),
         volatile=MemoryLimits(MemoryStore()),
+        census=SqlCensus(database),
     )
 
 
 def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
     """The rooms, ready for connections."""
+    counters = Counters()
     known = KnownAccounts(stores.accounts)
     presence = Presence(policy.presence)
     deliveries = Deliveries(stores.mailbox, around.reactor, around.now)
@@ -95,26 +100,29 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
         backup_pin=around.backup_pin,
         accounts=stores.accounts,
         known=known,
-        admission=Admission(policy),
-        registration=_registration(stores, policy, around),
+        admission=Admission(policy, counters),
+        registration=_registration(stores, policy, around, counters),
         login=Login(
-            stores.accounts, stores.prekeys, deliveries, presence, around.wall, around.now
+            stores.accounts, stores.prekeys, deliveries, presence, around.wall, around.now, counters
         ),
         directory=Directory(
             known, stores.prekeys, volatile, lookups, policy, around.now,
-            around.in_thread, _tell_owner(deliveries),
+            around.in_thread, _tell_owner(deliveries), counters,
         ),
-        courier=Courier(deliveries, known, presence, volatile, lookups, policy, around.now),
+        courier=Courier(deliveries, known, presence, volatile, lookups, policy, around.now, counters),
         deliveries=deliveries,
         presence=presence,
         notices=Notices(stores.mailbox),
+        counters=counters,
     )  # fmt: skip
 
 
-def _registration(stores: Stores, policy: Policy, around: Surroundings) -> Registration:
+def _registration(
+    stores: Stores, policy: Policy, around: Surroundings, counters: Counters
+) -> Registration:
     return Registration(
         stores.passcodes, stores.accounts, stores.limits, around.sender, around.prover, policy,
-        around.wall, around.now, around.entropy, derive_code_key(around.secret),
+        around.wall, around.now, around.entropy, derive_code_key(around.secret), counters,
     )  # fmt: skip
 
 
@@ -135,7 +143,10 @@ def begin_upkeep(
     """Everything that expires."""
 
     async def expire_mail() -> None:
-        if await stores.mailbox.expire(now()):
+        expired = await stores.mailbox.expire(now())
+        if expired:
+            rooms.counters.expired += expired
+            rooms.counters.limits[Limit.MAILBOX_DAYS] += expired
             rooms.tell_all()
 
     async def expire_limits() -> None:

@@ -19,7 +19,7 @@ from e2ee.server.policy import Policy, PolicyError, PresencePolicy, Registration
 Choice = str | Sequence[str]
 SINGLE = (
     "state_dir", "listen", "certificate", "private_key", "database", "otp", "registration", "presence",
-    "metrics",
+    "metrics", "log_format",
 )  # fmt: skip
 LISTS = ("host",)
 DEFAULTS: Mapping[str, Choice] = {
@@ -28,8 +28,10 @@ DEFAULTS: Mapping[str, Choice] = {
     "otp": "console",
     "registration": "open",
     "presence": "contacts",
+    "log_format": "text",
     "host": (),
 }
+LOG_FORMATS = ("text", "json")
 DATABASE_FILE = "server.sqlite3"
 LARGEST_PORT = 65_535
 PORT_DIGITS = 5
@@ -51,6 +53,8 @@ class Configuration:
     private_key: Path | None
     database: Path
     otp: str
+    metrics: str | None
+    log_format: str
     policy: Policy
 
 
@@ -123,8 +127,6 @@ def _policy(choices: Mapping[str, Choice]) -> Policy:
 
 
 def _checked(choices: Mapping[str, Choice], policy: Policy) -> Configuration:
-    if choices.get("metrics"):
-        raise ConfigurationError(f"the option metrics {_NOT_YET}")
     certificate, private_key = _path(choices, "certificate"), _path(choices, "private_key")
     if (certificate is None) is not (private_key is None):
         raise ConfigurationError("certificate and private key are given together or not at all")
@@ -137,6 +139,8 @@ def _checked(choices: Mapping[str, Choice], policy: Policy) -> Configuration:
         private_key=private_key,
         database=_database(choices, state_dir),
         otp=str(choices["otp"]),
+        metrics=_metrics(choices),
+        log_format=_log_format(str(choices["log_format"])),
         policy=policy,
     )
 
@@ -146,13 +150,25 @@ def _path(choices: Mapping[str, Choice], name: str) -> Path | None:
     return Path(str(value)).absolute() if value else None
 
 
-def _listen(listen: str) -> str:
+def _listen(listen: str, name: str = "listen") -> str:
     if listen.partition(":")[0] in ("ssl", "tls"):
-        raise ConfigurationError("listen is an endpoint without TLS, such as tcp:8443: TLS is always added")
+        added = ": TLS is always added" if name == "listen" else ""
+        raise ConfigurationError(f"{name} is an endpoint without TLS, such as tcp:8443{added}")
     port = re.match(r"tcp6?:(?:port=)?(-?[0-9]+)(?::|\Z)", listen, re.ASCII)
     if port and (len(port.group(1)) > PORT_DIGITS or not 0 <= int(port.group(1)) <= LARGEST_PORT):
-        raise ConfigurationError(f"listen names a port between 0 and {LARGEST_PORT}")
+        raise ConfigurationError(f"{name} names a port between 0 and {LARGEST_PORT}")
     return listen
+
+
+def _metrics(choices: Mapping[str, Choice]) -> str | None:
+    value = choices.get("metrics")
+    return _listen(str(value), "metrics") if value else None
+
+
+def _log_format(name: str) -> str:
+    if name not in LOG_FORMATS:
+        raise ConfigurationError(f"log_format is {' or '.join(LOG_FORMATS)}")
+    return name
 
 
 def _host(host: str) -> str:

@@ -16,6 +16,7 @@ from e2ee.errors import Failure, StoreError
 from e2ee.ids import Address, DeviceAddress
 from e2ee.net.handshake import EXPECTED_GROUP, TlsFacts
 from e2ee.net.protocol import MessageProtocol
+from e2ee.server.counters import Limit
 from e2ee.server.refusal import Refusal, logged_out, unavailable
 from e2ee.server.registration import Attempt
 from e2ee.server.rooms import Rooms
@@ -56,8 +57,9 @@ class Connection:
     def secured(self, tls: TlsFacts) -> None:
         """The handshake is done."""
         self._exporter = tls.exporter
+        self._rooms.counters.handshakes += 1
         if tls.group != EXPECTED_GROUP:
-            self._rooms.fallbacks += 1
+            self._rooms.counters.fallbacks += 1
 
     def received(self, message: Message) -> None:
         """A message that is legal now."""
@@ -74,6 +76,9 @@ class Connection:
     def lost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._ended = True
+        overstay = self.protocol.overstay
+        if overstay is not None:
+            self._rooms.counters.hit(Limit(overstay.title))
         self._rooms.admission.left(self)
         if self._where is not None:
             self._rooms.login.leave(self, self._epoch, self._displaced)
@@ -104,9 +109,9 @@ class Connection:
         self._displaced = True
         self._end(RefusalCode.DISPLACED, "this device has logged in on a newer connection")
 
-    def log_out(self) -> None:
+    def log_out(self, sentence: str) -> None:
         """See `Peer.log_out`."""
-        self._end(RefusalCode.LOGGED_OUT, "this number has been registered by another device")
+        self._end(RefusalCode.LOGGED_OUT, sentence)
 
     def abort(self) -> None:
         """See `Peer.abort`."""
@@ -140,11 +145,19 @@ class Connection:
         try:
             answer = await self._answer(message)
         except Refusal as refusal:
-            answer = _refused(message, refusal)
+            answer = self._refused(message, refusal)
         except StoreError:
-            answer = _refused(message, unavailable())
+            answer = self._refused(message, unavailable())
         if answer is not None and not self._ended:
             self.protocol.send(answer)
+
+    def _refused(self, message: Any, refusal: Refusal) -> Message | None:
+        """The answer to a request; what has no number (an acknowledged notice) gets none."""
+        self._rooms.counters.refused(message, refusal.code, refusal.limit)
+        number = getattr(message, "n", None)
+        if number is None:
+            return None
+        return m.Refused(number, refusal.code, refusal.sentence, refusal.retry_after)
 
     async def _answer(self, message: Message) -> Message | None:
         match message:
@@ -246,11 +259,3 @@ class Connection:
             return
         self._log.error("a request has failed: {kind}", kind=type(failure.value).__name__)
         self.abort()
-
-
-def _refused(message: Any, refusal: Refusal) -> Message | None:
-    """The answer to a request; what has no number (an acknowledged notice) gets none."""
-    number = getattr(message, "n", None)
-    if number is None:
-        return None
-    return m.Refused(number, refusal.code, refusal.sentence, refusal.retry_after)

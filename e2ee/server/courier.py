@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from e2ee.errors import StoreError
 from e2ee.ids import Address, EnvelopeId
+from e2ee.server.counters import Counters, Limit
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.known_accounts import KnownAccounts, shows_token
 from e2ee.server.lookups import LookUps
@@ -46,6 +47,7 @@ class Courier:
         lookups: LookUps,
         policy: Policy,
         now: Callable[[], float],
+        counters: Counters,
     ) -> None:
         self._deliveries = deliveries
         self._accounts = accounts
@@ -54,6 +56,7 @@ class Courier:
         self.lookups = lookups
         self.policy = policy
         self._now = now
+        self._counters = counters
         self._lanes: WeakKeyDictionary[Peer, DeferredLock] = WeakKeyDictionary()
 
     async def submit(self, peer: Peer, message: m.Send) -> m.Accepted | m.StaleDevice:
@@ -63,6 +66,7 @@ class Courier:
         HELD for every later send to that recipient until one says `restart`.
         """
         address = Address(message.number)
+        began = self._now()
         try:
             outcome = await self._admitted(peer, address, message)
             if isinstance(outcome, m.StaleDevice):
@@ -78,7 +82,16 @@ class Courier:
         except StoreError:
             peer.held.add(address)
             raise unavailable() from None
+        self._count(reached, self._now() - began)
         return m.Accepted(message.n, m.Outcome(reached.value))
+
+    def _count(self, reached: Outcome, seconds: float) -> None:
+        counters = self._counters
+        counters.submit_seconds.observe(seconds)
+        if reached is Outcome.DELIVERED:
+            counters.delivered += 1
+        else:
+            counters.stored += 1
 
     async def _admitted(
         self, peer: Peer, address: Address, message: m.Send
@@ -130,7 +143,9 @@ class Courier:
             "messages", peer.where.address, self.policy.messages(), self._now()
         )
         if wait > 0:
-            raise Refusal(RefusalCode.RATE_LIMITED, "too many messages in a short time", wait)
+            raise Refusal(
+                RefusalCode.RATE_LIMITED, "too many messages in a short time", wait, Limit.MESSAGES
+            )
 
     async def _stale(self, peer: Peer, address: Address, number: int) -> m.StaleDevice:
         """The envelope is for a device that is not there: say which one is. Counts as a look-up."""
@@ -138,6 +153,7 @@ class Courier:
         account = await self._accounts.find(address)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
+        self._counters.stale += 1
         return m.StaleDevice(number, account.statement)
 
     def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
@@ -147,18 +163,30 @@ class Courier:
             delivery.acknowledge(peer, message)
 
 
-_REFUSALS: dict[Outcome, tuple[RefusalCode, str, float | None]] = {
-    Outcome.FULL: (RefusalCode.MAILBOX_FULL, "the recipient's mailbox is full", FULL_RETRY_SECONDS),
+_REFUSALS: dict[Outcome, tuple[RefusalCode, str, float | None, Limit | None]] = {
+    Outcome.FULL: (
+        RefusalCode.MAILBOX_FULL,
+        "the recipient's mailbox is full",
+        FULL_RETRY_SECONDS,
+        Limit.MAILBOX,
+    ),
     Outcome.QUOTA: (
         RefusalCode.QUOTA,
         "your share of the recipient's mailbox is used up",
         FULL_RETRY_SECONDS,
+        Limit.MAILBOX_SHARE,
     ),
-    Outcome.HELD: (RefusalCode.HELD, "an earlier message to this recipient was refused", None),
+    Outcome.HELD: (RefusalCode.HELD, "an earlier message to this recipient was refused", None, None),
     Outcome.UNAVAILABLE: (
         RefusalCode.UNAVAILABLE,
         "the server cannot store anything now",
         UNAVAILABLE_RETRY_SECONDS,
+        None,
     ),
-    Outcome.BUSY: (RefusalCode.BUSY, "too much waits for this recipient", SEAT_RETRY_SECONDS),
+    Outcome.BUSY: (
+        RefusalCode.BUSY,
+        "too much waits for this recipient",
+        SEAT_RETRY_SECONDS,
+        Limit.SEAT_QUEUE,
+    ),
 }

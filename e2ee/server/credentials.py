@@ -1,4 +1,4 @@
-"""The server's certificate and its backup key: found, made, or made anew with the same key.
+"""The server's certificate and its backup key: found, made, or made anew, with the same key or the next.
 
 Knows the state directory's files and what must stand in a certificate; `net.x509` makes them.
 Everything here blocks for some milliseconds: before the reactor runs, or in a thread.
@@ -24,6 +24,8 @@ from e2ee.server.state_directory import (
     refuse_readable,
 )
 
+RENEWAL_DAYS = 30
+"""From here on operators are warned, and a self-made certificate is made anew."""
 LOOPBACK = ("localhost", "127.0.0.1")
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - looked for, not bound
 _INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
@@ -72,6 +74,27 @@ def load(configuration: Configuration, state: StateDirectory, now: datetime) -> 
     return credentials
 
 
+def is_self_made(credentials: x509.Credentials) -> bool:
+    """Whether the certificate vouches for itself, so that the server can make another one."""
+    certificate = credentials.certificate
+    return len(credentials.chain) == 1 and certificate.issuer == certificate.subject
+
+
+def days_left(credentials: x509.Credentials, now: datetime) -> int:
+    """Whole days until the leaf expires; below 0 when it has."""
+    return (credentials.certificate.not_valid_after_utc - now).days
+
+
+def unnamed_hosts(configuration: Configuration, credentials: x509.Credentials) -> tuple[str, ...]:
+    """The hosts of the configuration that the certificate does not name: clients refuse it there."""
+    named = {name.lower() for name in x509.names_of(credentials.certificate)}
+    wildcards = {name[1:] for name in named if name.startswith("*.")}
+    return tuple(
+        host for host in configuration.hosts
+        if host not in named and host[host.find(".") :] not in wildcards
+    )  # fmt: skip
+
+
 def _given(certificate: Path, private_key: Path, now: datetime) -> x509.Credentials:
     try:
         pems = read_file(certificate), read_file(private_key)
@@ -84,12 +107,12 @@ def _given(certificate: Path, private_key: Path, now: datetime) -> x509.Credenti
 
 
 def _self_made(names: tuple[str, ...], state: StateDirectory, now: datetime) -> x509.Credentials:
-    """Made at first start; made again, with the same key and so the same pin, for other names."""
+    """Made at first start; made again, with the same key and so the same pin, for other names or years."""
     key = None
     if state.has(CERTIFICATE):
         found = x509.load_credentials(state.read(CERTIFICATE))
-        own = found.certificate.issuer == found.certificate.subject
-        if not own or set(names) <= set(x509.names_of(found.certificate)):
+        lasting = days_left(found, now) >= RENEWAL_DAYS
+        if not is_self_made(found) or (lasting and set(names) <= set(x509.names_of(found.certificate))):
             return found
         key = found.key
     made = x509.make_self_signed(names, now, key=key)
@@ -101,6 +124,30 @@ def first_backup_pin(state: StateDirectory) -> bytes:
     """The pin of a backup key, made now if this start is the first. A later loss is never mended."""
     if not state.has(BACKUP_KEY):
         state.write(BACKUP_KEY, x509.make_backup_key())
+    return x509.key_pin(state.read(BACKUP_KEY))
+
+
+def backup_pin_here(state: StateDirectory) -> bytes | None:
+    """The pin of the backup key that lies in the state directory, if one does."""
+    return x509.key_pin(state.read(BACKUP_KEY)) if state.has(BACKUP_KEY) else None
+
+
+def certify_backup_key(
+    configuration: Configuration, state: StateDirectory, key_pem: bytes, now: datetime
+) -> x509.Credentials:
+    """A self-made certificate for the backup key, which is the server's own from now on."""
+    made = x509.make_self_signed(certificate_names(configuration), now, key=x509.load_key(key_pem))
+    state.write(CERTIFICATE, made.to_pem())
+    return made
+
+
+def next_backup_pin(state: StateDirectory, active_pin: bytes) -> bytes:
+    """Make the next backup key, and return its pin. Raises StateRefused rather than lose another key."""
+    if backup_pin_here(state) not in (None, active_pin):
+        raise StateRefused(
+            f"{state.path / BACKUP_KEY} holds another key than the one that is in use now: move it away first"
+        )
+    state.write(BACKUP_KEY, x509.make_backup_key())
     return x509.key_pin(state.read(BACKUP_KEY))
 
 

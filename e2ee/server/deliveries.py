@@ -21,7 +21,7 @@ class Deliveries:
     """One delivery for each device, made when it is needed and forgotten when it is at rest."""
 
     def __init__(self, mailbox: Mailbox, clock: IReactorTime, now: Callable[[], float]) -> None:
-        self._mailbox = mailbox
+        self.mailbox = mailbox
         self._clock = clock
         self._now = now
         self._here: dict[DeviceAddress, Delivery] = {}
@@ -31,7 +31,7 @@ class Deliveries:
         """The delivery to this device."""
         delivery = self._here.get(where)
         if delivery is None:
-            delivery = Delivery(where, self._mailbox, self._clock, self._now, self._forget)
+            delivery = Delivery(where, self.mailbox, self._clock, self._now, self._forget)
             if self._stopping:
                 delivery.stop()
             self._here[where] = delivery

@@ -105,10 +105,10 @@ class Delivery:
         if self.peer is peer:
             self._end()
 
-    def log_out(self) -> None:
-        """The device is not its account's any more."""
+    def log_out(self, sentence: str) -> None:
+        """The device is not its account's any more, or may not log in; `sentence` says why."""
         if self.peer is not None:
-            self.peer.log_out()
+            self.peer.log_out(sentence)
             self._end()
 
     def stop(self) -> None:

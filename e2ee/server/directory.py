@@ -7,20 +7,28 @@ bundle. Limits never refuse a bundle: beyond them it comes without one-time keys
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from e2ee.errors import CryptoError
 from e2ee.ids import Address, DeviceAddress
+from e2ee.server.counters import Counters, Limit
 from e2ee.server.known_accounts import KnownAccounts, shows_token
 from e2ee.server.lookups import LookUps
 from e2ee.server.policy import KEM_ONE_TIME_LOW_WATER, ONE_TIME_LOW_WATER, Policy
 from e2ee.server.refusal import Refusal, logged_out
 from e2ee.server.uploads import verified_upload
-from e2ee.store.server.ports import Account, Limits, PreKeys, PreKeyUpload, Stock, UploadRefused
+from e2ee.store.server.ports import Account, Limits, PreKeys, Stock, UploadRefused
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
 
-InThread = Callable[[Callable[[], PreKeyUpload]], Awaitable[PreKeyUpload]]
-"""Runs a function off the reactor's thread."""
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Runs a function off the reactor's thread."""
+
+    def __call__(self, step: Callable[[], T], /) -> Awaitable[T]:
+        """What `step` returns, or raises."""
 
 
 class Directory:
@@ -36,6 +44,7 @@ class Directory:
         now: Callable[[], float],
         in_thread: InThread,
         stock_low: Callable[[DeviceAddress, Stock], None],
+        counters: Counters,
     ) -> None:
         self._accounts = accounts
         self._prekeys = prekeys
@@ -45,6 +54,7 @@ class Directory:
         self._now = now
         self._in_thread = in_thread
         self._stock_low = stock_low
+        self._counters = counters
 
     async def look_up(self, asker: Address, message: m.LookUp) -> m.LookedUp:
         """The account statement of a number. Raises Refusal: RATE_LIMITED, UNKNOWN_RECIPIENT."""
@@ -101,7 +111,10 @@ class Directory:
         if shows_token(account, token):
             return True
         bucket = self.policy.bundles()
-        return await self._limits.take("bundles_per_target", account.address, bucket, self._now()) <= 0
+        if await self._limits.take("bundles_per_target", account.address, bucket, self._now()) <= 0:
+            return True
+        self._counters.hit(Limit.BUNDLES)
+        return False
 
 
 def is_low(stock: Stock) -> bool:
@@ -118,7 +131,7 @@ _UPLOAD_REFUSALS: dict[UploadRefused, Callable[[], Refusal]] = {
         RefusalCode.CONFLICT, "a key with this id was published with other content"
     ),
     UploadRefused.STOCK_FULL: lambda: Refusal(
-        RefusalCode.QUOTA, "the stock of one-time keys would hold too many"
+        RefusalCode.QUOTA, "the stock of one-time keys would hold too many", None, Limit.PREKEY_STOCK
     ),
     UploadRefused.NO_DEVICE: logged_out,
 }

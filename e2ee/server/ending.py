@@ -32,12 +32,12 @@ def leave(status: int, sentence: str) -> NoReturn:
 
 
 class Ending:
-    """The end of one process. `status` is its exit code."""
+    """The end of one process. `status` is its exit code; `stopping`: it has begun."""
 
     def __init__(self, reactor: Any, exit_now: Callable[[int], object] = os._exit) -> None:
         self._reactor = reactor
         self._exit_now = exit_now
-        self._stopping = False
+        self.stopping = False
         self.status = 0
 
     def prepare(self, reload: Callable[[], None]) -> None:
@@ -53,9 +53,9 @@ class Ending:
 
     def stop(self) -> None:
         """End in good order, once."""
-        if self._stopping:
+        if self.stopping:
             return
-        self._stopping = True
+        self.stopping = True
         self._reactor.callWhenRunning(self._stop)
 
     def _stop(self) -> None:

@@ -15,6 +15,7 @@ from e2ee.crypto.keys import DeviceSigningKey
 from e2ee.crypto.signing import verify_login
 from e2ee.errors import CryptoError, StoreError, StoreUnavailable
 from e2ee.ids import Address, DeviceId
+from e2ee.server.counters import Counters
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.peer import Peer
 from e2ee.server.presence import Presence
@@ -49,6 +50,7 @@ class Login:
         presence: Presence,
         wall: Callable[[], float],
         now: Callable[[], float],
+        counters: Counters,
     ) -> None:
         self._accounts = accounts
         self._prekeys = prekeys
@@ -56,12 +58,13 @@ class Login:
         self._presence = presence
         self._wall = wall
         self._now = now
+        self._counters = counters
 
     async def identify(self, message: LogIn, exporter: bytes) -> Account:
         """The account that has signed this login on this connection; raises Refusal (LOGIN_REFUSED)."""
         address, device = Address(message.number), DeviceId(message.device)
         account = await self._accounts.find(address)
-        known = account is not None and account.device == device
+        known = account is not None and account.device == device and not account.logged_out
         key = account.device_signing_key if known and account else _NOBODYS_KEY
         statement_hash = account.statement_hash if known and account else _NOBODYS_STATEMENT
         try:
@@ -76,6 +79,7 @@ class Login:
 
     async def enter(self, peer: Peer, account: Account, number: int) -> Entered:
         """Take the device's place; an older connection is displaced. Raises Refusal."""
+        began = self._now()
         try:
             stock = await self._prekeys.stock(account.where)
             attached = await self._deliveries.to(account.where).attach(peer)
@@ -94,6 +98,8 @@ class Login:
         answer = LoggedIn(
             number, account.last_login_at, attached.waiting, stock.one_time, stock.kem_one_time
         )
+        self._counters.logins += 1
+        self._counters.login_seconds.observe(self._now() - began)
         return Entered(account, attached, answer)
 
     def begin(self, peer: Peer, entered: Entered) -> None:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from e2ee.ids import Address
+from e2ee.server.counters import Limit
 from e2ee.server.policy import DAY_SECONDS
 from e2ee.server.refusal import Refusal
 from e2ee.wire.messages import RefusalCode
@@ -39,7 +40,9 @@ class LookUps:
             return
         if len(asked) >= self.limit:
             wait = next(iter(asked.values())) + DAY_SECONDS - now
-            raise Refusal(RefusalCode.RATE_LIMITED, "too many different numbers in one day", wait)
+            raise Refusal(
+                RefusalCode.RATE_LIMITED, "too many different numbers in one day", wait, Limit.LOOKUPS
+            )
         asked[number_hash] = now
 
     def expire(self) -> None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from e2ee.crypto.passcode_store import open_code, seal_code
 from e2ee.errors import OpenFailed
 from e2ee.ids import Address, PasscodeSessionId
+from e2ee.server.counters import CodeFate, Counters, Limit
 from e2ee.server.refusal import Refusal
 from e2ee.server.senders.interface import CodeNotSent, CodeSender
 from e2ee.store.server.ports import (
@@ -64,6 +65,7 @@ class PasscodeOffice:
         now: Callable[[], float],
         entropy: Entropy,
         code_key: bytes,
+        counters: Counters,
     ) -> None:
         """`now` is service time; `wall` gives seconds since 1970, for people; `code_key` seals codes."""
         self._passcodes = passcodes
@@ -74,12 +76,20 @@ class PasscodeOffice:
         self._now = now
         self._entropy = entropy
         self._code_key = code_key
+        self._counters = counters
+
+    def apply(self, rules: PasscodeLimits) -> None:
+        """Go on under other limits."""
+        self.rules = rules
+        self._passcodes.apply(rules)
 
     async def charge(self, source: str) -> None:
         """Charge the source, before anything else; raises Refusal (RATE_LIMITED)."""
         wait = await self._limits.take(SOURCE_LIMIT, source, self.rules.source, self._now())
         if wait > 0:
-            raise _rate_limited("too many passcodes and guesses from your address", wait)
+            raise _rate_limited(
+                "too many passcodes and guesses from your address", wait, Limit.CODES_PER_SOURCE
+            )
 
     async def issue(self, address: Address) -> Issued:
         """A session for this number, its code sent if the limits allow; raises Refusal.
@@ -107,10 +117,13 @@ class PasscodeOffice:
         return f"{int.from_bytes(self._entropy(_CODE_ENTROPY_BYTES), 'big') % _CODES:06d}"
 
     def _withheld(self, session: PasscodeSessionId, allotted: PasscodeAllotted) -> Issued:
+        limit = Limit(allotted.limit)
+        self._counters.codes[CodeFate.WITHHELD] += 1
         if allotted.limit not in SERVER_LIMITS:
+            self._counters.hit(limit)
             return Issued(session, float(math.ceil(allotted.retry_after)))
         self._log.warn("a passcode was not sent: the limit {limit} is reached", limit=allotted.limit)
-        raise _rate_limited("this server sends no more passcodes for now", allotted.retry_after)
+        raise _rate_limited("this server sends no more passcodes for now", allotted.retry_after, limit)
 
     async def _send(self, address: Address, code: str) -> None:
         """Whatever goes wrong is the operator's to know; the answer is the same."""
@@ -118,10 +131,14 @@ class PasscodeOffice:
         try:
             await self._sender.send(address, code, expires_at)
         except CodeNotSent as error:
+            self._counters.codes[CodeFate.FAILED] += 1
             self._log.error("a passcode was not sent: {reason}", reason=str(error))
         except Exception as error:
+            self._counters.codes[CodeFate.FAILED] += 1
             # The text of an unexpected error might repeat the code: only its kind is logged.
             self._log.error("a passcode was not sent: {kind}", kind=type(error).__name__)
+        else:
+            self._counters.codes[CodeFate.SENT] += 1
 
     def _open(self, session: PasscodeSessionId, address: Address, sealed: bytes) -> str:
         try:
@@ -133,9 +150,14 @@ class PasscodeOffice:
 
 def _guess_refused(refused: GuessRefused) -> Refusal:
     if refused.reason is GuessRefusal.EXHAUSTED:
-        return Refusal(RefusalCode.CODE_EXHAUSTED, "no guess is left for this code: ask for a new one")
+        return Refusal(
+            RefusalCode.CODE_EXHAUSTED,
+            "no guess is left for this code: ask for a new one",
+            None,
+            Limit.SESSION_GUESSES,
+        )
     if refused.reason is GuessRefusal.LIMITED:
-        return _rate_limited("too many guesses for this number", refused.retry_after)
+        return _rate_limited("too many guesses for this number", refused.retry_after, Limit.GUESSES)
     return _unknown_session()
 
 
@@ -145,5 +167,5 @@ def _unknown_session() -> Refusal:
     )
 
 
-def _rate_limited(sentence: str, wait: float) -> Refusal:
-    return Refusal(RefusalCode.RATE_LIMITED, sentence, float(math.ceil(wait)))
+def _rate_limited(sentence: str, wait: float, limit: Limit) -> Refusal:
+    return Refusal(RefusalCode.RATE_LIMITED, sentence, float(math.ceil(wait)), limit)

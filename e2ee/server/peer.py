@@ -29,8 +29,8 @@ class Peer(Protocol):
     def displace(self) -> None:
         """A newer connection of this device is here: say so and end; ignore what still arrives."""
 
-    def log_out(self) -> None:
-        """The account has another device now: say so and end; ignore what still arrives."""
+    def log_out(self, sentence: str) -> None:
+        """The device may not be connected any more: say why and end; ignore what still arrives."""
 
     def abort(self) -> None:
         """Cut the connection."""

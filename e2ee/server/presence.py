@@ -47,6 +47,10 @@ class Presence:
         """How many devices."""
         return len(self._online)
 
+    def is_connected(self, address: Address) -> bool:
+        """Whether this account's device is here now, whoever may know it: for the operator."""
+        return address in self._online
+
     def may_see(self, account: Account, token: bytes | None) -> bool:
         """Whether one who shows `token` may know whether this account is connected now."""
         if account.hidden or self.policy is PresencePolicy.NOBODY:

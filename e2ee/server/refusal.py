@@ -7,6 +7,7 @@ sentence goes to whoever asked: it holds no secret and no number.
 from __future__ import annotations
 
 from e2ee.errors import E2eeError
+from e2ee.server.counters import Limit
 from e2ee.wire.messages import RefusalCode
 
 UNAVAILABLE_RETRY_SECONDS = 5.0
@@ -14,13 +15,23 @@ UNAVAILABLE_RETRY_SECONDS = 5.0
 
 
 class Refusal(E2eeError):
-    """A request that is not done. `retry_after` is in seconds, where waiting helps."""
+    """A request that is not done. `retry_after` is in seconds, where waiting helps.
 
-    def __init__(self, code: RefusalCode, sentence: str, retry_after: float | None = None) -> None:
+    `limit` is for the operator's figures: which one it was.
+    """
+
+    def __init__(
+        self,
+        code: RefusalCode,
+        sentence: str,
+        retry_after: float | None = None,
+        limit: Limit | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
         self.retry_after = retry_after
+        self.limit = limit
 
 
 def unavailable() -> Refusal:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, pin_step
 from e2ee.errors import InvalidAddress, ProofRefused
 from e2ee.ids import Address, DeviceId, PasscodeSessionId
+from e2ee.server.counters import Counters
 from e2ee.server.passcodes import Entropy, PasscodeOffice
 from e2ee.server.policy import Policy, RegistrationMode
 from e2ee.server.refusal import Refusal
@@ -60,6 +61,7 @@ class Registration:
         now: Callable[[], float],
         entropy: Entropy,
         code_key: bytes,
+        counters: Counters,
     ) -> None:
         """`wall` gives seconds since 1970, `now` service time in seconds.
 
@@ -70,16 +72,16 @@ class Registration:
         self.workers = workers
         self.now = now
         self.office = PasscodeOffice(
-            passcodes, limits, sender, policy.passcode_limits(), wall, now, entropy, code_key
+            passcodes, limits, sender, policy.passcode_limits(), wall, now, entropy, code_key, counters
         )
-        self._mode = policy.registration
+        self.mode = policy.registration
         # Loads the tables of numbers now rather than on the reactor with the first request.
         Address.parse("+15550100100")
 
     def apply(self, policy: Policy) -> None:
         """Go on under another policy; sessions keep what they have."""
-        self._mode = policy.registration
-        self.office.rules = policy.passcode_limits()
+        self.mode = policy.registration
+        self.office.apply(policy.passcode_limits())
 
     async def request_code(self, source: str, message: RequestCode) -> CodeRequested:
         """Send a passcode to a number. `source` is what limits count: see `source.source_of`.
@@ -99,7 +101,7 @@ class Registration:
 
     def admitted(self, number: str) -> Address:
         """The number in its one form, if anybody may register now; raises Refusal."""
-        if self._mode is RegistrationMode.CLOSED:
+        if self.mode is RegistrationMode.CLOSED:
             raise Refusal(RefusalCode.REGISTRATION_CLOSED, "this server takes no registrations")
         try:
             return Address.parse(number)

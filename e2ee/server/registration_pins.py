@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from e2ee.crypto.passcode_store import hash_pin
 from e2ee.ids import DeviceAddress
+from e2ee.server.counters import Limit
 from e2ee.server.policy import PIN_TRIES
 from e2ee.server.refusal import Refusal, logged_out
 from e2ee.store.server.ports import (
@@ -53,7 +54,10 @@ class RegistrationPins:
         wait = await self._limits.take(TRIES, account.address, PIN_TRIES, self._now())
         if wait > 0:
             raise Refusal(
-                RefusalCode.RATE_LIMITED, "too many tries at the registration PIN", float(math.ceil(wait))
+                RefusalCode.RATE_LIMITED,
+                "too many tries at the registration PIN",
+                float(math.ceil(wait)),
+                Limit.REGISTRATION_PIN,
             )
         result = await self._accounts.register_with_pin(account, hash_pin(stretched), self._now())
         if result is RegistrationSpent.WRONG_PIN:

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from e2ee.ids import Address, DeviceAddress, DeviceId
 from e2ee.server.admission import Admission
+from e2ee.server.counters import Counters
 from e2ee.server.courier import Courier
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.directory import Directory
@@ -23,10 +24,14 @@ from e2ee.server.registration import Registration
 from e2ee.store.server.ports import Accounts
 from e2ee.wire.messages import Done, SetPresence
 
+TAKEN_OVER = "this number has been registered by another device"
+DELETED = "the operator of this server has deleted this account"
+LOGGED_OUT = "the operator of this server has logged this device out"
+
 
 @dataclass
 class Rooms:
-    """Everything that a connection may ask for. `fallbacks` counts key exchanges without ML-KEM."""
+    """Everything that a connection may ask for, and what all of them have done so far."""
 
     backup_pin: bytes
     accounts: Accounts
@@ -39,19 +44,50 @@ class Rooms:
     deliveries: Deliveries
     presence: Presence
     notices: Notices
-    fallbacks: int = 0
+    counters: Counters
     stopping: bool = False
 
     def taken_over(self, address: Address, displaced: DeviceId | None) -> None:
         """A registration has made or replaced this account: the old device is logged out."""
+        self.counters.registrations += 1
         self.known.forget(address)
         if displaced is None:
             return
-        self.presence.vacate(address, displaced)
-        delivery = self.deliveries.find(DeviceAddress(address, displaced))
-        if delivery is not None:
-            delivery.log_out()
+        self._dismiss(DeviceAddress(address, displaced), TAKEN_OVER)
         self.tell_all()
+
+    async def delete_account(self, address: Address, now: float) -> bool:
+        """Remove an account: its device is told, and so are the senders of what waited for it.
+
+        False if there is none. Raises StoreUnavailable.
+        """
+        device = await self.accounts.delete(address, now)
+        self.known.forget(address)
+        if device is None:
+            return False
+        self.counters.accounts_deleted += 1
+        self._dismiss(DeviceAddress(address, device), DELETED)
+        self.tell_all()
+        return True
+
+    async def log_out(self, address: Address) -> bool:
+        """End the connection of an account's device, and let it not log in any more.
+
+        False if there is no such account. Raises StoreUnavailable.
+        """
+        device = await self.accounts.log_out(address)
+        self.known.forget(address)
+        if device is None:
+            return False
+        self._dismiss(DeviceAddress(address, device), LOGGED_OUT)
+        return True
+
+    def _dismiss(self, where: DeviceAddress, sentence: str) -> None:
+        """This device has no place here any more."""
+        self.presence.vacate(where.address, where.device)
+        delivery = self.deliveries.find(where)
+        if delivery is not None:
+            delivery.log_out(sentence)
 
     async def set_presence(self, peer: Peer, message: SetPresence) -> Done:
         """Store what an account lets others see of it."""
@@ -73,7 +109,8 @@ class Rooms:
             await self.notices.tell(peer)
 
     def apply(self, policy: Policy) -> None:
-        """Go on under another policy; nothing is dropped. The mailbox keeps its limits until restart."""
+        """Go on under another policy; nothing is dropped, and what waits already stays."""
+        self.deliveries.mailbox.apply(policy.mailbox_limits())
         self.registration.apply(policy)
         self.courier.policy = self.directory.policy = self.admission.policy = policy
         self.courier.lookups.limit = policy.lookups_per_day

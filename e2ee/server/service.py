@@ -6,6 +6,7 @@ before the reactor runs, or in a thread.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,22 +18,25 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import E2eeError, StoreError
-from e2ee.net.tls import ServerContext, server_tls_factory
-from e2ee.net.x509 import CredentialsRefused
-from e2ee.server import admin_socket, credentials
-from e2ee.server.composition import Stores, Surroundings, begin_upkeep, compose, sql_stores
+from e2ee.net.tls import server_tls_factory
+from e2ee.net.x509 import Credentials, CredentialsRefused
+from e2ee.server import admin_socket
+from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
 from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
-from e2ee.server.policy import SETTLE_SECONDS
+from e2ee.server.identity import Identity
+from e2ee.server.outlook import Outlook
+from e2ee.server.policy import DAY_SECONDS, SETTLE_SECONDS
 from e2ee.server.rooms import Rooms
+from e2ee.server.rotation import Rotation
+from e2ee.server.running import Running
 from e2ee.server.senders.interface import CodeSender
 from e2ee.server.state_directory import ADMIN_SOCKET, CONNECT_LINK, StateDirectory, StateRefused
-from e2ee.server.status import StatusDesk
 from e2ee.server.upkeep import Upkeep
 from e2ee.server.workers import ProofWorkers
 from e2ee.store.database import Database
@@ -40,7 +44,6 @@ from e2ee.store.server.facts import SqlFacts
 from e2ee.store.server.service_clock import ServiceClock
 
 T = TypeVar("T")
-BACKUP_PIN = "backup_pin"
 GOODBYE_SECONDS = 0.5
 """How long connections may take to hear the last answers."""
 
@@ -49,6 +52,8 @@ class ServerService(Service):
     """One server. `reconfigure` reads the configuration again."""
 
     name = "e2ee-server"
+    log_observer: ILogObserver | None = None
+    """Where the log goes, unless twistd's own options say otherwise."""
     _log = Logger()
 
     def __init__(
@@ -66,10 +71,11 @@ class ServerService(Service):
         self._reconfigure = reconfigure
         self._state = StateDirectory(configuration.state_dir)
         self._secret = b""
-        self._context: ServerContext
+        self._identity: Identity
         self._database: Database | None = None
         self._clock: ServiceClock | None = None
-        self._rooms: Rooms | None = None
+        self._running: Running | None = None
+        self._outlook: Outlook | None = None
         self._workers: ProofWorkers | None = None
         self._upkeep = Upkeep(reactor)
         self._ports: list[IListeningPort] = []
@@ -78,15 +84,19 @@ class ServerService(Service):
 
     # --- the start ----------------------------------------------------------------------------
 
+    def setServiceParent(self, parent: Any) -> None:
+        """See `Service.setServiceParent`; twistd takes the log's observer from the application."""
+        if self.log_observer is not None and hasattr(parent, "setComponent"):
+            parent.setComponent(ILogObserver, self.log_observer)
+        super().setServiceParent(parent)
+
     def startService(self) -> None:
         """Prepare files now, the rest when the reactor runs; failures end the process."""
         super().startService()
         try:
             self._state.prepare()
             self._secret = self._state.secret(self._configuration.database)
-            self._context = ServerContext(
-                credentials.load(self._configuration, self._state, datetime.now(UTC))
-            )
+            self._identity = Identity(self._configuration, self._state, datetime.now(UTC))
         except ConfigurationError as error:
             leave(USAGE, str(error))
         except (StateRefused, CredentialsRefused) as error:
@@ -100,52 +110,83 @@ class ServerService(Service):
         database = self._database = await Database.open(
             configuration.database, self._secret, "server", reactor, self._database_broken
         )
-        backup_pin = await self._backup_pin(SqlFacts(database))
         clock = self._clock = ServiceClock(database, reactor)
         await clock.start()
         workers = self._workers = ProofWorkers(reactor, reactor)
         workers.start()
         self._sender.start()
-        stores = sql_stores(database, configuration.policy)
+        running = self._running = await self._composed(database, clock, workers)
+        self._outlook = Outlook(running, self._secret, reactor)
+        await self._listen(running, self._outlook)
+        self._begin_upkeep(running)
+
+    async def _composed(
+        self, database: Database, clock: ServiceClock, workers: ProofWorkers
+    ) -> Running:
+        stores, facts = sql_stores(database, self._configuration.policy), SqlFacts(database)
+
+        def announce(backup_pin: bytes) -> None:
+            rooms.backup_pin = backup_pin
+
+        rotation = Rotation(
+            self._identity, facts, stores.census, self._in_thread, time.time, announce
+        )
+        await rotation.begin()
         around = Surroundings(
-            reactor, clock.now, self._in_thread, self._sender, workers, self._secret, backup_pin
-        )
-        rooms = self._rooms = compose(stores, configuration.policy, around)
-        await self._listen(rooms, stores, backup_pin)
-        begin_upkeep(self._upkeep, stores, rooms, configuration.policy, clock.now)
+            self._reactor, clock.now, self._in_thread, self._sender, workers, self._secret,
+            self._identity.backup_pin,
+        )  # fmt: skip
+        rooms = compose(stores, self._configuration.policy, around)
+        return Running(
+            rooms, stores, facts, database, self._state, self._identity, rotation, self._sender,
+            self._in_thread, clock.now, time.time, time.time(), self._is_listening,
+        )  # fmt: skip
 
-    async def _backup_pin(self, facts: SqlFacts) -> bytes:
-        """Kept in the database: a backup key that was moved away, as it should be, is never made anew."""
-        pin = await facts.get(BACKUP_PIN)
-        if pin is None:
-            pin = await self._in_thread(lambda: credentials.first_backup_pin(self._state))
-            await facts.put(BACKUP_PIN, pin)
-            self._log.info("a backup key was made: move backup-key.pem off this machine")
-        return pin
-
-    async def _listen(self, rooms: Rooms, stores: Stores, backup_pin: bytes) -> None:
+    async def _listen(self, running: Running, outlook: Outlook) -> None:
+        identity, configuration = self._identity, self._configuration
         factory = server_tls_factory(
-            self._context, ServerFactory(rooms, self._reactor), self._reactor
+            identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
-        endpoint = serverFromString(self._reactor, self._configuration.listen)
-        port = await endpoint.listen(factory)
+        port = await serverFromString(self._reactor, configuration.listen).listen(factory)
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)
-        pins = (self._context.credentials.pin, backup_pin)
-        link = credentials.connect_link(self._configuration.hosts, host, number, pins)
-        desk = StatusDesk(rooms, stores.mailbox, self._context, link)
-        self._ports.append(admin_socket.serve(self._reactor, self._state, desk.answer))
-        await self._in_thread(lambda: self._state.write(CONNECT_LINK, link.encode("ascii") + b"\n"))
+        identity.bound_to(host, number)
+        self._ports.append(admin_socket.serve(self._reactor, self._state, outlook.desk.answer))
+        if configuration.metrics is not None:
+            self._ports.append(await outlook.serve_metrics(configuration.metrics))
+        await self._in_thread(identity.publish)
         shown = f"[{host}]" if ":" in host else host
         self._log.info(
-            "listening on {host}:{port} connect link {link}", host=shown, port=number, link=link
+            "listening on {host}:{port} connect link {link}", host=shown, port=number, link=identity.link
         )
+
+    def _begin_upkeep(self, running: Running) -> None:
+        begin_upkeep(
+            self._upkeep, running.stores, running.rooms, self._configuration.policy, running.now
+        )
+        self._upkeep.every(DAY_SECONDS, "a look at the certificate", self._look_at_certificate)
+
+    async def _look_at_certificate(self) -> None:
+        """A self-made one is made anew in time; about any other the operator is told."""
+        now = datetime.now(UTC)
+        try:
+            loaded = await self._in_thread(lambda: self._identity.load(self._configuration, now))
+        except E2eeError as error:
+            self._log.error("the certificate on disk cannot be used: {reason}", reason=str(error))
+        else:
+            if loaded.pin == self._identity.pin:
+                self._identity.context.replace(loaded)
+        self._identity.warn(now)
+
+    def _is_listening(self) -> bool:
+        return bool(self._ports) and not self._ending.stopping
 
     def _start_failed(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, CannotListenError):
-            self._ending.fail(f"cannot listen on {self._configuration.listen}: {error.socketError}")
+            where = self._configuration.metrics if self._ports else self._configuration.listen
+            self._ending.fail(f"cannot listen on {where}: {error.socketError}")
         elif isinstance(error, StoreError):
             self._ending.fail(f"the database {self._configuration.database} cannot be used: {error}")
         elif isinstance(error, (E2eeError, OSError)):
@@ -166,10 +207,13 @@ class ServerService(Service):
             return
         if self._started is not None:
             await self._started
-        for port in self._ports:
+        ports, self._ports = self._ports, []
+        for port in ports:
             await maybeDeferred(port.stopListening)
         self._upkeep.stop()
-        if self._rooms is not None and not await self._settled(self._rooms):
+        if self._outlook is not None:
+            self._outlook.stop()
+        if self._running is not None and not await self._settled(self._running.rooms):
             self._ending.fail("not everything in memory could be written to the mailbox")
             return
         await self._say_goodbye()
@@ -186,12 +230,13 @@ class ServerService(Service):
 
     async def _say_goodbye(self) -> None:
         """End every connection; what was answered may still leave."""
-        if self._rooms is None:
+        if self._running is None:
             return
-        for guest in self._rooms.admission:
+        admission = self._running.rooms.admission
+        for guest in admission:
             guest.stop()
         waited = 0.0
-        while len(self._rooms.admission) and waited < GOODBYE_SECONDS:
+        while len(admission) and waited < GOODBYE_SECONDS:
             await deferLater(self._reactor, 0.02)
             waited += 0.02
 
@@ -211,8 +256,8 @@ class ServerService(Service):
         """Nothing more may be answered: every connection is cut, and the process ends."""
         self._broken = True
         self._log.error("the database is broken: {reason}", reason=str(error))
-        if self._rooms is not None:
-            for guest in self._rooms.admission:
+        if self._running is not None:
+            for guest in self._running.rooms.admission:
                 guest.abort()
         self._ending.fail(str(error))
 
@@ -225,15 +270,19 @@ class ServerService(Service):
         )
 
     async def _reload(self) -> None:
-        def read() -> tuple[Configuration, ServerContext]:
+        def read() -> tuple[Configuration, Credentials]:
             configuration = self._reconfigure()
-            loaded = credentials.load(configuration, self._state, datetime.now(UTC))
-            return configuration, ServerContext(loaded)
+            return configuration, self._identity.load(configuration, datetime.now(UTC))
 
-        configuration, context = await self._in_thread(read)
-        self._context.replace(context.credentials)
-        if self._rooms is not None:
-            self._rooms.apply(configuration.policy)
+        configuration, loaded = await self._in_thread(read)
+        self._identity.adopt(configuration, loaded)
+        self._configuration = configuration
+        running = self._running
+        if running is not None and self._is_listening():
+            running.rooms.apply(configuration.policy)
+            self._upkeep.stop()
+            self._begin_upkeep(running)
+            await self._in_thread(self._identity.publish)
         self._log.info("configuration and certificate reloaded")
 
     def _in_thread(self, step: Callable[[], T]) -> Deferred[T]:

@@ -25,7 +25,7 @@ CONNECT_LINK = "connect-link"
 ADMIN_SOCKET = "admin.sock"
 SOCKET_PATH_BYTES = 100
 """Below the 108 of Linux and the 104 of macOS."""
-_PRIVATE = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
+PRIVATE = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
 
 
 class StateRefused(E2eeError):
@@ -56,7 +56,7 @@ class StateDirectory:
             self.close()
             raise StateRefused(f"another server is running with the state directory {self.path}") from None
         try:
-            for name in _PRIVATE:
+            for name in PRIVATE:
                 refuse_readable(self.path / name)
         except StateRefused:
             self.close()

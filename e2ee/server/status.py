@@ -3,44 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from e2ee import __version__
 from e2ee.net.connect_link import format_pin
-from e2ee.net.tls import ServerContext
-from e2ee.server.rooms import Rooms
-from e2ee.store.server.ports import Mailbox
+from e2ee.server import credentials
+from e2ee.server.copying import Copying
+from e2ee.server.examination import Examination
+from e2ee.server.running import Running
+from e2ee.server.times import optional, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class StatusDesk:
-    """Answers `e2ee-admin`; one for the server."""
+    """Answers `status`; one for the server."""
 
-    rooms: Rooms
-    mailbox: Mailbox
-    context: ServerContext
-    connect_link: str
-
-    async def answer(self, verb: str) -> dict[str, object]:
-        """The answer to one verb, as JSON values."""
-        if verb == "status":
-            return await self.status()
-        if verb == "connect-link":
-            return {"type": "connect_link", "connect_link": self.connect_link}
-        return {"type": "error", "code": "not_available", "message": f"{verb!a} is not available yet"}
+    running: Running
+    examination: Examination
+    copying: Copying
 
     async def status(self) -> dict[str, object]:
         """Everything at once."""
-        credentials = self.context.credentials
+        running = self.running
+        survey = await running.stores.census.survey()
+        backed_up = await self.copying.last()
         return {
             "type": "status",
-            "accounts": await self.rooms.accounts.count(),
-            "connections": len(self.rooms.admission),
-            "devices": self.rooms.presence.connected,
-            "waiting": await self.mailbox.count(),
-            "certificate_expires": credentials.certificate.not_valid_after_utc.isoformat(
-                timespec="milliseconds"
-            ).replace("+00:00", "Z"),
-            "pin": format_pin(credentials.pin),
-            "backup_pin": format_pin(self.rooms.backup_pin),
-            "key_exchange_fallbacks": self.rooms.fallbacks,
-            "connect_link": self.connect_link,
+            "version": __version__,
+            "started_at": rfc3339(running.started_at),
+            "registration": running.rooms.registration.mode.value,
+            "presence": running.rooms.presence.policy.value,
+            "accounts": survey.accounts,
+            "connections": len(running.rooms.admission),
+            "devices": running.rooms.presence.connected,
+            "waiting": survey.waiting,
+            "waiting_bytes": survey.waiting_bytes,
+            "deepest_mailbox": survey.deepest,
+            "without_prekeys": survey.without_one_time,
+            **self._keys(),
+            "rotated_at": optional(await running.rotation.rotated_at()),
+            "backed_up_at": None if backed_up is None else rfc3339(backed_up),
+            "key_exchange_fallbacks": running.rooms.counters.fallbacks,
+            "warnings": [
+                f"{each.name}: {each.message}" for each in await self.examination.quick() if each.matters
+            ],
+        }
+
+    def _keys(self) -> dict[str, object]:
+        identity, now = self.running.identity, datetime.fromtimestamp(self.running.wall(), UTC)
+        end = identity.credentials.certificate.not_valid_after_utc
+        return {
+            "certificate_expires": rfc3339(end.timestamp()),
+            "certificate_days": credentials.days_left(identity.credentials, now),
+            "pin": format_pin(identity.pin),
+            "backup_pin": format_pin(identity.backup_pin),
+            "connect_link": identity.link,
         }

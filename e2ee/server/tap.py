@@ -33,7 +33,9 @@ class Options(usage.Options):
         ["otp", None, None, "How passcodes go out: console, file:PATH or command:PATH. [default: console]"],
         ["registration", None, None, "open or closed. [default: open]"],
         ["presence", None, None, "everyone, contacts or nobody. [default: contacts]"],
-        ["metrics", None, None, "Not available yet."],
+        ["metrics", None, None, "A Twisted endpoint for /metrics and /health, such as"
+         " tcp:9464:interface=127.0.0.1."],
+        ["log-format", None, None, "text or json. [default: text]"],
         ["config", None, None, "A TOML file with these options and [limits]."],
     ]
 
@@ -80,6 +82,7 @@ def makeService(options: Options) -> ServerService:
     from e2ee.net.steady_time import use_steady_time
     from e2ee.server.configuration import Configuration, ConfigurationError, configure
     from e2ee.server.ending import USAGE, Ending, leave
+    from e2ee.server.log_lines import observer
     from e2ee.server.senders.interface import SenderRefused
     from e2ee.server.senders.option import sender_from_option
     from e2ee.server.service import ServerService
@@ -95,10 +98,17 @@ def makeService(options: Options) -> ServerService:
         sender = sender_from_option(
             configuration.otp, reactor, reactor, lambda step: deferToThreadPool(reactor, pool, step)
         )
+        option = "listen"
         serverFromString(reactor, configuration.listen)
+        if configuration.metrics is not None:
+            option = "metrics"
+            serverFromString(reactor, configuration.metrics)
     except (ConfigurationError, SenderRefused) as error:
         leave(USAGE, str(error))
     except (ValueError, TypeError, LookupError) as error:
-        leave(USAGE, f"listen is no endpoint that Twisted knows: {error}")
+        leave(USAGE, f"{option} is no endpoint that Twisted knows: {error}")
     use_steady_time(reactor)
-    return ServerService(configuration, reactor, sender, Ending(reactor), read)
+    service = ServerService(configuration, reactor, sender, Ending(reactor), read)
+    if options.parent is not None:
+        service.log_observer = observer(configuration.log_format, options.parent)
+    return service

@@ -45,7 +45,8 @@ class Upkeep:
         self._loops.append(loop)
 
     def stop(self) -> None:
-        """Nothing is begun any more."""
-        for loop in self._loops:
+        """Nothing is begun any more, until `every` is called again."""
+        loops, self._loops = self._loops, []
+        for loop in loops:
             if loop.running:
                 loop.stop()

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities
 from e2ee.errors import ProofRefused
+from e2ee.server.counters import Limit
 from e2ee.server.policy import BUSY_RETRY_SECONDS, PROOF_GRID_SECONDS, PROOF_QUEUE
 from e2ee.server.proof_worker import REFUSED, ProofRequest, decode_answer, frame
 from e2ee.server.refusal import Refusal, unavailable
@@ -47,7 +48,10 @@ class Prover(Protocol):
 def busy() -> Refusal:
     """All places are taken, or the worker ended."""
     return Refusal(
-        RefusalCode.BUSY, "the server is busy with other registrations", BUSY_RETRY_SECONDS
+        RefusalCode.BUSY,
+        "the server is busy with other registrations",
+        BUSY_RETRY_SECONDS,
+        Limit.PROOF_QUEUE,
     )
 
 

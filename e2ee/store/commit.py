@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2ee.errors import StoreUnavailable
-from e2ee.store.connection import Connection, broken, is_fatal, lacks_room
+from e2ee.store.connection import (
+    BUSY_SECONDS,
+    CHECKPOINT_SECONDS,
+    Connection,
+    broken,
+    is_fatal,
+    lacks_room,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +77,19 @@ class GroupCommit:
 
     def _checkpoint(self, mode: str) -> bool:
         try:
-            busy = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+            self._wait_at_most(CHECKPOINT_SECONDS)
+            try:
+                busy = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+            finally:
+                self._wait_at_most(BUSY_SECONDS)
         except Exception as error:
             if lacks_room(error):
                 return False
             raise broken(error) from error
         return not busy
+
+    def _wait_at_most(self, seconds: float) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _alone(self, operation: Operation) -> Outcome:
         if operation.frees_room:

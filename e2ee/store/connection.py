@@ -18,6 +18,8 @@ from e2ee.errors import StoreBroken, StoreError, StoreLocked, StoreUnavailable
 KEY_BYTES = 32
 BUSY_SECONDS = 10.0
 """How long another process (an operator's look at the database) may hold the file's lock."""
+CHECKPOINT_SECONDS = 0.25
+"""How long a checkpoint waits for readers: it is tried again, and nobody's write may wait for them."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -51,6 +53,9 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
+
+    def interrupt(self) -> None:
+        """End the statement that another thread runs now, if one runs."""
 
     def close(self) -> None:
         """Close the file."""

@@ -14,8 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
 from e2ee.errors import StoreBroken, StoreError, StoreUnavailable
+from e2ee.store.aside import Aside, Stopped
 from e2ee.store.commit import Operation, Outcome
 from e2ee.store.connection import Connection, connect
+from e2ee.store.figures import CommitFigures
 from e2ee.store.lanes import Lane, Lanes, ThreadLanes
 from e2ee.store.upgrade import schema_files, upgrade
 from e2ee.store.workers import Call, Reader, TruncateLog, Writer
@@ -46,6 +48,8 @@ class Database:
         self._truncation: IDelayedCall | None = None
         self._writer: Lane
         self._reader: Lane | None = None
+        self._aside: Aside
+        self.commits = CommitFigures()
 
     @classmethod
     async def open(
@@ -82,7 +86,9 @@ class Database:
                 raise
             return connection
 
-        writer = Writer(open_writer, path.with_name(path.name + "-wal"), lanes.deliver, self)
+        self._aside = Aside(lambda: connector(path, key), lanes)
+        log = path.with_name(path.name + "-wal")
+        writer = Writer(open_writer, log, lanes.deliver, self, self.commits)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:
             reader = Reader(lambda: connector(path, key), lanes.deliver, self)
@@ -115,6 +121,21 @@ class Database:
         self._put(self._reader or self._writer, call)
         return cast(T, await call.answer)
 
+    async def aside(self, operation: Callable[[Connection, Stopped], T]) -> T:
+        """Run `operation`, which reads for long, on one consistent state of the database.
+
+        Nobody else waits for it: it has a connection and a thread of its own. Traces of deleted rows
+        stay in the write-ahead log until it ends. Raises StoreUnavailable and StoreError.
+        """
+        if self._closed:
+            raise StoreError("the database is closed")
+        return await self._aside.run(operation)
+
+    @property
+    def waiting(self) -> int:
+        """Operations without an answer."""
+        return self._waiting
+
     async def close(self) -> None:
         """Finish what waits, empty the write-ahead log, end the threads. May be called twice."""
         if self._closed:
@@ -122,6 +143,7 @@ class Database:
         self._closed = True
         if self._truncation is not None and self._truncation.active():
             self._truncation.cancel()
+        await self._aside.stop()
         # The reader first: while its connection is open, it may hold up the last checkpoint.
         for lane in (self._reader, self._writer):
             if lane is not None:
@@ -145,6 +167,7 @@ class Database:
         if self._broken:
             return
         if self._waiting >= WAITING_OPERATIONS:
+            self.commits.unavailable += 1
             raise StoreUnavailable("too many operations wait for the disk")
         self._waiting += 1
         lane.put(call)
@@ -155,7 +178,7 @@ class Database:
         if self._broken:
             return
         if self._truncation is None and not self._closed and any(not call.reads for call, _ in answers):
-            self._truncation = self._clock.callLater(TRUNCATE_SECONDS, self._writer.put, TruncateLog())
+            self._truncate_later()
         for call, outcome in answers:
             if outcome.error is not None:
                 call.answer.errback(outcome.error)
@@ -166,7 +189,17 @@ class Database:
         """For the workers: the log is empty, or it has to be tried again."""
         self._truncation = None
         if not done and not self._closed:
-            self._truncation = self._clock.callLater(TRUNCATE_SECONDS, self._writer.put, TruncateLog())
+            self._truncate_later()
+
+    def _truncate_later(self) -> None:
+        self._truncation = self._clock.callLater(TRUNCATE_SECONDS, self._truncate)
+
+    def _truncate(self) -> None:
+        """Not now if a long read holds the log: the writer would only wait for it in vain."""
+        if self._aside.busy:
+            self.truncated(False)
+        else:
+            self._writer.put(TruncateLog())
 
     def broke(self, error: StoreBroken) -> None:
         """For the workers: answer nothing from now on, and say so once."""

@@ -118,5 +118,8 @@ class _FaultyConnection:
     def in_transaction(self) -> bool:
         return self._connection.in_transaction
 
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
     def close(self) -> None:
         self._connection.close()

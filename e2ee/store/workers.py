@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from e2ee.errors import StoreBroken
+from e2ee.errors import StoreBroken, StoreUnavailable
 from e2ee.store.commit import GroupCommit, Operation, Outcome
 from e2ee.store.connection import Connection, broken, is_fatal
+from e2ee.store.figures import CommitFigures
 
 LOG_BYTES = 4 * 1024 * 1024
 """The write-ahead log is moved into the database when it is longer: 1,000 pages, as SQLite does."""
@@ -73,11 +75,17 @@ class Writer(_Opener):
     """Commits batches. After a failure of the database it answers nothing, ever."""
 
     def __init__(
-        self, open_connection: Callable[[], Connection], log: Path, deliver: Deliver, desk: Desk
+        self,
+        open_connection: Callable[[], Connection],
+        log: Path,
+        deliver: Deliver,
+        desk: Desk,
+        figures: CommitFigures,
     ) -> None:
         super().__init__(open_connection, deliver)
         self._log = log
         self._desk = desk
+        self._figures = figures
 
     def work(self, batch: list[Call | TruncateLog]) -> None:
         """Commit the calls of this batch together, answer them in one hop, then tidy the log."""
@@ -104,12 +112,21 @@ class Writer(_Opener):
     def _turn(self, commit: GroupCommit, batch: list[Call | TruncateLog]) -> None:
         calls = [item for item in batch if isinstance(item, Call)]
         if calls:
+            began = perf_counter()
             outcomes = commit.run([call.operation for call in calls])
+            self._count(outcomes, perf_counter() - began)
             self._deliver(self._desk.answered, list(zip(calls, outcomes, strict=True)))
         if len(calls) < len(batch):
             self._deliver(self._desk.truncated, commit.truncate_log())
         elif self._log_bytes() > LOG_BYTES:
             commit.shorten_log()
+
+    def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        self._figures.operations.observe(len(outcomes))
+        self._figures.seconds.observe(seconds)
+        for outcome in outcomes:
+            if isinstance(outcome.error, StoreUnavailable):
+                self._figures.unavailable += 1
 
     def _log_bytes(self) -> int:
         try:

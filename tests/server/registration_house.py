@@ -14,6 +14,7 @@ from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator
 from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
 from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
+from e2ee.server.counters import Counters
 from e2ee.server.policy import Policy
 from e2ee.server.registration import Attempt, Registration
 from e2ee.store.database import Database
@@ -110,6 +111,7 @@ class House:
         self.clock.advance(START_WALL)
         self.service_time = 100.0
         self.sender = RecordingSender()
+        self.counters = Counters()
         self.prover = InProcessProver(self.random.randbytes, places)
         self.accounts = stores.accounts
         self.registration = Registration(
@@ -118,6 +120,7 @@ class House:
             limits=stores.limits,
             sender=self.sender,
             workers=self.prover,
+            counters=self.counters,
             policy=policy,
             wall=self.clock.seconds,
             now=lambda: self.service_time,

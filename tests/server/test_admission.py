@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.server.admission import Admission
+from e2ee.server.counters import Counters
 from e2ee.server.policy import Policy
 
 
@@ -28,7 +29,7 @@ class AdmissionTests(SynchronousTestCase):
     """Two before login from one source, five in all."""
 
     def setUp(self) -> None:
-        self.admission = Admission(Policy(connections_before_login=2, connections=5))
+        self.admission = Admission(Policy(connections_before_login=2, connections=5), Counters())
 
     def enter(self, source: str = "192.0.2.1") -> GuestDouble:
         guest = GuestDouble()
@@ -61,6 +62,6 @@ class AdmissionTests(SynchronousTestCase):
         self.assertFalse(any(guest.away for guest in inside))
 
     def test_zero_is_no_limit(self) -> None:
-        self.admission = Admission(Policy(connections_before_login=0, connections=0))
+        self.admission = Admission(Policy(connections_before_login=0, connections=0), Counters())
         self.assertFalse(any(guest.away for guest in [self.enter() for _ in range(100)]))
         self.assertEqual(len(self.admission), 100)

@@ -26,7 +26,9 @@ class ConfigureTests(SynchronousTestCase):
         state = Path("e2ee-state").absolute()
         self.assertEqual(
             configure({}, {}),
-            Configuration(state, "tcp:8443", (), None, None, state / "server.sqlite3", "console", Policy()),
+            Configuration(
+                state, "tcp:8443", (), None, None, state / "server.sqlite3", "console", None, "text", Policy()
+            ),
         )
 
     def test_command_line_before_environment_before_file(self) -> None:
@@ -54,7 +56,7 @@ class ConfigureTests(SynchronousTestCase):
 
     def test_what_is_not_available_yet_says_so(self) -> None:
         for name, value in (
-            ("registration", "invite"), ("metrics", "tcp:1"), ("database", "postgresql://u:secret@h/d"),
+            ("registration", "invite"), ("database", "postgresql://u:secret@h/d"),
         ):  # fmt: skip
             sentence = self.refused({name: value})
             self.assertIn("not available yet", sentence)
@@ -64,7 +66,8 @@ class ConfigureTests(SynchronousTestCase):
         for name, value in (
             ("registration", "maybe"), ("presence", "some"), ("database", "x"), ("certificate", "c"),
             ("listen", "ssl:1"), ("listen", "tcp:65536"), ("listen", "tcp:-5"), ("listen", "tcp6:port=-1"),
-            ("listen", "tcp:" + "9" * 5000), ("config", "/nowhere/at/all"),
+            ("listen", "tcp:" + "9" * 5000), ("config", "/nowhere/at/all"), ("metrics", "ssl:1"),
+            ("metrics", "tcp:65536"), ("log_format", "xml"),
         ):  # fmt: skip
             self.assertNotIn("\n", self.refused({name: value}))
         self.assertIn("host", self.refused({"host": ["not a host"]}))

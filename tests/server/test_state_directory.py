@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -123,8 +123,21 @@ class CredentialsTests(StateCase):
         (self.path / "k").write_bytes(x509.make_backup_key())
         self.assertRaises(ConfigurationError, credentials.load, given, self.state, NOW)
 
-    def test_an_expired_certificate_is_refused(self) -> None:
-        self.load()
+    def test_a_self_made_certificate_is_made_anew_in_time_with_the_same_pin(self) -> None:
+        first = self.load()
+        end = first.certificate.not_valid_after_utc
+        days = timedelta(days=credentials.RENEWAL_DAYS)
+        same = credentials.load(self.configuration, self.state, end - days)
+        self.assertEqual(same.certificate, first.certificate)
+        for later in (end - days + timedelta(seconds=1), end + timedelta(days=400)):
+            renewed = credentials.load(self.configuration, self.state, later)
+            self.assertEqual((renewed.pin, renewed.certificate != first.certificate), (first.pin, True))
+            self.state.write("server.pem", first.to_pem())
+
+    def test_an_expired_certificate_of_others_is_refused(self) -> None:
+        authority = x509.make_authority("Us", NOW)
+        issued = x509.issue(authority, ["localhost"], NOW, 1, x509.load_key(x509.make_backup_key()))
+        self.state.write("server.pem", issued.to_pem())
         later = NOW.replace(year=2037)
         self.assertRaises(x509.CredentialsRefused, credentials.load, self.configuration, self.state, later)
 

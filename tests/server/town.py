@@ -15,6 +15,7 @@ from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
 from e2ee.server.composition import Stores, Surroundings, compose
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
 from e2ee.store.memory.accounts import MemoryAccounts
+from e2ee.store.memory.census import MemoryCensus
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
@@ -57,7 +58,7 @@ class PeerDouble:
         """Ended."""
         self.ended = "displaced"
 
-    def log_out(self) -> None:
+    def log_out(self, sentence: str) -> None:
         """Ended."""
         self.ended = "logged out"
 
@@ -125,7 +126,7 @@ class Town:
         self.generation = 0
         stores = Stores(
             self.accounts, self.prekeys, self.mailbox, MemoryLimits(self.store), self.passcodes,
-            MemoryLimits(MemoryStore()),
+            MemoryLimits(MemoryStore()), MemoryCensus(self.store),
         )  # fmt: skip
         around = Surroundings(
             self.network, self.network.seconds, _at_once, self.sender,

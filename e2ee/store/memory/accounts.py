@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 
-from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
+from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
 from e2ee.store.memory.state import Device, Keys, MemoryStore
 from e2ee.store.server.ports import (
     Account,
@@ -83,9 +83,17 @@ class MemoryAccounts:
             device.account = replace(device.account, token_hash=token_hash, hidden=hidden)
         return device is not None
 
-    async def delete(self, address: Address, now: float) -> bool:
+    async def delete(self, address: Address, now: float) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
-        return self._store.remove(address, NoticeKind.DELETED) is not None
+        return self._store.remove(address, NoticeKind.DELETED)
+
+    async def log_out(self, address: Address) -> DeviceId | None:
+        """See `ports.Accounts.log_out`."""
+        device = self._store.devices.get(address)
+        if device is None:
+            return None
+        device.account = replace(device.account, logged_out=True)
+        return device.account.device
 
     async def expire_unused(self, now: float, unused_seconds: float) -> int:
         """See `ports.Accounts.expire_unused`."""

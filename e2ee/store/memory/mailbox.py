@@ -26,10 +26,14 @@ class MemoryMailbox:
         self._store = store
         self._limits = limits
 
+    def apply(self, limits: MailboxLimits) -> None:
+        """See `ports.Mailbox.apply`."""
+        self._limits = limits
+
     async def attach(self, where: DeviceAddress) -> Attached | None:
         """See `ports.Mailbox.attach`."""
         device = self._store.device(where)
-        if device is None:
+        if device is None or device.account.logged_out:
             return None
         device.epoch += 1
         return Attached(device.epoch, max(device.mail, default=0), len(device.mail))

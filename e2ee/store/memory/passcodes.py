@@ -29,6 +29,10 @@ class MemoryPasscodes:
         self._limits = limits
         self._buckets = MemoryLimits(store)
 
+    def apply(self, limits: PasscodeLimits) -> None:
+        """See `ports.Passcodes.apply`."""
+        self._limits = limits
+
     async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
         """See `ports.Passcodes.request`."""
         waits = self._waits(request, now)

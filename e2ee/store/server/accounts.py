@@ -80,12 +80,22 @@ class SqlAccounts:
 
         return await self._database.write(store)
 
-    async def delete(self, address: Address, now: float) -> bool:
+    async def delete(self, address: Address, now: float) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
         return await self._database.write(
-            lambda connection: _remove(connection, address, NoticeKind.DELETED) is not None,
-            frees_room=True,
+            lambda connection: _remove(connection, address, NoticeKind.DELETED), frees_room=True
         )
+
+    async def log_out(self, address: Address) -> DeviceId | None:
+        """See `ports.Accounts.log_out`."""
+
+        def log_out(connection: Connection) -> DeviceId | None:
+            row = connection.execute(
+                "UPDATE device SET logged_out = 1 WHERE address = ? RETURNING device", (address,)
+            ).fetchone()
+            return None if row is None else DeviceId(row[0])
+
+        return await self._database.write(log_out, frees_room=True)
 
     async def expire_unused(self, now: float, unused_seconds: float) -> int:
         """See `ports.Accounts.expire_unused`."""
@@ -112,12 +122,14 @@ class SqlAccounts:
 def _find(connection: Connection, address: Address) -> Account | None:
     row = connection.execute(
         "SELECT device, account_key, signing_key, generation, statement, statement_hash,"
-        " token_hash, hidden, last_login_at FROM account JOIN device USING (address) WHERE address = ?",
+        " token_hash, hidden, last_login_at, logged_out FROM account JOIN device USING (address)"
+        " WHERE address = ?",
         (address,),
     ).fetchone()
     if row is None:
         return None
-    device, account_key, signing_key, generation, statement, statement_hash, token, hidden, login = row
+    device, account_key, signing_key, generation, statement, statement_hash, token = row[:7]
+    hidden, login, logged_out = row[7:]
     return Account(
         address=address,
         device=DeviceId(device),
@@ -129,6 +141,7 @@ def _find(connection: Connection, address: Address) -> Account | None:
         token_hash=token,
         hidden=bool(hidden),
         last_login_at=login,
+        logged_out=bool(logged_out),
     )
 
 

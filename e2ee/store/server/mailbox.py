@@ -35,6 +35,10 @@ class SqlMailbox:
         self._database = database
         self._limits = limits
 
+    def apply(self, limits: MailboxLimits) -> None:
+        """See `ports.Mailbox.apply`."""
+        self._limits = limits
+
     async def attach(self, where: DeviceAddress) -> Attached | None:
         """See `ports.Mailbox.attach`."""
         return await self._database.write(lambda connection: _attach(connection, where), frees_room=True)
@@ -122,7 +126,7 @@ class SqlMailbox:
 
 def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:
     row = connection.execute(
-        "UPDATE device SET epoch = epoch + 1 WHERE address = ? AND device = ?"
+        "UPDATE device SET epoch = epoch + 1 WHERE address = ? AND device = ? AND NOT logged_out"
         " RETURNING epoch, messages, id",
         (where.address, bytes(where.device)),
     ).fetchone()

@@ -33,6 +33,10 @@ class SqlPasscodes:
         self._database = database
         self._limits = limits
 
+    def apply(self, limits: PasscodeLimits) -> None:
+        """See `ports.Passcodes.apply`."""
+        self._limits = limits
+
     async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
         """See `ports.Passcodes.request`."""
 

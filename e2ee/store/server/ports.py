@@ -39,6 +39,7 @@ class Account:
     token_hash: bytes | None
     hidden: bool
     last_login_at: int | None
+    logged_out: bool = False
 
     @property
     def where(self) -> DeviceAddress:
@@ -127,8 +128,17 @@ class Accounts(Protocol):
     async def set_presence(self, where: DeviceAddress, token_hash: bytes, hidden: bool) -> bool:
         """Store the hash of the contact token and whether the account hides; False if gone."""
 
-    async def delete(self, address: Address, now: float) -> bool:
-        """Remove an account with all that belongs to it; senders of waiting envelopes get notices."""
+    async def delete(self, address: Address, now: float) -> DeviceId | None:
+        """Remove an account with all that belongs to it; senders of waiting envelopes get notices.
+
+        The device that it had; None: there is no such account.
+        """
+
+    async def log_out(self, address: Address) -> DeviceId | None:
+        """Let no login of this account's device succeed any more, until the number is registered anew.
+
+        The device; None: there is no such account. Account, PIN and mailbox stay.
+        """
 
     async def expire_unused(self, now: float, unused_seconds: float) -> int:
         """Delete the prekeys of devices unused for so long; the number of devices."""
@@ -279,8 +289,11 @@ class MailboxLimits:
 class Mailbox(Protocol):
     """What waits for devices that do not take it now."""
 
+    def apply(self, limits: MailboxLimits) -> None:
+        """Go on under other limits; what waits already stays."""
+
     async def attach(self, where: DeviceAddress) -> Attached | None:
-        """Raise the device's epoch for a new connection; None: no device."""
+        """Raise the device's epoch for a new connection; None: no device, or it is logged out."""
 
     async def append(
         self, items: Sequence[MailItem], now: float
@@ -317,6 +330,48 @@ class Mailbox(Protocol):
 
 
 # --- the installation -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What an operator may know of one account. `waiting` and `waiting_bytes` are its mailbox."""
+
+    address: Address
+    device: DeviceId
+    last_login_at: int | None
+    logged_out: bool
+    has_pin: bool
+    waiting: int
+    waiting_bytes: int
+    one_time_prekeys: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What all accounts add up to. `oldest_at` is service time; None: nothing waits."""
+
+    accounts: int
+    waiting: int
+    waiting_bytes: int
+    deepest: int
+    oldest_at: float | None
+    one_time_prekeys: int
+    kem_one_time_prekeys: int
+    without_one_time: int
+    without_kem_one_time: int
+
+
+class Census(Protocol):
+    """The operator's look at everybody. Nothing here opens a message or a code."""
+
+    async def accounts(self, after: str, count: int) -> Sequence[AccountFacts]:
+        """The next accounts behind this number, in the order of their numbers."""
+
+    async def not_seen_since(self, at: int) -> int:
+        """How many accounts have not logged in since then (wall, milliseconds)."""
+
+    async def survey(self) -> Survey:
+        """Sums over everybody; reads for long, and nobody else waits for it."""
 
 
 class Facts(Protocol):
@@ -426,6 +481,9 @@ class GuessRefusal(Enum):
 
 class Passcodes(Protocol):
     """Sessions of registration: code, guesses and expiry belong to the session."""
+
+    def apply(self, limits: PasscodeLimits) -> None:
+        """Go on under other limits; sessions keep the guesses and the life that they have."""
 
     async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
         """Open a session, in one transaction with all its limits (but the source's, charged first).

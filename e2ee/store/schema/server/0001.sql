@@ -27,6 +27,7 @@ CREATE TABLE device (
     signing_key BLOB NOT NULL,
     used_at REAL NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 0,
+    logged_out INTEGER NOT NULL DEFAULT 0,
     last_seq INTEGER NOT NULL DEFAULT 0,
     messages INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,95 @@
+"""What a running server counts, as plain numbers. Knows names of limits and codes; nobody's number.
+
+Counting costs an addition: what Prometheus needs is made of it when somebody asks (`metrics`). Every
+label that can ever be shown is declared here or in `wire.messages`; none is made from what a client
+sends.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from e2ee.store.figures import SECONDS, Tally
+from e2ee.wire.messages import RefusalCode
+
+
+class Limit(StrEnum):
+    """A limit that was hit. Where `[limits]` has a name for it, that name (`docs/limits.md`)."""
+
+    CONNECTIONS_BEFORE_LOGIN = "connections_before_login"
+    CONNECTIONS = "connections"
+    LOGIN_SECONDS = "login_seconds"  # handshake and login took too long
+    IDLE_SECONDS = "idle_seconds"  # nothing was heard
+    UNREAD_SECONDS = "unread_seconds"  # what was sent was not taken
+    FRAME_BYTES = "frame_bytes"
+    MESSAGES = "messages_burst"
+    MAILBOX = "mailbox"  # mailbox_messages or mailbox_bytes
+    MAILBOX_SHARE = "mailbox_share"  # or strangers_waiting, stranger_waiting
+    MAILBOX_DAYS = "mailbox_days"
+    SEAT_QUEUE = "seat_queue"  # envelopes of one device that wait for the disk
+    CODES = "codes_burst"
+    CODE_WAITS = "waits"
+    LIVE_SESSIONS = "live_sessions"
+    CODES_TOTAL = "codes_total"
+    CODES_PER_PREFIX = "codes_per_prefix"
+    CODES_PER_SOURCE = "codes_per_source"
+    SESSION_GUESSES = "session_guesses"
+    GUESSES = "guesses_burst"
+    REGISTRATION_PIN = "registration_pin"
+    PROOF_QUEUE = "proof_queue"  # SPAKE2 exchanges that wait for a worker
+    BUNDLES = "bundles_per_target"
+    LOOKUPS = "lookups_per_day"
+    PREKEY_STOCK = "prekey_stock"
+
+
+class CodeFate(StrEnum):
+    """What became of a passcode that was asked for."""
+
+    SENT = "sent"
+    FAILED = "failed"  # the code sender could not; the log says why
+    WITHHELD = "withheld"  # a limit
+
+
+class Counters:
+    """One for the server, from its start to its end; changed on the reactor's thread alone."""
+
+    __slots__ = (
+        "accounts_deleted", "codes", "connections", "delivered", "expired", "fallbacks", "handshakes",
+        "limits", "log_events", "login_seconds", "logins", "reactor_seconds", "refusals", "registrations",
+        "stale", "stored", "submit_seconds",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.handshakes = 0
+        self.fallbacks = 0
+        """Handshakes without ML-KEM."""
+        self.logins = 0
+        self.login_seconds = Tally(SECONDS)
+        self.registrations = 0
+        self.accounts_deleted = 0
+        self.delivered = 0
+        self.stored = 0
+        self.stale = 0
+        """Envelopes for a device that is not its account's any more."""
+        self.expired = 0
+        self.submit_seconds = Tally(SECONDS)
+        self.reactor_seconds = Tally(SECONDS)
+        """How much later than planned the reactor came round."""
+        self.codes = dict.fromkeys(CodeFate, 0)
+        self.limits = dict.fromkeys(Limit, 0)
+        self.refusals: dict[tuple[str, RefusalCode], int] = {}
+        """By the tag of the request and the code of its answer."""
+        self.log_events = {"warn": 0, "error": 0, "critical": 0}
+
+    def hit(self, limit: Limit | None) -> None:
+        """A limit has said no."""
+        if limit is not None:
+            self.limits[limit] += 1
+
+    def refused(self, request: Any, code: RefusalCode, limit: Limit | None) -> None:
+        """A request (a message of `wire.messages`) was answered with this code."""
+        key = (str(request.__struct_config__.tag), code)
+        self.refusals[key] = self.refusals.get(key, 0) + 1
+        self.hit(limit)
