@@ -6,6 +6,9 @@ Nothing here shows a message or a code: there is no way from here to either.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from twisted.logger import Logger
 
 from e2ee.errors import E2eeError, InvalidAddress, StoreError
 from e2ee.ids import Address
@@ -26,6 +29,7 @@ Reply = dict[str, object]
 class AdminDesk:
     """One for the server."""
 
+    _log: ClassVar[Logger] = Logger()
     running: Running
     status: StatusDesk
     examination: Examination
@@ -90,6 +94,7 @@ class AdminDesk:
         if not done:
             return error("unknown_recipient", f"nobody has registered {address} here")
         what = "deleted" if action == "delete" else "logged_out"
+        self._log.info("the operator has changed an account: {what}", what=what)
         return {"type": what, "address": str(address)}
 
     async def _rotate(self, backup_key: str | None, force: bool) -> Reply:

@@ -106,8 +106,8 @@ class AdminProtocol(LineOnlyReceiver):
         if self not in self._factory.connections:
             return
         self.sendLine(json.dumps(answer).encode("ascii"))
-        self.transport.loseConnection()
         self._wait(TAKE_SECONDS)
+        self.transport.loseConnection()
 
     def _failed(self, failure: Failure) -> None:
         """A defect: its kind goes to the log, never its text."""

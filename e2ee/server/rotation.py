@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from twisted.logger import Logger
 
@@ -45,7 +46,7 @@ class Rotation:
     in_thread: InThread
     wall: Callable[[], float]
     announce: Callable[[bytes], None]
-    _log = Logger()
+    _log: ClassVar[Logger] = Logger()
     _running: bool = False
 
     async def begin(self) -> None:
@@ -76,11 +77,12 @@ class Rotation:
             raise RotationRefused("a rotation is under way")
         self._running = True
         try:
-            if self.identity.pin != self.identity.backup_pin:
+            half_done = self.identity.pin == self.identity.backup_pin
+            if not half_done:
                 if not force:
                     await self._refuse_too_early()
                 await self._change_key(backup_key)
-            await self._next_backup()
+            await self._next_backup(half_done)
             self._log.info("the server shows its backup key now, and has a new one: give out the new link")
         finally:
             self._running = False
@@ -109,8 +111,8 @@ class Rotation:
         unseen = 0 if last is None else await self.census.not_seen_since(last)
         if unseen:
             raise RotationRefused(
-                f"{unseen} accounts have not connected since the last rotation, and would need a new connect"
-                " link after another one; --force does it nevertheless"
+                f"accounts that have not connected since the last rotation: {unseen}; after another one they"
+                " would need a new connect link (--force does it nevertheless)"
             )
 
     async def _change_key(self, backup_key: bytes | None) -> None:
@@ -130,9 +132,17 @@ class Rotation:
         shown = await self.in_thread(certify)
         self.identity.context.replace(shown)
 
-    async def _next_backup(self) -> None:
+    async def _next_backup(self, half_done: bool) -> None:
+        """After a rotation that was cut off, the next key may be there already."""
         identity = self.identity
-        pin = await self.in_thread(lambda: credentials.next_backup_pin(identity.state, identity.pin))
+
+        def make() -> bytes:
+            here = credentials.backup_pin_here(identity.state) if half_done else None
+            if here is not None and here != identity.pin:
+                return here
+            return credentials.next_backup_pin(identity.state, identity.pin)
+
+        pin = await self.in_thread(make)
         await self.facts.put(BACKUP_PIN, pin)
         await self.facts.put(ACTIVE_PIN, identity.pin)
         await self.facts.put(ROTATED_AT, int(self.wall() * 1000).to_bytes(8, "big"))

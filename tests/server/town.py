@@ -124,7 +124,7 @@ class Town:
         self.sender = RecordingSender()
         self.devices: dict[Address, OwnDevice] = {}
         self.generation = 0
-        stores = Stores(
+        self.stores = stores = Stores(
             self.accounts, self.prekeys, self.mailbox, MemoryLimits(self.store), self.passcodes,
             MemoryLimits(MemoryStore()), MemoryCensus(self.store),
         )  # fmt: skip

@@ -7,13 +7,13 @@ been used since, is not in it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from e2ee.errors import StoreError, StoreUnavailable
 from e2ee.store.aside import Stopped
-from e2ee.store.connection import Connection, connect
+from e2ee.store.connection import Connection, connect, is_fatal
 
 PAGES_AT_ONCE = 512
 """Copied between two looks at whether the server ends: some milliseconds."""
@@ -58,17 +58,27 @@ def faults(connection: Connection) -> list[str]:
 
     Empty if nothing is. SQLite's words, which name tables and pages, never content.
     """
-    found = [str(row[0]) for row in connection.execute("PRAGMA cipher_integrity_check")]
-    found += [
-        str(row[0])
-        for row in connection.execute(f"PRAGMA integrity_check({FAULTS_SHOWN})")
-        if row[0] != "ok"
-    ]
-    found += [
-        f"a row of {row[0]} refers to a missing row of {row[2]}"
-        for row in connection.execute("PRAGMA foreign_key_check")
-    ]
-    return found[:FAULTS_SHOWN]
+    found: list[str] = []
+    try:
+        for fault in _faults(connection):
+            found.append(fault)
+            if len(found) == FAULTS_SHOWN:
+                break
+    except Exception as error:
+        if not is_fatal(error):
+            raise
+        found.append(str(error))
+    return found
+
+
+def _faults(connection: Connection) -> Iterator[str]:
+    for (fault,) in connection.execute("PRAGMA cipher_integrity_check"):
+        yield str(fault)
+    for (fault,) in connection.execute(f"PRAGMA integrity_check({FAULTS_SHOWN})"):
+        if fault != "ok":
+            yield str(fault)
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield f"a row of {table} refers to a missing row of {parent}"
 
 
 def _copy(connection: Connection, target: Path, connect: Connect, stopped: Stopped) -> None:

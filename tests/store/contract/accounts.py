@@ -301,12 +301,28 @@ class AccountsContract(ContractCase):
         self.register(new_account(BOB))
         mailbox = self.stores.mailbox(MAILBOX_LIMITS)
         self.done(mailbox.append([item(ALICE, BOB, 1), item(ALICE, ALICE, 2)], 0.0))
-        self.assertTrue(self.done(self.stores.accounts.delete(ALICE, 0.0)))
-        self.assertFalse(self.done(self.stores.accounts.delete(ALICE, 0.0)))
+        self.assertEqual(self.done(self.stores.accounts.delete(ALICE, 0.0)), device_id(1))
+        self.assertIsNone(self.done(self.stores.accounts.delete(ALICE, 0.0)))
         self.assertIsNone(self.find())
         self.assertEqual(self.done(mailbox.count()), 0)
         (notice,) = self.done(mailbox.notices(at(BOB), 10))
         self.assertEqual(notice.kind, ports.NoticeKind.DELETED)
+
+    def test_a_device_that_is_logged_out_finds_no_place_until_its_number_is_registered_anew(self) -> None:
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        self.assertIsNone(self.done(self.stores.accounts.log_out(ALICE)))
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        self.assertIsNotNone(self.done(mailbox.attach(at(ALICE))))
+        self.assertEqual(self.done(self.stores.accounts.log_out(ALICE)), device_id(1))
+        found = self.find()
+        assert found is not None
+        self.assertTrue(found.logged_out)
+        self.assertIsNone(self.done(mailbox.attach(at(ALICE))))
+        self.assertIsNotNone(self.done(mailbox.attach(at(BOB))))
+        self.assertEqual(self.done(mailbox.append([item(ALICE, BOB)], 0.0)), [ports.Appended(1)])
+        self.register(new_account(ALICE, 2, 2))
+        self.assertIsNotNone(self.done(mailbox.attach(at(ALICE, 2))))
 
     def test_keys_of_an_unused_device_go_a_used_ones_stay(self) -> None:
         accounts, prekeys = self.stores.accounts, self.stores.prekeys

@@ -54,6 +54,7 @@ class Stores(Protocol):
     accounts: ports.Accounts
     prekeys: ports.PreKeys
     limits: ports.Limits
+    census: ports.Census
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         """The prekeys of this state with room for so many of each kind."""

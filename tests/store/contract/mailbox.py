@@ -76,6 +76,15 @@ class MailboxContract(ContractCase):
         )
         self.assertEqual([mail for _, mail in self.after(0)], [each for batch in batches for each in batch])
 
+    def test_other_limits_hold_from_then_on_and_what_waits_stays(self) -> None:
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        self.done(mailbox.append([item(ALICE, BOB, number) for number in (1, 2)], 0.0))
+        mailbox.apply(replace(MAILBOX_LIMITS, messages=2))
+        self.assertEqual(self.done(mailbox.append([item(ALICE, BOB, 3)], 0.0)), [FULL])
+        self.assertEqual(self.done(mailbox.count()), 2)
+        mailbox.apply(replace(MAILBOX_LIMITS, seconds=5.0))
+        self.assertEqual(self.done(mailbox.expire(6.0)), 2)
+
     def test_a_sequence_number_is_never_used_again(self) -> None:
         self.append(item(ALICE, BOB, 1))
         self.done(self.mailbox.remove(at(ALICE), self.attach().epoch, [1]))

@@ -70,6 +70,12 @@ class PasscodesContract(ContractCase):
             self.assert_waits(self.ask(now + wait - 1.0), 1.0, "waits")
             now += wait
 
+    def test_other_limits_hold_from_then_on(self) -> None:
+        self.assertEqual(self.ask(0.0).retry_after, 0)
+        self.assertEqual(self.ask(0.0).retry_after, 60.0)
+        self.passcodes.apply(FREE)
+        self.assertEqual(self.ask(0.0).retry_after, 0)
+
     def test_the_waits_begin_anew_a_day_after_the_last_code(self) -> None:
         self.use(replace(PASSCODE_LIMITS, live_sessions=0, codes=Bucket(100, 1.0)))
         self.ask(0.0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from e2ee.store.memory.accounts import MemoryAccounts
+from e2ee.store.memory.census import MemoryCensus
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
 from e2ee.store.memory.prekeys import MemoryPreKeys
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server import ports
-from tests.store.contract import accounts, fixture, limits, mailbox, passcodes, prekeys
+from tests.store.contract import accounts, census, fixture, limits, mailbox, passcodes, prekeys
 
 
 class MemoryStores:
@@ -20,6 +21,7 @@ class MemoryStores:
         self.accounts: ports.Accounts = MemoryAccounts(self.store)
         self.prekeys: ports.PreKeys = MemoryPreKeys(self.store, fixture.STOCK, fixture.KEM_STOCK)
         self.limits: ports.Limits = MemoryLimits(self.store)
+        self.census: ports.Census = MemoryCensus(self.store)
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return MemoryPreKeys(self.store, stock, stock)
@@ -43,6 +45,10 @@ class InMemory:
 
 class MemoryAccountsTests(InMemory, accounts.AccountsContract):
     """Accounts."""
+
+
+class MemoryCensusTests(InMemory, census.CensusContract):
+    """The operator's look at everybody."""
 
 
 class MemoryPreKeysTests(InMemory, prekeys.PreKeysContract):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from tests.store.contract import accounts, limits, mailbox, passcodes, prekeys
+from tests.store.contract import accounts, census, limits, mailbox, passcodes, prekeys
 from tests.store.server.sql import OnDatabase
 
 
 class SqlAccountsTests(OnDatabase, accounts.AccountsContract):
     """Accounts."""
+
+
+class SqlCensusTests(OnDatabase, census.CensusContract):
+    """The operator's look at everybody."""
 
 
 class SqlPreKeysTests(OnDatabase, prekeys.PreKeysContract):

@@ -69,6 +69,9 @@ def _account_calls() -> st.SearchStrategy[Call]:
         ),
         addresses.map(lambda a: lambda s, now: s.accounts.find(a)),
         addresses.map(lambda a: lambda s, now: s.accounts.delete(a, now)),
+        addresses.map(lambda a: lambda s, now: s.accounts.log_out(a)),
+        st.just(lambda s, now: s.census.accounts("", 10)),
+        st.just(lambda s, now: s.census.survey()),
         places.map(lambda a: lambda s, now: s.accounts.record_login(a, 7, now)),
         places.map(lambda a: lambda s, now: s.accounts.set_presence(a, b"T" * 32, True)),
         st.tuples(places, st.sampled_from([None, ports.StoredPin(b"s" * 16, b"H" * 32)])).map(
