@@ -3,6 +3,7 @@
     python certs/make_certs.py ca DIR --name "Our company"
     python certs/make_certs.py server DIR --host chat.example.org --host 192.0.2.10
     python certs/make_certs.py renew DIR
+    python certs/make_certs.py server DIR --host chat.example.org --key backup-key.pem
 
 Knows files and options; certificates are the business of `e2ee.net.x509`.
 """
@@ -52,10 +53,13 @@ def make_ca(options: argparse.Namespace, now: datetime.datetime, out: Callable[[
 
 
 def make_server(options: argparse.Namespace, now: datetime.datetime, out: Callable[[str], object]) -> None:
-    """A new key and a certificate for it."""
-    _must_be_new(options.dir / "server-key.pem")
-    authority = _authority(options.dir)
-    credentials = x509.issue(authority, options.host, now, options.years, _kind(options).generate())
+    """A new key, or that of --key, and a certificate for it."""
+    if options.key is None:
+        _must_be_new(options.dir / "server-key.pem")
+        key = _kind(options).generate()
+    else:
+        key = x509.load_key(options.key.read_bytes())
+    credentials = x509.issue(_authority(options.dir), options.host, now, options.years, key)
     _write(options.dir / "server-key.pem", x509.key_to_pem(credentials.key))
     _write(options.dir / "server-certificate.pem", x509.certificates_to_pem(credentials.chain))
     _report(options.dir, credentials, out)
@@ -127,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
         else:
             sub.add_argument(
                 "--host", action="append", required=name == "server", help="a name or IP address; repeatable"
+            )
+        if name == "server":
+            sub.add_argument(
+                "--key", type=Path, help="for this private key, in the place of the present one"
             )
         if name != "renew":
             sub.add_argument("--rsa", action="store_true", help="an RSA key of 3072 bits, not ECDSA P-256")

@@ -48,7 +48,7 @@ def json_line(event: LogEvent) -> str | None:
         "system": _system(event),
         "message": _cut(_without_numbers(event, message)),
     }
-    fields = {name: _without_numbers(event, value) for name, value in _fields(event).items()}
+    fields = {name: _cut(_without_numbers(event, value)) for name, value in _fields(event).items()}
     if fields:
         line["fields"] = fields
     failure = _failure(event)
@@ -116,8 +116,10 @@ def _without_numbers(event: LogEvent, value: Any) -> Any:
     return _NUMBER.sub("+…", value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LINE_CHARACTERS else text[:LINE_CHARACTERS] + _CONTINUED
+def _cut(value: Any) -> Any:
+    if not isinstance(value, str) or len(value) <= LINE_CHARACTERS:
+        return value
+    return value[:LINE_CHARACTERS] + _CONTINUED
 
 
 def _one_line(text: str) -> str:

@@ -44,6 +44,20 @@ class MakeCertsTests(SynchronousTestCase):
         self.assertEqual(x509.names_of(made.certificate), ("chat.example.org", "192.0.2.10"))
         self.assertIn(format_pin(made.pin), said)
 
+    def test_a_certificate_for_the_backup_key_takes_the_place_of_the_present_one(self) -> None:
+        self.run_tool("ca", "--name", "Our company")
+        self.run_tool("server", "--host", "localhost")
+        backup = self.dir / "backup-key.pem"
+        backup.write_bytes(x509.make_backup_key())
+        said = self.run_tool("server", "--host", "localhost", "--key", str(backup))
+        self.assertEqual(self.credentials().pin, x509.key_pin(backup.read_bytes()))
+        self.assertIn(format_pin(self.credentials().pin), said)
+        before = self.credentials().pin
+        backup.write_bytes(b"no key")
+        self.run_tool("server", "--host", "localhost", "--key", str(backup), code=1)
+        self.run_tool("server", "--host", "localhost", "--key", str(self.dir / "nothing"), code=1)
+        self.assertEqual(self.credentials().pin, before)
+
     def test_files_and_their_folder_are_private(self) -> None:
         self.run_tool("ca", "--name", "Our company")
         self.run_tool("server", "--host", "localhost")

@@ -65,6 +65,11 @@ class Household(Stage):
         (self.state / "connect-link").unlink(missing_ok=True)
         return status
 
+    def signal_server(self, which: signal.Signals) -> None:
+        """Send the running server a signal that does not end it."""
+        if self._server is not None:
+            self._server.send_signal(which)
+
     def listen(self) -> str:
         """The endpoint of the server: the same port at every start."""
         return f"tcp:{self.port}:interface=127.0.0.1"

@@ -96,7 +96,7 @@ class RunningCase(SynchronousTestCase):
 
     def refused(self, step: Coroutine[Deferred[Any], Any, Any], kind: type[Exception]) -> str:
         """The sentence of what fails at once."""
-        return self.failureResultOf(Deferred.fromCoroutine(step), kind).getErrorMessage()
+        return str(self.failureResultOf(Deferred.fromCoroutine(step), kind).value)
 
     def files(self) -> set[str]:
         """What lies in the state directory."""

@@ -118,7 +118,7 @@ class AccountTests(DeskCase):
 
     def test_nobody(self) -> None:
         for action in ("delete", "log-out"):
-            answer = self.ask(ChangeAccount(CAROL, action))  # type: ignore[arg-type]
+            answer = self.ask(ChangeAccount(CAROL, action))
             self.assertEqual((answer["type"], answer["code"]), ("error", "unknown_recipient"))
         self.assertEqual(self.ask(ChangeAccount("Bob", "delete"))["code"], "usage")
 

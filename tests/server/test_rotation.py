@@ -12,7 +12,7 @@ from e2ee.errors import StoreUnavailable
 from e2ee.net import x509
 from e2ee.net.connect_link import ConnectLink
 from e2ee.net.pinning import pin_matches
-from e2ee.server import rotation as rotation_module
+from e2ee.server import credentials
 from e2ee.server.rotation import RotationRefused
 from e2ee.server.state_directory import StateRefused
 from e2ee.store.client.identity import ServerRecord
@@ -136,7 +136,7 @@ class CutOffTests(RotationCase):
         def cut(*arguments: object) -> Any:
             raise StateRefused("the power failed")
 
-        patched = self.patch(rotation_module.credentials, step, cut)
+        patched = self.patch(credentials, step, cut)
         self.refused(self.running.rotation.rotate(None, False), StateRefused)
         patched.restore()
         self.running = self.start()
