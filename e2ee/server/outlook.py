@@ -22,6 +22,7 @@ from e2ee.server.running import Running
 from e2ee.server.status import StatusDesk
 from e2ee.server.vitals import Pulse, Vitals
 
+LOOK_SECONDS = 60.0
 _COUNTED = (LogLevel.warn, LogLevel.error, LogLevel.critical)
 
 
@@ -47,6 +48,7 @@ class Outlook:
     def __init__(self, running: Running, secret: bytes, reactor: Any) -> None:
         self._running = running
         self._reactor = reactor
+        self._refused = 0
         copying = Copying(running, secret)
         examination = Examination(running, copying)
         self.desk = AdminDesk(running, StatusDesk(running, examination, copying), examination, copying)
@@ -68,6 +70,16 @@ class Outlook:
         self._pulse.start()
         self._log.info("metrics on {endpoint}", endpoint=endpoint)
         return port
+
+    async def look_at_the_database(self) -> None:
+        """Tell the log, now and then, that the server had to refuse: nobody else may be looking."""
+        refused = self._running.database.commits.unavailable
+        if refused > self._refused:
+            self._log.error(
+                "operations that were refused for want of room, on the disk or in the queue: {count}",
+                count=refused - self._refused,
+            )
+        self._refused = refused
 
     def stop(self) -> None:
         """Nothing is measured any more."""

@@ -30,7 +30,7 @@ from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
-from e2ee.server.outlook import Outlook
+from e2ee.server.outlook import LOOK_SECONDS, Outlook
 from e2ee.server.policy import DAY_SECONDS, SETTLE_SECONDS
 from e2ee.server.rooms import Rooms
 from e2ee.server.rotation import Rotation
@@ -118,7 +118,7 @@ class ServerService(Service):
         running = self._running = await self._composed(database, clock, workers)
         self._outlook = Outlook(running, self._secret, reactor)
         await self._listen(running, self._outlook)
-        self._begin_upkeep(running)
+        self._begin_upkeep(running, self._outlook)
 
     async def _composed(
         self, database: Database, clock: ServiceClock, workers: ProofWorkers
@@ -161,11 +161,12 @@ class ServerService(Service):
             "listening on {host}:{port} connect link {link}", host=shown, port=number, link=identity.link
         )
 
-    def _begin_upkeep(self, running: Running) -> None:
+    def _begin_upkeep(self, running: Running, outlook: Outlook) -> None:
         begin_upkeep(
             self._upkeep, running.stores, running.rooms, self._configuration.policy, running.now
         )
         self._upkeep.every(DAY_SECONDS, "a look at the certificate", self._look_at_certificate)
+        self._upkeep.every(LOOK_SECONDS, "a look at the database", outlook.look_at_the_database)
 
     async def _look_at_certificate(self) -> None:
         """A self-made one is made anew in time; about any other the operator is told."""
@@ -277,11 +278,11 @@ class ServerService(Service):
         configuration, loaded = await self._in_thread(read)
         self._identity.adopt(configuration, loaded)
         self._configuration = configuration
-        running = self._running
-        if running is not None and self._is_listening():
+        running, outlook = self._running, self._outlook
+        if running is not None and outlook is not None and self._is_listening():
             running.rooms.apply(configuration.policy)
             self._upkeep.stop()
-            self._begin_upkeep(running)
+            self._begin_upkeep(running, outlook)
             await self._in_thread(self._identity.publish)
         self._log.info("configuration and certificate reloaded")
 
