@@ -52,10 +52,13 @@ class SteppedTests(SteppedDatabase):
     def test_the_log_is_emptied_when_it_has_ended(self) -> None:
         """Until then the writer would wait for it in vain."""
         self.done(self.database.write(insert("a")))
+        asked: list[str] = []
+        self.patch(self.faults, "raise_if_due", asked.append)
 
         def read(connection: Connection, stopped: Callable[[], bool]) -> None:
             names(connection)
             self.clock.advance(TRUNCATE_SECONDS)
+            self.assertFalse([each for each in asked if "checkpoint" in each], "nobody waits")
             self.assertGreater(self.log_size(), 0)
 
         self.done(self.database.aside(read))
