@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from e2ee import __version__
+from e2ee.server.admin_invite import invite_command
 
 SOCKET = "admin.sock"
 ANSWER_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ def status(state_dir: Path, as_json: bool) -> None:
     Example:
       e2ee-admin status --json
     """
-    answer = ask(state_dir, "status", as_json)
+    answer = ask(state_dir, {"verb": "status"}, as_json)
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -80,19 +81,21 @@ def connect_link(state_dir: Path, qr: bool) -> None:
     """
     if qr:
         _not_available("--qr")
-    click.echo(ask(state_dir, "connect-link", False)["connect_link"])
+    click.echo(ask(state_dir, {"verb": "connect-link"}, False)["connect_link"])
 
 
-def ask(state_dir: Path, verb: str, as_json: bool) -> dict[str, Any]:
+def ask(state_dir: Path, question: dict[str, Any], as_json: bool) -> dict[str, Any]:
     """One question to the running server; ends the program if there is no answer."""
     try:
-        answer = _exchange(state_dir, json.dumps({"verb": verb}).encode("ascii") + b"\n")
+        answer = _exchange(state_dir, json.dumps(question).encode("ascii") + b"\n")
     except OSError as error:
         reason = error.strerror or "no answer"
         _fail(f"no server answers in {state_dir}: {reason}", "unreachable", UNREACHABLE, as_json)
     found: dict[str, Any] = json.loads(answer) if answer else {"type": "error"}
     if found["type"] == "error":
-        _fail(str(found.get("message", "the server did not answer")), "failed", FAILED, as_json)
+        code = str(found.get("code", "failed"))
+        status = USAGE if code == "usage" else FAILED
+        _fail(str(found.get("message", "the server did not answer")), code, status, as_json)
     return found
 
 
@@ -138,5 +141,6 @@ def _absent(name: str) -> click.Command:
     return verb
 
 
-for _name in ("accounts", "account", "invite", "rotate-certificate", "backup", "check"):
+main.add_command(invite_command(ask))
+for _name in ("accounts", "account", "rotate-certificate", "backup", "check"):
     main.add_command(_absent(_name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,7 +22,8 @@ from e2ee.server.state_directory import ADMIN_SOCKET, StateDirectory
 
 LINE_BYTES = 1024
 BACKLOG = 8
-Answer = Callable[[str], Awaitable[dict[str, object]]]
+Answer = Callable[[str, Mapping[str, object]], Awaitable[dict[str, object]]]
+"""A verb, and the whole question with what else it has."""
 
 
 class AdminProtocol(LineOnlyReceiver):
@@ -39,14 +40,15 @@ class AdminProtocol(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         """A question: ``{"verb": "status"}``."""
         try:
-            verb = str(json.loads(line)["verb"])
+            question = json.loads(line)
+            verb = str(question["verb"])
         except (ValueError, KeyError, TypeError, RecursionError):
             self.transport.loseConnection()
             return
-        Deferred.fromCoroutine(self._reply(verb)).addErrback(self._failed)
+        Deferred.fromCoroutine(self._reply(verb, question)).addErrback(self._failed)
 
-    async def _reply(self, verb: str) -> None:
-        self.sendLine(json.dumps(await self._answer(verb)).encode("ascii"))
+    async def _reply(self, verb: str, question: Mapping[str, object]) -> None:
+        self.sendLine(json.dumps(await self._answer(verb, question)).encode("ascii"))
         self.transport.loseConnection()
 
     def _failed(self, failure: Failure) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.ids import DeviceAddress
 from e2ee.server.admission import Admission
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.connection import Connection
 from e2ee.server.courier import Courier
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.directory import Directory, InThread
+from e2ee.server.invites import InviteDesk
 from e2ee.server.known_accounts import KnownAccounts
 from e2ee.server.login import Login
 from e2ee.server.lookups import LookUps
@@ -31,17 +33,17 @@ from e2ee.server.policy import (
 from e2ee.server.presence import Presence
 from e2ee.server.registration import Registration
 from e2ee.server.rooms import Rooms
-from e2ee.server.senders.interface import CodeSender
 from e2ee.server.upkeep import Upkeep, interval
 from e2ee.server.workers import Prover
 from e2ee.store.database import Database
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server.accounts import SqlAccounts
+from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
 from e2ee.store.server.passcodes import SqlPasscodes
-from e2ee.store.server.ports import Accounts, Limits, Mailbox, Passcodes, PreKeys, Stock
+from e2ee.store.server.ports import Accounts, Invites, Limits, Mailbox, Passcodes, PreKeys, Stock
 from e2ee.store.server.prekeys import SqlPreKeys
 
 
@@ -54,6 +56,7 @@ class Stores:
     mailbox: Mailbox
     limits: Limits
     passcodes: Passcodes
+    invites: Invites
     volatile: Limits
 
 
@@ -64,7 +67,7 @@ class Surroundings:
     reactor: Any
     now: Callable[[], float]
     in_thread: InThread
-    sender: CodeSender
+    delivery: CodeDelivery
     prover: Prover
     secret: bytes = field(repr=False)
     backup_pin: bytes
@@ -80,6 +83,7 @@ def sql_stores(database: Database, policy: Policy) -> Stores:
         mailbox=SqlMailbox(database, policy.mailbox_limits()),
         limits=SqlLimits(database),
         passcodes=SqlPasscodes(database, policy.passcode_limits()),
+        invites=SqlInvites(database),
         volatile=MemoryLimits(MemoryStore()),
     )
 
@@ -113,9 +117,15 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
 
 def _registration(stores: Stores, policy: Policy, around: Surroundings) -> Registration:
     return Registration(
-        stores.passcodes, stores.accounts, stores.limits, around.sender, around.prover, policy,
+        stores.passcodes, stores.accounts, stores.limits, around.delivery, around.prover, policy,
         around.wall, around.now, around.entropy, derive_code_key(around.secret),
     )  # fmt: skip
+
+
+def invite_desk(rooms: Rooms, stores: Stores) -> InviteDesk:
+    """What makes invites for the operator."""
+    registration = rooms.registration
+    return InviteDesk(stores.invites, lambda: registration.policy, registration.now)
 
 
 def _tell_owner(deliveries: Deliveries) -> Callable[[DeviceAddress, Stock], None]:

@@ -24,7 +24,15 @@ from e2ee.errors import E2eeError, StoreError
 from e2ee.net.tls import ServerContext, server_tls_factory
 from e2ee.net.x509 import CredentialsRefused
 from e2ee.server import admin_socket, credentials
-from e2ee.server.composition import Stores, Surroundings, begin_upkeep, compose, sql_stores
+from e2ee.server.code_delivery import CodeDelivery
+from e2ee.server.composition import (
+    Stores,
+    Surroundings,
+    begin_upkeep,
+    compose,
+    invite_desk,
+    sql_stores,
+)
 from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
@@ -61,7 +69,7 @@ class ServerService(Service):
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
-        self._sender = sender
+        self._delivery = CodeDelivery(sender, reactor)
         self._ending = ending
         self._reconfigure = reconfigure
         self._state = StateDirectory(configuration.state_dir)
@@ -105,10 +113,10 @@ class ServerService(Service):
         await clock.start()
         workers = self._workers = ProofWorkers(reactor, reactor)
         workers.start()
-        self._sender.start()
+        self._delivery.start()
         stores = sql_stores(database, configuration.policy)
         around = Surroundings(
-            reactor, clock.now, self._in_thread, self._sender, workers, self._secret, backup_pin
+            reactor, clock.now, self._in_thread, self._delivery, workers, self._secret, backup_pin
         )
         rooms = self._rooms = compose(stores, configuration.policy, around)
         await self._listen(rooms, stores, backup_pin)
@@ -134,7 +142,7 @@ class ServerService(Service):
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)
         pins = (self._context.credentials.pin, backup_pin)
         link = credentials.connect_link(self._configuration.hosts, host, number, pins)
-        desk = StatusDesk(rooms, stores.mailbox, self._context, link)
+        desk = StatusDesk(rooms, stores.mailbox, self._context, link, invite_desk(rooms, stores))
         self._ports.append(admin_socket.serve(self._reactor, self._state, desk.answer))
         await self._in_thread(lambda: self._state.write(CONNECT_LINK, link.encode("ascii") + b"\n"))
         shown = f"[{host}]" if ":" in host else host
@@ -198,7 +206,7 @@ class ServerService(Service):
     async def _close(self) -> None:
         if self._workers is not None:
             await self._workers.stop()
-            await self._sender.stop()
+            await self._delivery.stop()
         if self._clock is not None:
             await self._clock.stop()
         if self._database is not None:

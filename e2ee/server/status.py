@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from e2ee.net.connect_link import format_pin
 from e2ee.net.tls import ServerContext
+from e2ee.server.invites import InviteDesk
 from e2ee.server.rooms import Rooms
 from e2ee.store.server.ports import Mailbox
 
@@ -18,13 +20,16 @@ class StatusDesk:
     mailbox: Mailbox
     context: ServerContext
     connect_link: str
+    invites: InviteDesk
 
-    async def answer(self, verb: str) -> dict[str, object]:
+    async def answer(self, verb: str, question: Mapping[str, object]) -> dict[str, object]:
         """The answer to one verb, as JSON values."""
         if verb == "status":
             return await self.status()
         if verb == "connect-link":
             return {"type": "connect_link", "connect_link": self.connect_link}
+        if verb == "invite":
+            return await self.invites.answer(question, self.connect_link)
         return {"type": "error", "code": "not_available", "message": f"{verb!a} is not available yet"}
 
     async def status(self) -> dict[str, object]:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -139,10 +140,12 @@ class UsageTests(SynchronousTestCase):
     def test_each_is_refused(self) -> None:
         for arguments, part in (
             (["surplus"], "arguments"),
-            (["--registration", "invite"], "not available yet"),
+            (["--registration", "maybe"], "open, invite or closed"),
+            (["--allow-prefix", "0049"], "allow-prefix '0049'"),
             (["--metrics", "tcp:1"], "not available yet"),
             (["--database", "postgresql://x"], "not available yet"),
-            (["--otp", "smtp://x"], "not available yet"),
+            (["--otp", "smtp://x"], "needs from=…"),
+            (["--otp", "https://x"], "needs #json=FILE"),
             (["--otp", "pigeon"], "pigeon"),
             (["--listen", "nowhere:1"], "endpoint"),
             (["--listen", "tcp:many"], "endpoint"),
@@ -160,6 +163,7 @@ class SteadyTimeTests(SynchronousTestCase):
             def getThreadPool(self) -> None:
                 """There is none."""
 
+        import_module("twisted.internet.reactor")  # so that there is one to be replaced
         reactor = Reactor()
         self.patch(internet, "reactor", reactor)
         options = tap.Options()
@@ -180,7 +184,7 @@ class AdminTests(SynchronousTestCase):
         self.assertEqual((status, json.loads(err.splitlines()[-1])["code"]), (3, "unreachable"))
 
     def test_verbs_that_come_later(self) -> None:
-        for verb in ("accounts", "account", "invite", "rotate-certificate", "backup", "check"):
+        for verb in ("accounts", "account", "rotate-certificate", "backup", "check"):
             status, err = self.run_admin(verb, "--json")
             self.assertEqual((status, json.loads(err.splitlines()[-1])["code"]), (2, "not_available"))
         self.assertEqual(self.run_admin("connect-link", "--qr")[0], 2)

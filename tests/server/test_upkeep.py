@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.server.composition import Stores, begin_upkeep
 from e2ee.server.policy import DAY_SECONDS, Policy
 from e2ee.server.upkeep import LONGEST_SECONDS, SHORTEST_SECONDS, Upkeep, interval
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
 from e2ee.wire import messages as m
@@ -54,7 +55,7 @@ class ExpiryTests(TownCase):
         self.addCleanup(upkeep.stop)
         stores = Stores(
             town.accounts, town.prekeys, town.mailbox, MemoryLimits(town.store), town.passcodes,
-            MemoryLimits(MemoryStore()),
+            MemoryInvites(town.store), MemoryLimits(MemoryStore()),
         )  # fmt: skip
         begin_upkeep(upkeep, stores, town.rooms, self.town.policy, town.network.seconds)
         town.network.advance(DAY_SECONDS - 1)

@@ -12,9 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_one_time_prekey, make_signed_prekey
 from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Stores, Surroundings, compose
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
 from e2ee.store.memory.accounts import MemoryAccounts
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
@@ -125,10 +127,10 @@ class Town:
         self.generation = 0
         stores = Stores(
             self.accounts, self.prekeys, self.mailbox, MemoryLimits(self.store), self.passcodes,
-            MemoryLimits(MemoryStore()),
+            MemoryInvites(self.store), MemoryLimits(MemoryStore()),
         )  # fmt: skip
         around = Surroundings(
-            self.network, self.network.seconds, _at_once, self.sender,
+            self.network, self.network.seconds, _at_once, CodeDelivery(self.sender, self.network),
             InProcessProver(self.entropy, 8), b"s" * 32, b"b" * 32, self.entropy, lambda: 1_000.5,
         )  # fmt: skip
         self.rooms = compose(stores, self.policy, around)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from e2ee.store.memory.accounts import MemoryAccounts
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
 from e2ee.store.memory.prekeys import MemoryPreKeys
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server import ports
-from tests.store.contract import accounts, fixture, limits, mailbox, passcodes, prekeys
+from tests.store.contract import accounts, fixture, invites, limits, mailbox, passcodes, prekeys
 
 
 class MemoryStores:
@@ -20,6 +21,7 @@ class MemoryStores:
         self.accounts: ports.Accounts = MemoryAccounts(self.store)
         self.prekeys: ports.PreKeys = MemoryPreKeys(self.store, fixture.STOCK, fixture.KEM_STOCK)
         self.limits: ports.Limits = MemoryLimits(self.store)
+        self.invites: ports.Invites = MemoryInvites(self.store)
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return MemoryPreKeys(self.store, stock, stock)
@@ -55,6 +57,10 @@ class MemoryMailboxTests(InMemory, mailbox.MailboxContract):
 
 class MemoryLimitsTests(InMemory, limits.LimitsContract):
     """Limits."""
+
+
+class MemoryInvitesTests(InMemory, invites.InvitesContract):
+    """Invites."""
 
 
 class MemoryPasscodesTests(InMemory, passcodes.PasscodesContract):

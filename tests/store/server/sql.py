@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from e2ee.store.database import Database
 from e2ee.store.server import ports
 from e2ee.store.server.accounts import SqlAccounts
+from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
 from e2ee.store.server.passcodes import SqlPasscodes
@@ -29,6 +30,7 @@ class SqlStores:
         self.accounts: ports.Accounts = SqlAccounts(database)
         self.prekeys: ports.PreKeys = SqlPreKeys(database, fixture.STOCK, fixture.KEM_STOCK)
         self.limits: ports.Limits = SqlLimits(database)
+        self.invites: ports.Invites = SqlInvites(database)
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return SqlPreKeys(self.database, stock, stock)
