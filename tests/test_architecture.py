@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee": set(),
     "e2ee.errors": {"attrs", "msgspec"},
     "e2ee.ids": {"attrs", "msgspec", "phonenumbers", "e2ee.errors"},
+    "e2ee.qr": {"segno"},
     "e2ee.wire": BASE | {"e2ee.wire", "msgspec"},
     "e2ee.crypto": BASE | {"e2ee.crypto"},
     "e2ee.crypto.primitives": {"cryptography"},
@@ -45,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee.server": BASE
     | TWISTED
     | {"e2ee.server", "e2ee.wire", "e2ee.store", "e2ee.net", "msgspec", "treq", "prometheus_client"}
-    | {"click", "segno", "phonenumbers"}
+    | {"click", "e2ee.qr", "phonenumbers"}
     | {
         f"e2ee.crypto.{name}"
         for name in ("signing", "keys", "prekeys", "account_statement", "passcode_proof", "passcode_store")
@@ -54,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     | TWISTED
     | {"e2ee.client", "e2ee.wire", "e2ee.crypto", "e2ee.store", "e2ee.net"}
     | {"msgspec", "keyring", "platformdirs"},
-    "e2ee.ui": BASE | TWISTED | {"e2ee.ui", "click", "prompt_toolkit", "segno"}
+    "e2ee.ui": BASE | TWISTED | {"e2ee.ui", "e2ee.qr", "click", "prompt_toolkit"}
     | {
         f"e2ee.client.{name}"
         for name in (

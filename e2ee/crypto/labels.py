@@ -47,6 +47,10 @@ STRETCHED_PIN = b"e2ee/1 registration PIN, stretched"
 PIN_STEP = b"e2ee/1 registration PIN, proven in a run"
 PIN_AT_REST = b"e2ee/1 registration PIN at rest"
 
+# --- invites -----------------------------------------------------------------------------------
+
+INVITE_AT_REST = b"e2ee/1 invite at rest"
+
 # --- vault -------------------------------------------------------------------------------------
 
 WRAPPED_KEY = b"e2ee/1 wrapped key"

@@ -1,8 +1,9 @@
-"""Passcodes and registration PINs at rest on the server.
+"""Passcodes, registration PINs and invites at rest on the server.
 
 Codes are encrypted under a key that is not in the database: a copy of the database alone gives no
 code, and a sealed code moved to another session or number does not open. Of a PIN, which the client
-has stretched, a hash is kept. Knows neither who asked nor what is compared when.
+has stretched, and of an invite, which is random, a hash is kept. Knows neither who asked
+nor what is compared when.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ def open_code(key: bytes, session: PasscodeSessionId, address: Address, sealed: 
 def hash_pin(stretched: bytes) -> bytes:
     """What the database keeps of a stretched PIN: who copies it cannot register with it; 32 bytes."""
     return primitives.sha256(labels.PIN_AT_REST + stretched)
+
+
+def hash_invite(invite: bytes) -> bytes:
+    """What the database keeps of an invite: who copies it is not invited; 32 bytes."""
+    return primitives.sha256(labels.INVITE_AT_REST + invite)
 
 
 def _bound_to(session: PasscodeSessionId, address: Address) -> bytes:

@@ -1,7 +1,7 @@
 """`e2ee-admin`: looks after the running server, over the socket in its state directory.
 
-Knows the command line of what is asked about people and the server as a whole; what keeps it alive
-stands in `admin_care`.
+Knows the command line of what is asked about people and the server as a whole; invites are in
+`admin_invite`, what keeps it alive in `admin_care`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 import click
 
 from e2ee import __version__
+from e2ee.qr import qr_records
 from e2ee.server.admin_care import backup, check, rotate_certificate
-from e2ee.server.admin_client import USAGE, ask, fail
+from e2ee.server.admin_client import ask
+from e2ee.server.admin_invite import invite, invites
 from e2ee.server.admin_requests import AskConnectLink, AskStatus, ChangeAccount, ListAccounts
-from e2ee.server.qr import qr_lines
 
 _ROWS = (
     ("version", "version"),
@@ -95,7 +96,7 @@ def connect_link(state_dir: Path, qr: bool) -> None:
     link = str(ask(state_dir, AskConnectLink())["connect_link"])
     click.echo(link)
     if qr:
-        for line in qr_lines(link):
+        for line in qr_records(link):
             click.echo(line)
 
 
@@ -166,16 +167,5 @@ def _line(account: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-@main.command(
-    "invite",
-    help="Not available yet.",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def invite(arguments: tuple[str, ...]) -> None:
-    """Known by name; its arguments are not looked at."""
-    fail("invite is not available yet", "not_available", USAGE, "--json" in arguments)
-
-
-for _command in (rotate_certificate, backup, check):
+for _command in (invite, invites, rotate_certificate, backup, check):
     main.add_command(_command)

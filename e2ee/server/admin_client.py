@@ -22,7 +22,7 @@ ANSWER_SECONDS = 30.0
 LONG_SECONDS = 6 * 3600.0
 """For what reads the whole database."""
 FAILED, USAGE, UNREACHABLE, UNAVAILABLE = 1, 2, 3, 5
-_EXIT_CODES = {"usage": USAGE, "unavailable": UNAVAILABLE, "busy": UNAVAILABLE, "not_available": USAGE}
+_EXIT_CODES = {"usage": USAGE, "unavailable": UNAVAILABLE, "busy": UNAVAILABLE}
 
 
 def ask(

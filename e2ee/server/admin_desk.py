@@ -13,10 +13,11 @@ from twisted.logger import Logger
 from e2ee.errors import E2eeError, InvalidAddress, StoreError
 from e2ee.ids import Address
 from e2ee.server import admin_requests as ask
-from e2ee.server.admin_requests import ACCOUNTS_PAGE, AdminRequest
+from e2ee.server.admin_requests import PAGE, AdminRequest
 from e2ee.server.admin_socket import error
 from e2ee.server.copying import Copying
 from e2ee.server.examination import Examination
+from e2ee.server.invites import InviteDesk, InviteRefused
 from e2ee.server.running import Running
 from e2ee.server.status import StatusDesk
 from e2ee.server.times import optional, rfc3339
@@ -34,12 +35,13 @@ class AdminDesk:
     status: StatusDesk
     examination: Examination
     copying: Copying
+    invites: InviteDesk
 
     async def answer(self, request: AdminRequest) -> Reply:
         """The answer as JSON values; what is refused is an answer as well."""
         try:
             return await self._answer(request)
-        except InvalidAddress as refused:
+        except (InvalidAddress, InviteRefused) as refused:
             return error("usage", str(refused))
         except StoreError as failed:
             return error("unavailable", f"the database cannot do this now: {failed}")
@@ -56,6 +58,12 @@ class AdminDesk:
                 return await self._accounts(after)
             case ask.ChangeAccount(address, action):
                 return await self._change(Address.parse(address), action)
+            case ask.MakeInvite(seconds, number):
+                return await self.invites.make(seconds, number, self.running.identity.link)
+            case ask.ListInvites(after):
+                return await self.invites.page(after)
+            case ask.RevokeInvite(invite):
+                return await self.invites.revoke(invite)
             case ask.RotateCertificate(backup_key, force):
                 return await self._rotate(backup_key, force)
             case ask.MakeBackup():
@@ -64,11 +72,11 @@ class AdminDesk:
                 return await self.examination.answer()
 
     async def _accounts(self, after: str) -> Reply:
-        found = await self.running.stores.census.accounts(after, ACCOUNTS_PAGE)
+        found = await self.running.stores.census.accounts(after, PAGE)
         return {
             "type": "accounts",
             "accounts": [self._account(one) for one in found],
-            "more": len(found) == ACCOUNTS_PAGE,
+            "more": len(found) == PAGE,
         }
 
     def _account(self, facts: AccountFacts) -> Reply:

@@ -12,10 +12,11 @@ from msgspec import Meta, Struct
 REQUEST_BYTES = 16 * 1024
 """A private key in PEM form, and room to spare."""
 ANSWER_BYTES = 1024 * 1024
-ACCOUNTS_PAGE = 500
-"""Accounts in one answer: about 100 KB."""
+PAGE = 500
+"""Accounts or invites in one answer: about 100 KB."""
 
 NumberText = Annotated[str, Meta(max_length=64)]
+InviteIdText = Annotated[str, Meta(max_length=64)]
 PemText = Annotated[str, Meta(max_length=REQUEST_BYTES - 1024)]
 
 
@@ -44,6 +45,25 @@ class ChangeAccount(Request, frozen=True, tag="account"):
     action: Literal["delete", "log-out"]
 
 
+class MakeInvite(Request, frozen=True, tag="invite"):
+    """A connect link that lets one person register within `seconds`: with `address`, that number only."""
+
+    seconds: float
+    address: NumberText | None = None
+
+
+class ListInvites(Request, frozen=True, tag="invites"):
+    """The page of invites behind `after`, the id of one."""
+
+    after: InviteIdText = ""
+
+
+class RevokeInvite(Request, frozen=True, tag="revoke-invite"):
+    """Let nobody register with this invite any more."""
+
+    id: InviteIdText
+
+
 class RotateCertificate(Request, frozen=True, tag="rotate-certificate"):
     """Go over to the backup key: `backup_key` in PEM form, else the one in the state directory."""
 
@@ -63,5 +83,14 @@ class Examine(Request, frozen=True, tag="check"):
 
 
 AdminRequest = (
-    AskStatus | AskConnectLink | ListAccounts | ChangeAccount | RotateCertificate | MakeBackup | Examine
+    AskStatus
+    | AskConnectLink
+    | ListAccounts
+    | ChangeAccount
+    | MakeInvite
+    | ListInvites
+    | RevokeInvite
+    | RotateCertificate
+    | MakeBackup
+    | Examine
 )

@@ -11,6 +11,7 @@ from typing import Any
 from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.ids import DeviceAddress
 from e2ee.server.admission import Admission
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.connection import Connection
 from e2ee.server.counters import Counters, Limit
 from e2ee.server.courier import Courier
@@ -32,7 +33,6 @@ from e2ee.server.policy import (
 from e2ee.server.presence import Presence
 from e2ee.server.registration import Registration
 from e2ee.server.rooms import Rooms
-from e2ee.server.senders.interface import CodeSender
 from e2ee.server.upkeep import Upkeep, interval
 from e2ee.server.workers import Prover
 from e2ee.store.database import Database
@@ -40,10 +40,20 @@ from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server.accounts import SqlAccounts
 from e2ee.store.server.census import SqlCensus
+from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
 from e2ee.store.server.passcodes import SqlPasscodes
-from e2ee.store.server.ports import Accounts, Census, Limits, Mailbox, Passcodes, PreKeys, Stock
+from e2ee.store.server.ports import (
+    Accounts,
+    Census,
+    Invites,
+    Limits,
+    Mailbox,
+    Passcodes,
+    PreKeys,
+    Stock,
+)
 from e2ee.store.server.prekeys import SqlPreKeys
 
 
@@ -56,6 +66,7 @@ class Stores:
     mailbox: Mailbox
     limits: Limits
     passcodes: Passcodes
+    invites: Invites
     volatile: Limits
     census: Census
 
@@ -67,7 +78,7 @@ class Surroundings:
     reactor: Any
     now: Callable[[], float]
     in_thread: InThread
-    sender: CodeSender
+    delivery: CodeDelivery
     prover: Prover
     secret: bytes = field(repr=False)
     backup_pin: bytes
@@ -83,6 +94,7 @@ def sql_stores(database: Database, policy: Policy) -> Stores:
         mailbox=SqlMailbox(database, policy.mailbox_limits()),
         limits=SqlLimits(database),
         passcodes=SqlPasscodes(database, policy.passcode_limits()),
+        invites=SqlInvites(database),
         volatile=MemoryLimits(MemoryStore()),
         census=SqlCensus(database),
     )
@@ -91,6 +103,7 @@ def sql_stores(database: Database, policy: Policy) -> Stores:
 def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
     """The rooms, ready for connections."""
     counters = Counters()
+    around.delivery.observers.append(counters.code)
     known = KnownAccounts(stores.accounts)
     presence = Presence(policy.presence)
     deliveries = Deliveries(stores.mailbox, around.reactor, around.now)
@@ -121,7 +134,7 @@ def _registration(
     stores: Stores, policy: Policy, around: Surroundings, counters: Counters
 ) -> Registration:
     return Registration(
-        stores.passcodes, stores.accounts, stores.limits, around.sender, around.prover, policy,
+        stores.passcodes, stores.accounts, stores.limits, around.delivery, around.prover, policy,
         around.wall, around.now, around.entropy, derive_code_key(around.secret), counters,
     )  # fmt: skip
 

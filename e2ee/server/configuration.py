@@ -21,7 +21,7 @@ SINGLE = (
     "state_dir", "listen", "certificate", "private_key", "database", "otp", "registration", "presence",
     "metrics", "log_format",
 )  # fmt: skip
-LISTS = ("host",)
+LISTS = ("host", "allow_prefix")
 DEFAULTS: Mapping[str, Choice] = {
     "state_dir": "e2ee-state",
     "listen": "tcp:8443",
@@ -30,6 +30,7 @@ DEFAULTS: Mapping[str, Choice] = {
     "presence": "contacts",
     "log_format": "text",
     "host": (),
+    "allow_prefix": (),
 }
 LOG_FORMATS = ("text", "json")
 DATABASE_FILE = "server.sqlite3"
@@ -114,16 +115,25 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Choice]:
 
 def _policy(choices: Mapping[str, Choice]) -> Policy:
     registration, presence = str(choices["registration"]), str(choices["presence"])
-    if registration == "invite":
-        raise ConfigurationError(f"registration by invite {_NOT_YET}")
     try:
         mode = RegistrationMode(registration)
     except ValueError:
         raise ConfigurationError("registration is open, invite or closed") from None
     try:
-        return replace(Policy(), registration=mode, presence=PresencePolicy(presence))
+        allowed_presence = PresencePolicy(presence)
     except ValueError:
         raise ConfigurationError("presence is everyone, contacts or nobody") from None
+    prefixes = tuple(dict.fromkeys(_prefix(each) for each in choices["allow_prefix"]))
+    return replace(Policy(), registration=mode, presence=allowed_presence, allowed_prefixes=prefixes)
+
+
+def _prefix(text: str) -> str:
+    """The beginning of numbers in their one form; a national one would let nobody in."""
+    if not re.fullmatch(r"\+[1-9][0-9]{0,14}", text, re.ASCII):
+        raise ConfigurationError(
+            f"allow-prefix {text!a} is not the beginning of an international number, such as +44"
+        )
+    return text
 
 
 def _checked(choices: Mapping[str, Choice], policy: Policy) -> Configuration:

@@ -1,4 +1,4 @@
-"""What a running server counts, as plain numbers. Knows names of limits and codes; nobody's number.
+"""What a running server counts, as plain numbers. Knows names of limits and outcomes; nobody's number.
 
 Counting costs an addition: what Prometheus needs is made of it when somebody asks (`metrics`). Every
 label that can ever be shown is declared here or in `wire.messages`; none is made from what a client
@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from e2ee.store.figures import SECONDS, Tally
+from e2ee.store.figures import CODE_SECONDS, SECONDS, Tally
 from e2ee.wire.messages import RefusalCode
 
 
@@ -36,6 +36,7 @@ class Limit(StrEnum):
     CODES_PER_SOURCE = "codes_per_source"
     SESSION_GUESSES = "session_guesses"
     GUESSES = "guesses_burst"
+    WRONG_GUESSES = "wrong_guesses"  # the breaker against guessing at many numbers
     REGISTRATION_PIN = "registration_pin"
     PROOF_QUEUE = "proof_queue"  # SPAKE2 exchanges that wait for a worker
     BUNDLES = "bundles_per_target"
@@ -43,21 +44,28 @@ class Limit(StrEnum):
     PREKEY_STOCK = "prekey_stock"
 
 
-class CodeFate(StrEnum):
-    """What became of a passcode that was asked for."""
+class CodeOutcome(StrEnum):
+    """What became of a passcode on its way out."""
 
     SENT = "sent"
-    FAILED = "failed"  # the code sender could not; the log says why
-    WITHHELD = "withheld"  # a limit
+    NUMBER = "number"  # the reason lies in this number: no route, a recipient that does not exist
+    FAILED = "failed"  # the sender said why it could not
+    LATE = "late"  # it took too long, or the server stopped meanwhile
+    FULL = "full"  # too many were under way already
+    DEFECT = "defect"  # the sender raised what it should not
+
+
+FAILURES = (CodeOutcome.FAILED, CodeOutcome.LATE, CodeOutcome.FULL, CodeOutcome.DEFECT)
+"""Those that the operator can mend; whoever asks for a code cannot bring them about with a number."""
 
 
 class Counters:
     """One for the server, from its start to its end; changed on the reactor's thread alone."""
 
     __slots__ = (
-        "accounts_deleted", "codes", "connections", "delivered", "expired", "fallbacks", "handshakes",
-        "limits", "log_events", "login_seconds", "logins", "reactor_seconds", "refusals", "registrations",
-        "stale", "stored", "submit_seconds",
+        "accounts_deleted", "code_seconds", "codes", "codes_withheld", "connections", "delivered", "expired",
+        "fallbacks", "handshakes", "limits", "log_events", "login_seconds", "logins", "reactor_seconds",
+        "refusals", "registrations", "stale", "stored", "submit_seconds",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,11 +85,19 @@ class Counters:
         self.submit_seconds = Tally(SECONDS)
         self.reactor_seconds = Tally(SECONDS)
         """How much later than planned the reactor came round."""
-        self.codes = dict.fromkeys(CodeFate, 0)
+        self.codes = dict.fromkeys(CodeOutcome, 0)
+        self.codes_withheld = 0
+        """Not handed to the sender: a limit."""
+        self.code_seconds = Tally(CODE_SECONDS)
         self.limits = dict.fromkeys(Limit, 0)
         self.refusals: dict[tuple[str, RefusalCode], int] = {}
         """By the tag of the request and the code of its answer."""
         self.log_events = {"warn": 0, "error": 0, "critical": 0}
+
+    def code(self, outcome: CodeOutcome, seconds: float) -> None:
+        """A code was sent or not, so long after it was handed to its sender."""
+        self.codes[outcome] += 1
+        self.code_seconds.observe(seconds)
 
     def hit(self, limit: Limit | None) -> None:
         """A limit has said no."""

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from e2ee.errors import E2eeError, StoreError
 from e2ee.server import credentials
 from e2ee.server.copying import Copying
-from e2ee.server.counters import CodeFate
+from e2ee.server.counters import FAILURES, CodeOutcome
 from e2ee.server.policy import DAY_SECONDS, RegistrationMode
 from e2ee.server.running import Running
 from e2ee.server.state_directory import BACKUP_KEY, PRIVATE, StateRefused, refuse_readable
@@ -54,14 +53,6 @@ class Finding:
     def matters(self) -> bool:
         """Whether something should be done soon."""
         return self.level in (Level.WARNING, Level.ERROR)
-
-
-@runtime_checkable
-class Reachable(Protocol):
-    """A code sender that can tell whether it would work, without sending anything."""
-
-    async def reach(self) -> None:
-        """Raises CodeNotSent with the reason if it would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +144,7 @@ class Examination:
 
     def _senders_failures(self) -> Iterator[Finding]:
         counts = self.running.rooms.counters.codes
-        failed, sent = counts[CodeFate.FAILED], counts[CodeFate.SENT]
+        failed, sent = sum(counts[outcome] for outcome in FAILURES), counts[CodeOutcome.SENT]
         if failed:
             yield Finding(
                 "passcodes", Level.WARNING, f"{failed} of {failed + sent} could not be sent since the start:"
@@ -162,7 +153,7 @@ class Examination:
 
     async def _sender(self) -> Finding:
         running = self.running
-        if running.rooms.registration.mode is RegistrationMode.CLOSED:
+        if running.rooms.registration.policy.registration is RegistrationMode.CLOSED:
             return Finding("passcode sender", Level.OK, "is not needed: registration is closed")
         option = running.identity.configuration.otp.partition(":")[0]
         if option == "console":
@@ -170,13 +161,12 @@ class Examination:
                 "passcode sender", Level.ADVICE, "writes codes into the log: choose another --otp"
                 " before others use this server",
             )  # fmt: skip
-        if not isinstance(running.sender, Reachable):
-            return Finding("passcode sender", Level.OK, f"{option}: cannot be tried without sending a code")
         try:
-            await running.sender.reach()
+            tried = await running.delivery.reach()
         except E2eeError as error:
             return Finding("passcode sender", Level.ERROR, f"{option}: {error}")
-        return Finding("passcode sender", Level.OK, f"{option}: can be reached")
+        message = "can be reached" if tried else "cannot be tried without sending a code"
+        return Finding("passcode sender", Level.OK, f"{option}: {message}")
 
 
 def _refusals(paths: list[Path]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from e2ee import __version__
-from e2ee.server.counters import CodeFate, Counters, Limit
+from e2ee.server.counters import CodeOutcome, Counters, Limit
 from e2ee.server.vitals import Vitals
 from e2ee.store.figures import CommitFigures, Tally
 from e2ee.wire.messages import Send
@@ -70,8 +70,12 @@ class ServerCollector(Collector):
         yield _counter("accounts_deleted", "Accounts deleted by the operator.", counters.accounts_deleted)
         yield _labelled(
             "passcodes", "Passcodes that were asked for, by what became of them.", "outcome",
-            {fate.value: counters.codes[fate] for fate in CodeFate},
+            {outcome.value: counters.codes[outcome] for outcome in CodeOutcome}
+            | {"withheld": counters.codes_withheld},
         )  # fmt: skip
+        yield _histogram(
+            "passcode_seconds", "From a passcode to its end, sent or not.", counters.code_seconds
+        )
 
     def _messages(self) -> Iterator[Metric]:
         counters = self.counters

@@ -18,6 +18,7 @@ from e2ee.server.copying import Copying
 from e2ee.server.counters import Counters
 from e2ee.server.credentials import interface_of, is_loopback
 from e2ee.server.examination import Examination
+from e2ee.server.invites import InviteDesk
 from e2ee.server.running import Running
 from e2ee.server.status import StatusDesk
 from e2ee.server.vitals import Pulse, Vitals
@@ -51,7 +52,12 @@ class Outlook:
         self._refused = 0
         copying = Copying(running, secret)
         examination = Examination(running, copying)
-        self.desk = AdminDesk(running, StatusDesk(running, examination, copying), examination, copying)
+        registration = running.rooms.registration
+        invites = InviteDesk(
+            running.stores.invites, lambda: registration.policy, running.now, running.wall
+        )
+        status = StatusDesk(running, examination, copying)
+        self.desk = AdminDesk(running, status, examination, copying, invites)
         self._pulse = Pulse(running, copying, reactor)
         self._log_counter = LogCounter(running.rooms.counters)
         globalLogPublisher.addObserver(self._log_counter)

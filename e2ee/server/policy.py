@@ -25,6 +25,25 @@ CODE_WAITS_SECONDS = (60.0, 120.0, 300.0, 600.0, 600.0)
 CODE_WAITS_FORGET_SECONDS = DAY_SECONDS
 GUESS_REFILL_SECONDS = 7_200.0
 """With a burst of 8: twelve guesses a day in the long run, against a million codes."""
+WRONG_GUESSES = Bucket(4_000, DAY_SECONDS / 4_000)
+"""Guesses at codes on the whole server that lead to no registration: the breaker against guessing at
+many numbers at once. At most 8,000 in any day, each right with one in a million: fewer than 0.01
+takeovers a day (`docs/threat-model.md` computes it). No configuration lifts it.
+"""
+CODES_UNDER_WAY = 64
+"""Codes that are being sent; a gateway that hangs must not fill the machine with them."""
+CODE_SENDING_SECONDS = 60.0
+"""What a sender may take for one code, with all its tries: later it would hardly be of use."""
+CODE_ANSWER_SECONDS = 2.0
+"""When a request is answered whose code takes its time: most gateways have answered by then, so that a
+failure can be told; and it is the same for every number, so that the answer tells nothing of it.
+"""
+CODE_RETRY_SECONDS = CODE_WAITS_SECONDS[0]
+"""When to ask again for a code that could not be sent: not before the wait of the number is over."""
+INVITE_BYTES = 16
+"""Random: nobody finds one by trying, and a link with it still fits into a QR code for a terminal."""
+INVITE_LONGEST_SECONDS = 366 * DAY_SECONDS
+
 PROOF_QUEUE = 64
 """SPAKE2 exchanges that wait for a worker; half a second of one core."""
 PROOF_GRID_SECONDS = 0.05
@@ -64,6 +83,7 @@ class RegistrationMode(StrEnum):
     """Who may register; the same for numbers with and without an account."""
 
     OPEN = "open"
+    INVITE = "invite"
     CLOSED = "closed"
 
 
@@ -77,10 +97,12 @@ class PresencePolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The operator's choices. The fields from `connections` on are the names of `[limits]`."""
+    """The operator's choices. The fields from `connections_before_login` on are the names of `[limits]`."""
 
     registration: RegistrationMode = RegistrationMode.OPEN
     presence: PresencePolicy = PresencePolicy.CONTACTS
+    allowed_prefixes: tuple[str, ...] = ()
+    """Beginnings of the numbers that may register, such as ``+44``; none: all of them."""
 
     connections_before_login: int = 64
     connections: int = 0
@@ -130,6 +152,7 @@ class Policy:
             source=hourly(self.codes_per_source),
             total=hourly(self.codes_total),
             prefix=hourly(self.codes_per_prefix),
+            breaker=WRONG_GUESSES,
         )
 
     def messages(self) -> Bucket:
@@ -141,7 +164,7 @@ class Policy:
         return Bucket(self.bundles_per_target, BUNDLE_REFILL_SECONDS)
 
 
-_CHOICES = ("registration", "presence")
+_CHOICES = ("registration", "presence", "allowed_prefixes")
 _FRACTIONS = ("mailbox_share", "mailbox_days")
 LIMIT_NAMES = tuple(field.name for field in fields(Policy) if field.name not in _CHOICES)
 """What `[limits]` of the configuration file may name."""

@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, pin_step
 from e2ee.errors import InvalidAddress, ProofRefused
 from e2ee.ids import Address, DeviceId, PasscodeSessionId
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.counters import Counters
-from e2ee.server.passcodes import Entropy, PasscodeOffice
+from e2ee.server.passcodes import Entropy, Guess, PasscodeOffice
 from e2ee.server.policy import Policy, RegistrationMode
 from e2ee.server.refusal import Refusal
 from e2ee.server.registration_body import Announced, verified_account
 from e2ee.server.registration_pins import RegistrationPins
-from e2ee.server.senders.interface import CodeSender
 from e2ee.server.workers import Prover
 from e2ee.store.server.ports import (
     Accounts,
+    Gate,
     Limits,
     NewAccount,
+    NotInvited,
     Passcodes,
     PinAsked,
     Registered,
@@ -54,7 +56,7 @@ class Registration:
         passcodes: Passcodes,
         accounts: Accounts,
         limits: Limits,
-        sender: CodeSender,
+        delivery: CodeDelivery,
         workers: Prover,
         policy: Policy,
         wall: Callable[[], float],
@@ -72,25 +74,28 @@ class Registration:
         self.workers = workers
         self.now = now
         self.office = PasscodeOffice(
-            passcodes, limits, sender, policy.passcode_limits(), wall, now, entropy, code_key, counters
+            passcodes, limits, delivery, policy.passcode_limits(), wall, now, entropy, code_key, counters
         )
-        self.mode = policy.registration
+        self.policy = policy
         # Loads the tables of numbers now rather than on the reactor with the first request.
         Address.parse("+15550100100")
 
     def apply(self, policy: Policy) -> None:
         """Go on under another policy; sessions keep what they have."""
-        self.mode = policy.registration
+        self.policy = policy
         self.office.apply(policy.passcode_limits())
 
     async def request_code(self, source: str, message: RequestCode) -> CodeRequested:
         """Send a passcode to a number. `source` is what limits count: see `source.source_of`.
 
-        Raises Refusal: REGISTRATION_CLOSED, INVALID_NUMBER, RATE_LIMITED.
+        Raises Refusal: REGISTRATION_CLOSED, INVITE_REFUSED, INVALID_NUMBER, RATE_LIMITED, UNAVAILABLE.
         """
         address = self.admitted(message.number)
         await self.office.charge(source)
-        issued = await self.office.issue(address)
+        gate = self._gate(address)
+        issued = await self.office.issue(address, gate, message.invite)
+        if isinstance(issued, NotInvited):
+            raise _not_invited(gate, message.invite)
         return CodeRequested(
             message.n, bytes(issued.session), self.office.rules.life_seconds, issued.retry_after
         )
@@ -101,12 +106,19 @@ class Registration:
 
     def admitted(self, number: str) -> Address:
         """The number in its one form, if anybody may register now; raises Refusal."""
-        if self.mode is RegistrationMode.CLOSED:
+        if self.policy.registration is RegistrationMode.CLOSED:
             raise Refusal(RefusalCode.REGISTRATION_CLOSED, "this server takes no registrations")
         try:
             return Address.parse(number)
         except InvalidAddress as error:
             raise Refusal(RefusalCode.INVALID_NUMBER, str(error)) from None
+
+    def _gate(self, address: Address) -> Gate:
+        """What this number needs now, whether it has an account or not."""
+        prefixes = self.policy.allowed_prefixes
+        if prefixes and not address.startswith(prefixes):
+            return Gate.NAMED
+        return Gate.INVITED if self.policy.registration is RegistrationMode.INVITE else Gate.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,7 @@ class PinDue:
     """
 
     account: NewAccount
+    invite: bytes | None = field(repr=False)
     body: bytes = field(repr=False)
     outcome: bytes = field(repr=False)
     confirmations: Confirmations
@@ -131,6 +144,7 @@ class Attempt:
         self._source = source
         self._begun = False
         self._announced: Announced | None = None
+        self._guess: Guess | None = None
         self._confirmations: Confirmations | None = None
         self._pin_due: PinDue | None = None
 
@@ -156,8 +170,8 @@ class Attempt:
 
         Returns the answer, the number, and the device whose account was taken over, if any; where
         the account has a PIN it is as it was, and `prove_pin` is due. Raises Refusal: PROOF_REFUSED
-        for whatever is wrong, UNKNOWN_SESSION if the code was used or expired in the meantime. Only
-        a success uses the code up.
+        for whatever is wrong, UNKNOWN_SESSION if the code was used or expired in the meantime,
+        INVITE_REFUSED if the invite was. Only a success uses the code up, or a spent invite.
         """
         announced, confirmations = self._announced, self._confirmations
         self._announced = self._confirmations = None
@@ -171,9 +185,10 @@ class Attempt:
         registered = await self._registration.accounts.register(
             announced.session, account, self._registration.now()
         )
+        await self._give_back()
         if isinstance(registered, PinAsked):
             outcome = encode(RegistrationOutcome(OutcomeKind.PIN_REQUIRED, registered.salt))
-            self._pin_due = PinDue(account, message.body, outcome, confirmations)
+            self._pin_due = PinDue(account, registered.invite, message.body, outcome, confirmations)
             asked = PinRequired(message.n, outcome, confirmations.server(message.body, outcome))
             return asked, announced.address, None
         displaced = _displaced(registered)
@@ -182,8 +197,8 @@ class Attempt:
     async def prove_pin(self, message: ProvePin) -> tuple[Proved, Address, DeviceId | None]:
         """Check the client's confirmation, then take a try and replace the account, if the PIN is right.
 
-        Returns as `prove`. Raises Refusal: PROOF_REFUSED, RATE_LIMITED, WRONG_PIN. There is one try
-        on a connection.
+        Returns as `prove`. Raises Refusal: PROOF_REFUSED, RATE_LIMITED, WRONG_PIN, INVITE_REFUSED.
+        There is one try on a connection.
         """
         due, self._pin_due = self._pin_due, None
         if due is None:
@@ -193,7 +208,7 @@ class Attempt:
             due.confirmations.check_client(step, message.confirmation)
         except ProofRefused:
             raise _proof_refused() from None
-        registered = await self._registration.pins.register(due.account, message.stretched)
+        registered = await self._registration.pins.register(due.account, message.stretched, due.invite)
         displaced = _displaced(registered)
         return _proved(message.n, step, due.confirmations), due.account.address, displaced
 
@@ -205,11 +220,17 @@ class Attempt:
             announced.session, announced.address, announced.account_key, announced.exporter
         )
         with self._registration.workers.place() as respond:
-            code = await office.guess(announced.session, announced.address)
+            guess = self._guess = await office.guess(announced.session, announced.address)
             try:
-                return await respond(code, identities, a)
+                return await respond(guess.code, identities, a)
             except ProofRefused:
                 raise _proof_refused() from None
+
+    async def _give_back(self) -> None:
+        """The code was proven, whatever has become of the account."""
+        guess, self._guess = self._guess, None
+        if guess is not None:
+            await self._registration.office.was_right(guess)
 
 
 def _proved(number: int, body: bytes, confirmations: Confirmations) -> Proved:
@@ -223,7 +244,22 @@ def _displaced(registered: Registered | RegistrationSpent) -> DeviceId | None:
         return registered.displaced
     if registered is RegistrationSpent.SPENT:
         raise Refusal(RefusalCode.UNKNOWN_SESSION, "this code was used or has expired in the meantime")
+    if registered is RegistrationSpent.INVITE_SPENT:
+        raise Refusal(RefusalCode.INVITE_REFUSED, "this invite has been used in the meantime")
     raise _proof_refused()
+
+
+def _not_invited(gate: Gate, invite: bytes) -> Refusal:
+    """One sentence for all that can be wrong with an invite."""
+    if gate is Gate.NAMED:
+        return Refusal(RefusalCode.REGISTRATION_CLOSED, "this server takes no registrations of such numbers")
+    if not invite:
+        return Refusal(
+            RefusalCode.INVITE_REFUSED, "this server is for invited people: its operator makes invites"
+        )
+    return Refusal(
+        RefusalCode.INVITE_REFUSED, "this invite was used, has expired, or is not for this number"
+    )
 
 
 def _proof_refused() -> Refusal:

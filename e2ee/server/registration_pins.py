@@ -46,10 +46,13 @@ class RegistrationPins:
         await self._keep(where, None)
         return Done(message.n)
 
-    async def register(self, account: NewAccount, stretched: bytes) -> Registered | RegistrationSpent:
+    async def register(
+        self, account: NewAccount, stretched: bytes, invite: bytes | None
+    ) -> Registered | RegistrationSpent:
         """Take a try, then replace the account if the PIN is right.
 
-        For one whose code was proven and is used up. Raises Refusal: RATE_LIMITED, WRONG_PIN.
+        For one whose code was proven and is used up; `invite` is the hash of what he showed. Raises
+        Refusal: RATE_LIMITED, WRONG_PIN.
         """
         wait = await self._limits.take(TRIES, account.address, PIN_TRIES, self._now())
         if wait > 0:
@@ -59,7 +62,9 @@ class RegistrationPins:
                 float(math.ceil(wait)),
                 Limit.REGISTRATION_PIN,
             )
-        result = await self._accounts.register_with_pin(account, hash_pin(stretched), self._now())
+        result = await self._accounts.register_with_pin(
+            account, hash_pin(stretched), invite, self._now()
+        )
         if result is RegistrationSpent.WRONG_PIN:
             raise Refusal(RefusalCode.WRONG_PIN, "the registration PIN is wrong")
         return result

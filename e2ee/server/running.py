@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Stores
 from e2ee.server.directory import InThread
 from e2ee.server.identity import Identity
 from e2ee.server.rooms import Rooms
 from e2ee.server.rotation import Rotation
-from e2ee.server.senders.interface import CodeSender
 from e2ee.server.state_directory import StateDirectory
 from e2ee.store.database import Database
 from e2ee.store.server.ports import Facts
@@ -30,7 +30,7 @@ class Running:
     state: StateDirectory
     identity: Identity
     rotation: Rotation
-    sender: CodeSender
+    delivery: CodeDelivery
     in_thread: InThread
     now: Callable[[], float]
     wall: Callable[[], float]

@@ -25,6 +25,7 @@ from e2ee.errors import E2eeError, StoreError
 from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
 from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
@@ -49,7 +50,7 @@ GOODBYE_SECONDS = 0.5
 
 
 class ServerService(Service):
-    """One server. `reconfigure` reads the configuration again."""
+    """One server. `reconfigure` reads the configuration again and makes the sender that it names."""
 
     name = "e2ee-server"
     log_observer: ILogObserver | None = None
@@ -62,11 +63,11 @@ class ServerService(Service):
         reactor: Any,
         sender: CodeSender,
         ending: Ending,
-        reconfigure: Callable[[], Configuration],
+        reconfigure: Callable[[], tuple[Configuration, CodeSender]],
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
-        self._sender = sender
+        self._delivery = CodeDelivery(sender, reactor)
         self._ending = ending
         self._reconfigure = reconfigure
         self._state = StateDirectory(configuration.state_dir)
@@ -114,7 +115,7 @@ class ServerService(Service):
         await clock.start()
         workers = self._workers = ProofWorkers(reactor, reactor)
         workers.start()
-        self._sender.start()
+        self._delivery.start()
         running = self._running = await self._composed(database, clock, workers)
         self._outlook = Outlook(running, self._secret, reactor)
         await self._listen(running, self._outlook)
@@ -133,12 +134,12 @@ class ServerService(Service):
         )
         await rotation.begin()
         around = Surroundings(
-            self._reactor, clock.now, self._in_thread, self._sender, workers, self._secret,
+            self._reactor, clock.now, self._in_thread, self._delivery, workers, self._secret,
             self._identity.backup_pin,
         )  # fmt: skip
         rooms = compose(stores, self._configuration.policy, around)
         return Running(
-            rooms, stores, facts, database, self._state, self._identity, rotation, self._sender,
+            rooms, stores, facts, database, self._state, self._identity, rotation, self._delivery,
             self._in_thread, clock.now, time.time, time.time(), self._is_listening,
         )  # fmt: skip
 
@@ -244,7 +245,7 @@ class ServerService(Service):
     async def _close(self) -> None:
         if self._workers is not None:
             await self._workers.stop()
-            await self._sender.stop()
+            await self._delivery.stop()
         if self._clock is not None:
             await self._clock.stop()
         if self._database is not None:
@@ -271,11 +272,12 @@ class ServerService(Service):
         )
 
     async def _reload(self) -> None:
-        def read() -> tuple[Configuration, Credentials]:
-            configuration = self._reconfigure()
-            return configuration, self._identity.load(configuration, datetime.now(UTC))
+        def read() -> tuple[Configuration, CodeSender, Credentials]:
+            configuration, sender = self._reconfigure()
+            return configuration, sender, self._identity.load(configuration, datetime.now(UTC))
 
-        configuration, loaded = await self._in_thread(read)
+        configuration, sender, loaded = await self._in_thread(read)
+        self._delivery.replace(sender)
         self._identity.adopt(configuration, loaded)
         self._configuration = configuration
         running, outlook = self._running, self._outlook

@@ -31,7 +31,7 @@ class StatusDesk:
             "type": "status",
             "version": __version__,
             "started_at": rfc3339(running.started_at),
-            "registration": running.rooms.registration.mode.value,
+            "registration": running.rooms.registration.policy.registration.value,
             "presence": running.rooms.presence.policy.value,
             "accounts": survey.accounts,
             "connections": len(running.rooms.admission),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,9 @@ class Options(usage.Options):
         ["certificate", None, None, "A certificate chain in PEM form, instead of a self-made one."],
         ["private-key", None, None, "The private key of --certificate."],
         ["database", None, None, "sqlite:PATH. [default: in the state directory]"],
-        ["otp", None, None, "How passcodes go out: console, file:PATH or command:PATH. [default: console]"],
-        ["registration", None, None, "open or closed. [default: open]"],
+        ["otp", None, None, "How passcodes go out: console, file:PATH, command:PATH, smtp://…, smtps://…,"
+         " https://… (docs/operations/passcodes.md). [default: console]"],
+        ["registration", None, None, "open, invite or closed. [default: open]"],
         ["presence", None, None, "everyone, contacts or nobody. [default: contacts]"],
         ["metrics", None, None, "A Twisted endpoint for /metrics and /health, such as"
          " tcp:9464:interface=127.0.0.1."],
@@ -42,10 +44,15 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.hosts: list[str] = []
+        self.prefixes: list[str] = []
 
     def opt_host(self, name: str) -> None:
         """A name or address that clients use; the first one stands in the connect link."""
         self.hosts.append(name)
+
+    def opt_allow_prefix(self, prefix: str) -> None:
+        """Only numbers that begin like this may register, such as +44; may be repeated."""
+        self.prefixes.append(prefix)
 
     def opt_version(self) -> None:
         """Print the version and exit."""
@@ -70,6 +77,8 @@ class Options(usage.Options):
         }
         if self.hosts:
             choices["host"] = self.hosts
+        if self.prefixes:
+            choices["allow_prefix"] = self.prefixes
         return choices
 
 
@@ -83,21 +92,22 @@ def makeService(options: Options) -> ServerService:
     from e2ee.server.configuration import Configuration, ConfigurationError, configure
     from e2ee.server.ending import USAGE, Ending, leave
     from e2ee.server.log_lines import observer
-    from e2ee.server.senders.interface import SenderRefused
-    from e2ee.server.senders.option import sender_from_option
+    from e2ee.server.senders.interface import CodeSender, SenderRefused, SenderSurroundings
+    from e2ee.server.senders.registry import sender_from_option
     from e2ee.server.service import ServerService
 
     reactor: Any = the_reactor
 
-    def read() -> Configuration:
-        return configure(options.given(), os.environ)
+    around = SenderSurroundings(
+        reactor, lambda step: deferToThreadPool(reactor, reactor.getThreadPool(), step), time.time, os.urandom
+    )
+
+    def read() -> tuple[Configuration, CodeSender]:
+        configuration = configure(options.given(), os.environ)
+        return configuration, sender_from_option(configuration.otp, around)
 
     try:
-        configuration = read()
-        pool = reactor.getThreadPool()
-        sender = sender_from_option(
-            configuration.otp, reactor, reactor, lambda step: deferToThreadPool(reactor, pool, step)
-        )
+        configuration, sender = read()
         option = "listen"
         serverFromString(reactor, configuration.listen)
         if configuration.metrics is not None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bounds for waits, from a commit on a good disk to what a client gives up on."""
+CODE_SECONDS = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0)
+"""Bounds for passcodes on their way, from a line in a file to a gateway's last try."""
 OPERATIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 500)
 """Bounds for batches; 500 is the most that one commit takes."""
 

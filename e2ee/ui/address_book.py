@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from e2ee.client.events import Contact
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
+from e2ee.qr import qr_records
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
-from e2ee.ui.qr import qr_records
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations

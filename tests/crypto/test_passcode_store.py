@@ -7,7 +7,7 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto.passcode_store import derive_code_key, hash_pin, open_code, seal_code
+from e2ee.crypto.passcode_store import derive_code_key, hash_invite, hash_pin, open_code, seal_code
 from e2ee.errors import OpenFailed
 from e2ee.ids import Address, PasscodeSessionId
 
@@ -49,6 +49,11 @@ class PasscodeStoreTests(SynchronousTestCase):
         labelled = b"e2ee/1 registration PIN at rest" + stretched
         self.assertEqual(hash_pin(stretched), hashlib.sha256(labelled).digest())
         self.assertNotEqual(hash_pin(stretched), hash_pin(b"q" * 32))
+
+    def test_an_invite_is_kept_as_a_labelled_hash(self) -> None:
+        invite = b"i" * 16
+        self.assertEqual(hash_invite(invite), hashlib.sha256(b"e2ee/1 invite at rest" + invite).digest())
+        self.assertNotEqual(hash_invite(invite), hash_pin(invite))
 
     def test_the_key_is_not_the_servers_secret(self) -> None:
         self.assertNotEqual(derive_code_key(b"s" * 32), b"s" * 32)

@@ -10,6 +10,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,31 @@ class ReloadTests(OperatorCase):
             self.assertNotIn(clear, shown)
         for line in self.log().splitlines():
             self.assertIn("message", json.loads(line))
+
+
+class SenderTests(SynchronousTestCase):
+    """The way of passcodes changes while people use the server."""
+
+    def is_in_log(self, house: Household, part: str) -> bool:
+        return part in (house.directory / "server.log").read_text()
+
+    def test_another_sender_after_a_reload(self) -> None:
+        house = Household()
+        self.addCleanup(house.__exit__)
+        config, other = house.directory / "config.toml", house.directory / "other-codes"
+        config.write_text(f'otp = "file:{house.codes}"\n')
+        # An empty option is none: what the stage gives stands in the file here.
+        house.server_options = ("--config", str(config), "--otp", "")
+        link = house.start_server()
+        house.register("alice", link, ALICE)
+        for otp, said in ((f"smtp://{ALICE}", "not reloaded"), (f"file:{other}", "configuration and cert")):
+            config.write_text(f'otp = "{otp}"\n')
+            house.signal_server(signal.SIGHUP)
+            wait_until(said, partial(self.is_in_log, house, said))
+        before = house.codes.read_text()
+        newest = f"tail -n 1 '{other}' | sed 's/.*\"code\": *\"\\([0-9]*\\)\".*/\\1/'"
+        done = house.do("bob", "register", link, BOB, "--no-passphrase", "--code-command", newest)
+        self.assertEqual(done.status, 0, done.err)
+        self.assertEqual(house.codes.read_text(), before)
+        self.assertIn(BOB, other.read_text())
+        self.assertNotIn(BOB, (house.directory / "server.log").read_text())

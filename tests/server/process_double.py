@@ -75,10 +75,12 @@ class FakeChild:
         """Standard output."""
         self.protocol.outReceived(data)
 
-    def end(self, status: int = 0) -> None:
-        """Exit with this status."""
+    def end(self, status: int = 0, signal: int | None = None) -> None:
+        """Exit with this status, or by this signal."""
         self.alive = False
-        kind = ProcessTerminated(status) if status else ProcessDone(0)
+        kind: Exception = ProcessTerminated(status) if status else ProcessDone(0)
+        if signal is not None:
+            kind = ProcessTerminated(None, signal)
         self.protocol.processEnded(Failure(kind))
 
 

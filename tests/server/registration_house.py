@@ -14,18 +14,21 @@ from e2ee.crypto.passcode_proof import Confirmations, ProofIdentities, initiator
 from e2ee.crypto.passcode_store import derive_code_key
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_signed_prekey
 from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.counters import Counters
 from e2ee.server.policy import Policy
 from e2ee.server.registration import Attempt, Registration
 from e2ee.store.database import Database
 from e2ee.store.memory.accounts import MemoryAccounts
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.passcodes import MemoryPasscodes
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server.accounts import SqlAccounts
+from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.passcodes import SqlPasscodes
-from e2ee.store.server.ports import Accounts, Limits, Passcodes
+from e2ee.store.server.ports import Accounts, Invites, Limits, Passcodes
 from e2ee.wire.codec import decode_client, decode_server, encode
 from e2ee.wire.messages import (
     Message,
@@ -56,6 +59,7 @@ PIN = b"p" * 32
 class RecordingSender:
     """Keeps what was sent; `failure` is raised instead if there is one."""
 
+    at_once = True
     sent: list[tuple[Address, str, int]] = field(default_factory=list)
     failure: Exception | None = None
 
@@ -83,19 +87,20 @@ class Stores:
     passcodes: Passcodes
     accounts: Accounts
     limits: Limits
+    invites: Invites
 
     @classmethod
     def in_memory(cls, policy: Policy) -> Stores:
         """The twins."""
         store = MemoryStore()
         passcodes = MemoryPasscodes(store, policy.passcode_limits())
-        return cls(passcodes, MemoryAccounts(store), MemoryLimits(store))
+        return cls(passcodes, MemoryAccounts(store), MemoryLimits(store), MemoryInvites(store))
 
     @classmethod
     def in_database(cls, database: Database, policy: Policy) -> Stores:
         """The real ones."""
         passcodes = SqlPasscodes(database, policy.passcode_limits())
-        return cls(passcodes, SqlAccounts(database), SqlLimits(database))
+        return cls(passcodes, SqlAccounts(database), SqlLimits(database), SqlInvites(database))
 
 
 class House:
@@ -112,13 +117,15 @@ class House:
         self.service_time = 100.0
         self.sender = RecordingSender()
         self.counters = Counters()
+        self.delivery = CodeDelivery(self.sender, self.clock)
         self.prover = InProcessProver(self.random.randbytes, places)
         self.accounts = stores.accounts
+        self.invites = stores.invites
         self.registration = Registration(
             passcodes=stores.passcodes,
             accounts=stores.accounts,
             limits=stores.limits,
-            sender=self.sender,
+            delivery=self.delivery,
             workers=self.prover,
             counters=self.counters,
             policy=policy,

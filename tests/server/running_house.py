@@ -81,7 +81,7 @@ class RunningCase(SynchronousTestCase):
         identity.bound_to("127.0.0.1", 8443)
         return Running(
             rooms, self.town.stores, facts, self.database, self.state, identity, rotation,
-            self.town.sender, at_once, self.town.network.seconds, lambda: self.wall, self.wall,
+            self.town.delivery, at_once, self.town.network.seconds, lambda: self.wall, self.wall,
             lambda: self.listening,
         )  # fmt: skip
 

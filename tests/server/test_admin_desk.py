@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from e2ee.errors import StoreUnavailable
 from e2ee.server import admin_desk as desk_module
 from e2ee.server.admin_desk import AdminDesk
 from e2ee.server.admin_requests import (
@@ -14,11 +15,15 @@ from e2ee.server.admin_requests import (
     ChangeAccount,
     Examine,
     ListAccounts,
+    ListInvites,
     MakeBackup,
+    MakeInvite,
+    RevokeInvite,
     RotateCertificate,
 )
 from e2ee.server.copying import Copying
 from e2ee.server.examination import Examination
+from e2ee.server.invites import InviteDesk
 from e2ee.server.refusal import Refusal
 from e2ee.server.status import StatusDesk
 from e2ee.store.connection import connect
@@ -38,8 +43,12 @@ class DeskCase(RunningCase):
         copying = Copying(self.running, KEY)
         examination = Examination(self.running, copying)
         self.desk = AdminDesk(
-            self.running, StatusDesk(self.running, examination, copying), examination, copying
-        )
+            self.running, StatusDesk(self.running, examination, copying), examination, copying,
+            InviteDesk(
+                self.running.stores.invites, lambda: self.town.rooms.registration.policy,
+                self.running.now, self.running.wall,
+            ),
+        )  # fmt: skip
 
     def ask(self, request: AdminRequest) -> dict[str, Any]:
         answer = self.now(self.desk.answer(request))
@@ -69,7 +78,7 @@ class AccountTests(DeskCase):
         self.assertEqual((bob["device"], answer["more"]), (bytes(self.town.where(BOB).device).hex(), False))
 
     def test_pages(self) -> None:
-        self.patch(desk_module, "ACCOUNTS_PAGE", 1)
+        self.patch(desk_module, "PAGE", 1)
         first = self.ask(ListAccounts())
         self.assertTrue(first["more"])
         second = self.ask(ListAccounts(first["accounts"][0]["address"]))
@@ -121,6 +130,33 @@ class AccountTests(DeskCase):
             answer = self.ask(ChangeAccount(CAROL, action))
             self.assertEqual((answer["type"], answer["code"]), ("error", "unknown_recipient"))
         self.assertEqual(self.ask(ChangeAccount("Bob", "delete"))["code"], "usage")
+
+
+class InviteTests(DeskCase):
+    """Invites are made, shown and revoked; what is wrong is an answer."""
+
+    def test_from_the_first_to_the_last(self) -> None:
+        made = self.ask(MakeInvite(3600, "+1 555 010-0103"))
+        self.assertTrue(made["link"].startswith(self.running.identity.link + "/"))
+        [shown] = self.ask(ListInvites())["invites"]
+        self.assertEqual((shown["id"], shown["address"]), (made["id"], CAROL))
+        self.assertEqual(self.ask(RevokeInvite(made["id"])), {"type": "revoked", "id": made["id"]})
+        self.assertEqual(self.ask(ListInvites())["invites"], [])
+
+    def test_refusals(self) -> None:
+        for request, code in (
+            (MakeInvite(0), "usage"), (MakeInvite(60, "Bob"), "usage"), (ListInvites("x"), "usage"),
+            (RevokeInvite("x"), "usage"), (RevokeInvite("0" * 16), "failed"),
+        ):  # fmt: skip
+            answer = self.ask(request)
+            self.assertEqual((answer["type"], answer["code"]), ("error", code))
+
+    def test_a_full_disk_is_told(self) -> None:
+        async def full(*_: object) -> None:
+            raise StoreUnavailable
+
+        self.patch(self.town.stores.invites, "add", full)
+        self.assertEqual(self.ask(MakeInvite(60))["code"], "unavailable")
 
 
 class CareTests(DeskCase):

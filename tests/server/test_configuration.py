@@ -54,13 +54,21 @@ class ConfigureTests(SynchronousTestCase):
         self.assertEqual((made.hosts, made.policy.mailbox_days), (("a", "b"), 0.5))
         self.assertEqual(made.policy.passcode_limits().waits_seconds, ())
 
+    def test_who_may_register(self) -> None:
+        file = self.file('registration = "invite"\nallow_prefix = ["+44", "+1555", "+44"]')
+        policy = configure({"config": file}, {}).policy
+        self.assertIs(policy.registration, RegistrationMode.INVITE)
+        self.assertEqual(policy.allowed_prefixes, ("+44", "+1555"))
+        policy = configure({}, {"E2EE_SERVER_ALLOW_PREFIX": "+44 +1"}).policy
+        self.assertEqual(policy.allowed_prefixes, ("+44", "+1"))
+        self.assertEqual(configure({"allow_prefix": ["+44"]}, {}).policy.allowed_prefixes, ("+44",))
+        for prefix in ("44", "+", "+0", "+44x", "+\u0664\u0664", "+1234567890123456", ""):
+            self.assertIn("allow-prefix", self.refused({"allow_prefix": [prefix]}))
+
     def test_what_is_not_available_yet_says_so(self) -> None:
-        for name, value in (
-            ("registration", "invite"), ("database", "postgresql://u:secret@h/d"),
-        ):  # fmt: skip
-            sentence = self.refused({name: value})
-            self.assertIn("not available yet", sentence)
-            self.assertNotIn("secret", sentence)
+        sentence = self.refused({"database": "postgresql://u:secret@h/d"})
+        self.assertIn("not available yet", sentence)
+        self.assertNotIn("secret", sentence)
 
     def test_what_is_wrong_is_one_sentence(self) -> None:
         for name, value in (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from e2ee.server.copying import Copying
-from e2ee.server.counters import CodeFate
+from e2ee.server.counters import FAILURES, CodeOutcome
 from e2ee.server.credentials import RENEWAL_DAYS
 from e2ee.server.examination import (
     BACKUP_DAYS,
@@ -110,14 +110,18 @@ class ExaminationTests(RunningCase):
             self.assert_level("open files", level)
 
     def test_codes_that_could_not_be_sent(self) -> None:
-        self.town.rooms.counters.codes[CodeFate.SENT] = 3
-        self.town.rooms.counters.codes[CodeFate.FAILED] = 1
-        self.assert_level("passcodes", Level.WARNING, "1 of 4")
+        counters = self.town.rooms.counters
+        counters.code(CodeOutcome.SENT, 0.1)
+        counters.code(CodeOutcome.NUMBER, 0.1)
+        self.assertNotIn("passcodes", {finding.name for finding in self.look()})
+        for outcome in FAILURES:
+            counters.code(outcome, 1.0)
+        self.assert_level("passcodes", Level.WARNING, "4 of 5")
 
     def test_the_code_sender(self) -> None:
         self.assert_level("passcode sender", Level.OK, "cannot be tried")
         sender = ReachableSender()
-        self.running = replace(self.running, sender=sender)
+        self.running.delivery.replace(sender)
         self.assert_level("passcode sender", Level.OK, "can be reached")
         sender.trouble = "the gateway does not answer"
         self.assert_level("passcode sender", Level.ERROR, "file: the gateway does not answer")

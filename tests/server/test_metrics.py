@@ -11,7 +11,7 @@ from prometheus_client.core import Sample
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.server.counters import CodeFate, Counters, Limit
+from e2ee.server.counters import FAILURES, CodeOutcome, Counters, Limit
 from e2ee.server.metrics import GAUGES, ServerCollector, registry
 from e2ee.server.policy import LIMIT_NAMES, Policy
 from e2ee.server.refusal import Refusal
@@ -19,7 +19,7 @@ from e2ee.server.vitals import Vitals
 from e2ee.store.figures import CommitFigures
 from e2ee.store.server.ports import PasscodeLimit
 from e2ee.wire import messages as m
-from tests.server.town import ALICE, BOB, TownCase
+from tests.server.town import ALICE, BOB, CAROL, TownCase
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations"
 PREKEYS = {"x25519": (5, 1), "kem": (0, 3)}
@@ -141,8 +141,20 @@ class FigureTests(SynchronousTestCase):
 
     def test_passcodes_by_what_became_of_them(self) -> None:
         counters = Counters()
-        counters.codes[CodeFate.FAILED] += 1
-        self.assertEqual(value(counters, "e2ee_passcodes_total", outcome="failed"), 1)
+        counters.code(CodeOutcome.LATE, 60.0)
+        counters.code(CodeOutcome.SENT, 0.2)
+        for outcome, count in (("sent", 1), ("late", 1), ("failed", 0)):
+            self.assertEqual(value(counters, "e2ee_passcodes_total", outcome=outcome), count)
+        counters.codes_withheld += 1
+        self.assertEqual(value(counters, "e2ee_passcodes_total", outcome="withheld"), 1)
+        self.assertEqual(value(counters, "e2ee_passcode_seconds_bucket", le="60.0"), 2)
+        self.assertEqual(value(counters, "e2ee_passcode_seconds_bucket", le="45.0"), 1)
+
+    def test_what_the_operator_cannot_mend_wakes_nobody(self) -> None:
+        rules = (OPERATIONS / "e2ee-alerts.yml").read_text("utf-8")
+        [outcomes] = re.findall(r'e2ee_passcodes_total{outcome=~"([^"]*)"}', rules)
+        self.assertEqual(set(outcomes.split("|")), {outcome.value for outcome in FAILURES})
+        self.assertEqual(set(CodeOutcome) - set(FAILURES), {CodeOutcome.SENT, CodeOutcome.NUMBER})
 
     def test_what_refuses_codes_has_a_name_here(self) -> None:
         for limit in PasscodeLimit:
@@ -175,6 +187,15 @@ class NobodyTests(TownCase):
         device = bytes(town.where(ALICE).device).hex()
         for part in ("+1555", "15550100", ALICE, device, device[:8]):
             self.assertNotIn(part, shown)
+
+    def test_a_passcode_on_its_way_is_counted(self) -> None:
+        rooms = self.town.rooms
+        for _ in range(2):
+            self.now(rooms.registration.request_code("192.0.2.1", m.RequestCode(1, CAROL)))
+        for outcome in ("sent", "withheld"):
+            self.assertEqual(value(rooms.counters, "e2ee_passcodes_total", outcome=outcome), 1)
+        self.assertEqual(value(rooms.counters, "e2ee_passcode_seconds_count"), 1)
+        self.assertEqual(value(rooms.counters, "e2ee_limits_hit_total", limit="waits"), 1)
 
     def count(self, failure: Failure, sent: m.Message) -> None:
         """As a connection does."""

@@ -92,60 +92,39 @@ class AnswerTests(PasscodeTestCase):
 
 
 class SenderTests(PasscodeTestCase):
-    def test_a_sender_that_fails_changes_nothing_in_the_answer(self) -> None:
+    def test_a_reason_that_lies_in_the_number_changes_nothing_in_the_answer(self) -> None:
         good = self.request(ALICE)
+        self.house = House()
+        self.house.sender.failure = CodeNotSent("no route", about_number=True)
+        texts = logged(self)
+        bad = self.request(ALICE)
+        self.assertEqual((bad.expires_in, bad.retry_after), (good.expires_in, good.retry_after))
+        self.assertIn("a passcode was not sent: no route", texts[0])
+
+    def test_any_other_reason_is_told_as_one_sentence_and_when_to_ask_again(self) -> None:
+        answers = set()
         for failure in (CodeNotSent("the gateway is down"), RuntimeError("cannot send")):
             self.house = House()
             self.house.sender.failure = failure
-            texts = logged(self)
-            bad = self.request(ALICE)
-            self.assertEqual((bad.expires_in, bad.retry_after), (good.expires_in, good.retry_after))
-            self.assertIn("a passcode was not sent", texts[0])
+            refused = self.refused(ALICE)
+            answers.add((refused.code, refused.sentence, refused.retry_after))
+        (answer,) = answers
+        self.assertEqual(answer[0], RefusalCode.UNAVAILABLE)
+        self.assertIn("could not send the passcode", answer[1])
+        self.assertEqual(answer[2], 60.0)
+        self.house.sender.failure = None
+        self.house.service_time += 60.0
+        self.assertIsNone(self.request(ALICE).retry_after)
 
-    def test_the_log_of_a_failure_has_neither_code_nor_number(self) -> None:
-        house = self.house
-
-        class Quoting:
-            """A sender whose unexpected error repeats everything it was given."""
-
-            def start(self) -> None:
-                """Nothing."""
-
-            async def send(self, address: Address, code: str, expires_at: int) -> None:
-                house.sender.sent.append((address, code, expires_at))
-                raise RuntimeError(f"{address} {code}")
-
-            async def stop(self) -> None:
-                """Nothing."""
-
-        house.registration.office._sender = Quoting()
-        texts = logged(self)
-        self.request()
-        self.assertIn("RuntimeError", texts[0])
-        self.assertNotIn(house.sender.code, "".join(texts))
-        self.assertNotIn(ALICE, "".join(texts))
-
-    def test_the_answer_waits_for_the_sender(self) -> None:
-        written: Deferred[None] = Deferred()
-        house = self.house
-
-        class Slow:
-            """A sender that is done when the test says so."""
-
-            def start(self) -> None:
-                """Nothing."""
-
-            async def send(self, address: Address, code: str, expires_at: int) -> None:
-                await written
-
-            async def stop(self) -> None:
-                """Nothing."""
-
-        house.registration.office._sender = Slow()
-        asked = self.asked()
-        self.assertNoResult(asked)
-        written.callback(None)
-        self.successResultOf(asked)
+    def test_a_number_with_an_account_is_told_the_same(self) -> None:
+        self.successResultOf(Deferred.fromCoroutine(self.house.register(ALICE)))
+        self.house.service_time += 60.0
+        self.house.sender.failure = CodeNotSent("the gateway is down")
+        known, unknown = self.refused(ALICE), self.refused(BOB)
+        self.assertEqual(
+            (known.code, known.sentence, known.retry_after),
+            (unknown.code, unknown.sentence, unknown.retry_after),
+        )
 
 
 class LimitTests(PasscodeTestCase):
@@ -202,9 +181,31 @@ class LimitTests(PasscodeTestCase):
             texts = logged(self)
             refused = self.refused("+15550100103")
             self.assertEqual(refused.code, RefusalCode.RATE_LIMITED)
-            self.assertEqual(refused.retry_after, 1800)
+            self.assertEqual((refused.retry_after, refused.limit), (1800, next(iter(limits))))
             self.assertIn(next(iter(limits)), texts[0])
             self.assertNotIn("+1555", texts[0])
+
+    def test_other_limits_hold_from_the_next_request_on(self) -> None:
+        self.request(ALICE)
+        self.house.registration.apply(Policy().with_limits({"codes_total": 1}))
+        self.assertEqual(self.refused(BOB).code, RefusalCode.RATE_LIMITED)
+        self.house.registration.apply(Policy(registration=RegistrationMode.CLOSED))
+        self.assertEqual(self.refused(BOB).code, RefusalCode.REGISTRATION_CLOSED)
+        self.house.registration.apply(Policy())
+        self.request(BOB)
+
+    def test_a_limit_of_the_server_is_logged_once_a_minute_with_a_count(self) -> None:
+        self.house = House(Policy().with_limits({"codes_total": 1, "codes_per_source": 0}))
+        self.request(ALICE)
+        texts = logged(self)
+        for _ in range(50):
+            self.refused(BOB)
+        self.assertEqual(len(texts), 1)
+        self.house.service_time += 60.0
+        self.refused(BOB)
+        self.assertEqual(len(texts), 2)
+        self.assertIn("50 requests", texts[1])
+        self.assertEqual(self.house.registration.office.limits_reached.reached["codes_total"], 51)
 
     def test_a_country_prefix_is_its_calling_code(self) -> None:
         self.house = House(Policy().with_limits({"codes_per_prefix": 1}))

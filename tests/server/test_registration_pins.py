@@ -162,10 +162,10 @@ class WrongPinTests(PinTestCase):
         gate: Deferred[None] = Deferred()
         compared: list[bytes] = []
 
-        async def slow(account: object, pin_hash: bytes, now: float) -> object:
+        async def slow(account: object, pin_hash: bytes, invite: object, now: float) -> object:
             compared.append(pin_hash)
             await gate
-            return await real(account, pin_hash, now)  # type: ignore[arg-type]
+            return await real(account, pin_hash, invite, now)  # type: ignore[arg-type]
 
         real = self.house.accounts.register_with_pin
         self.patch(self.house.accounts, "register_with_pin", slow)

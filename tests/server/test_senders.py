@@ -12,18 +12,17 @@ from pathlib import Path
 from unittest import mock
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from e2ee.ids import Address
-from e2ee.server.senders.command import RUN_SECONDS, RUNNING_COMMANDS, CommandSender
+from e2ee.server.senders.command import RUN_SECONDS, CommandSender
 from e2ee.server.senders.console import ConsoleSender
 from e2ee.server.senders.file import FileSender
 from e2ee.server.senders.interface import CodeNotSent, CodeSender, SenderRefused
-from e2ee.server.senders.option import sender_from_option
 from tests.server.process_double import FakeProcesses
 
 NUMBER = Address("+15550100101")
@@ -185,65 +184,83 @@ class CommandTests(SynchronousTestCase):
         self.clock = Clock()
         self.processes = FakeProcesses()
         self.sender = CommandSender(Path(sys.executable), self.processes, self.clock)
-        self.texts = logged(self)
 
     def send(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self.sender.send(NUMBER, CODE, EXPIRES_AT))
 
+    def failure_of(self, sent: Deferred[None]) -> CodeNotSent:
+        error = self.failureResultOf(sent, CodeNotSent).value
+        assert isinstance(error, CodeNotSent)
+        self.assertNotIn(CODE, str(error))
+        self.assertNotIn(NUMBER, str(error))
+        return error
+
     def test_the_number_is_the_argument_and_the_code_the_input(self) -> None:
-        self.successResultOf(self.send())
+        sent = self.send()
         (child,) = self.processes.children
         self.assertEqual(child.args, [sys.executable, NUMBER])
         self.assertEqual(child.written, b"004711\n")
         self.assertTrue(child.stdin_closed)
         self.assertNotIn(CODE, repr(child.args) + repr(child.options))
+        child.end()
+        self.successResultOf(sent)
 
-    def test_the_requester_does_not_wait_for_the_end(self) -> None:
-        self.successResultOf(self.send())
-        self.assertTrue(self.processes.children[0].alive)
-
-    def test_a_success_is_silent_and_leaves_nothing_behind(self) -> None:
-        self.successResultOf(self.send())
+    def test_it_is_sent_when_the_program_has_ended_with_0(self) -> None:
+        sent = self.send()
+        self.assertNoResult(sent)
         self.processes.children[0].end()
-        self.assertEqual(self.texts, [])
+        self.successResultOf(sent)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_a_failure_is_logged_without_code_and_number(self) -> None:
-        self.successResultOf(self.send())
+    def test_a_failure_is_a_sentence_with_the_exit_status(self) -> None:
+        sent = self.send()
         self.processes.children[0].end(status=3)
-        self.assertIn("the code command failed", self.texts[0])
-        self.assertNotIn(CODE, self.texts[0])
-        self.assertNotIn(NUMBER, self.texts[0])
+        error = self.failure_of(sent)
+        self.assertEqual(str(error), "the code command failed with exit status 3")
+        self.assertFalse(error.about_number)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_after_30_seconds_it_is_killed_and_that_is_logged(self) -> None:
+    def test_status_67_says_that_the_number_is_not_served(self) -> None:
+        sent = self.send()
+        self.processes.children[0].end(status=67)
+        self.assertTrue(self.failure_of(sent).about_number)
+
+    def test_a_program_that_a_signal_ended_is_a_sentence_with_its_name(self) -> None:
+        for number, name in ((15, "SIGTERM"), (64 + 9, "signal 73")):
+            sent = self.send()
+            self.processes.children[-1].end(signal=number)
+            self.assertEqual(str(self.failure_of(sent)), f"the code command was ended by {name}")
+
+    def test_after_30_seconds_it_is_killed(self) -> None:
         self.assertEqual(RUN_SECONDS, 30.0)
-        self.successResultOf(self.send())
+        sent = self.send()
         self.clock.advance(29.9)
         self.assertEqual(self.processes.children[0].signals, [])
         self.clock.advance(0.2)
         self.assertEqual(self.processes.children[0].signals, ["KILL"])
-        self.processes.children[0].end(status=9)
-        self.assertIn("did not end in time", self.texts[0])
-
-    def test_only_so_many_run_at_once(self) -> None:
-        for _ in range(RUNNING_COMMANDS):
-            self.successResultOf(self.send())
-        self.failureResultOf(self.send(), CodeNotSent)
-        self.processes.children[0].end()
-        self.successResultOf(self.send())
+        self.processes.children[0].end(signal=9)
+        self.assertIn("did not end within 30 seconds", str(self.failure_of(sent)))
 
     def test_a_machine_that_starts_no_process_is_told(self) -> None:
         self.processes.failing = True
-        failed = self.failureResultOf(self.send(), CodeNotSent)
-        self.assertNotIn(CODE, str(failed.value))
+        self.assertIn("could not be run", str(self.failure_of(self.send())))
+
+    def test_whoever_gives_up_kills_it(self) -> None:
+        sent = self.send()
+        sent.cancel()
+        self.assertEqual(self.processes.children[0].signals, ["KILL"])
+        self.failureResultOf(sent, CancelledError)
+        self.processes.children[0].end(signal=9)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stop_kills_what_runs_and_waits_for_it(self) -> None:
-        self.successResultOf(self.send())
+        sent = self.send()
         stopped = Deferred.fromCoroutine(self.sender.stop())
         self.assertEqual(self.processes.children[0].signals, ["KILL"])
         self.assertNoResult(stopped)
-        self.processes.children[0].end(status=9)
+        self.processes.children[0].end(signal=9)
         self.successResultOf(stopped)
+        self.failure_of(sent)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_cannot_be_run_is_refused_at_start(self) -> None:
@@ -258,39 +275,11 @@ class RealCommandTests(TestCase):
 
     timeout = 30
 
-    def test_a_program_gets_number_and_code(self) -> Deferred[None]:
+    async def test_a_program_gets_number_and_code(self) -> None:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         program = folder / "send-code"
         program.write_text(f'#!/bin/sh\nread code\necho "$1 $code" > {folder}/done\n')
         program.chmod(0o700)
-
-        async def scenario() -> None:
-            sender = CommandSender(program, reactor, reactor)
-            await sender.send(NUMBER, CODE, EXPIRES_AT)
-            (run,) = sender._running
-            await run.ended
-            self.assertEqual((folder / "done").read_text(), f"{NUMBER} {CODE}\n")
-
-        return Deferred.fromCoroutine(scenario())
-
-
-class OptionTests(FileTestCase):
-    def make(self, option: str) -> CodeSender:
-        return sender_from_option(option, FakeProcesses(), Clock(), at_once)
-
-    def test_each_kind_has_its_sender(self) -> None:
-        self.assertIsInstance(self.make("console"), ConsoleSender)
-        self.assertIsInstance(self.make(f"file:{self.path}"), FileSender)
-        self.assertIsInstance(self.make(f"command:{sys.executable}"), CommandSender)
-
-    def test_kinds_of_other_releases_are_not_available_yet(self) -> None:
-        for option in ("smtp://user@host:25/?from=a", "https://gateway.example/send"):
-            refused = self.assertRaises(SenderRefused, self.make, option)
-            self.assertIn("not available yet", str(refused))
-
-    def test_anything_else_is_refused_and_not_repeated(self) -> None:
-        for option in ("", "console:", "console:x", "file:", "command:", "pigeon:hunter2"):
-            refused = self.assertRaises(ValueError, self.make, option)
-            self.assertIn("use console, file:PATH or command:PATH", str(refused))
-            self.assertNotIn("hunter2", str(refused))
+        await CommandSender(program, reactor, reactor).send(NUMBER, CODE, EXPIRES_AT)
+        self.assertEqual((folder / "done").read_text(), f"{NUMBER} {CODE}\n")

@@ -12,10 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.crypto.prekey_secrets import make_kem_prekey, make_one_time_prekey, make_signed_prekey
 from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
+from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Stores, Surroundings, compose
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
@@ -126,10 +128,11 @@ class Town:
         self.generation = 0
         self.stores = stores = Stores(
             self.accounts, self.prekeys, self.mailbox, MemoryLimits(self.store), self.passcodes,
-            MemoryLimits(MemoryStore()), MemoryCensus(self.store),
+            MemoryInvites(self.store), MemoryLimits(MemoryStore()), MemoryCensus(self.store),
         )  # fmt: skip
+        self.delivery = CodeDelivery(self.sender, self.network)
         around = Surroundings(
-            self.network, self.network.seconds, _at_once, self.sender,
+            self.network, self.network.seconds, _at_once, self.delivery,
             InProcessProver(self.entropy, 8), b"s" * 32, b"b" * 32, self.entropy, lambda: 1_000.5,
         )  # fmt: skip
         self.rooms = compose(stores, self.policy, around)

@@ -16,9 +16,9 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
+from e2ee.qr import qr_records
 from e2ee.ui import address_book, printer, records
 from e2ee.ui.options import Options
-from e2ee.ui.qr import qr_records
 from tests.ui.fakes import ALICE, BOB, CAROL, DEVICE, DIGITS, NOON, CoroutineTestCase, FakeCall, FakeMessenger
 
 ID = MessageId(bytes(16))

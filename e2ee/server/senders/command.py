@@ -7,30 +7,30 @@ other users of the machine could read it.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2ee.ids import Address
-from e2ee.server.senders.interface import CodeNotSent, SenderRefused
+from e2ee.server.senders.interface import CodeNotSent, SenderRefused, SenderSurroundings
 
 RUN_SECONDS = 30.0
 """How long a command may take: longer than any gateway that still works."""
-RUNNING_COMMANDS = 64
-"""How many may run at once; a gateway that hangs must not fill the machine with them."""
+NO_SUCH_ADDRESSEE = 67
+"""The exit status (EX_NOUSER of sysexits.h) that says: I do not serve this number."""
 
 _STANDARD_ERROR = 2
 
 
 class CommandSender:
-    """One run of the command for each code. The requester does not wait for its end."""
+    """One run of the command for each code."""
 
-    _log = Logger()
+    at_once = False
 
     def __init__(self, path: Path, processes: IReactorProcess, clock: IReactorTime) -> None:
         """Raises SenderRefused if there is no such program.
@@ -48,10 +48,30 @@ class CommandSender:
         """Nothing to prepare."""
 
     async def send(self, address: Address, code: str, expires_at: int) -> None:
-        """Start the command; how it ends goes to the log. Raises CodeNotSent if too many run."""
-        if len(self._running) >= RUNNING_COMMANDS:
-            raise CodeNotSent(f"{RUNNING_COMMANDS} code commands are running already")
-        run = _Run(code)
+        """Run the command to its end; raises CodeNotSent unless it ends with status 0 in time."""
+        run = self._begin(address, code)
+        deadline = self._clock.callLater(RUN_SECONDS, run.kill)
+        try:
+            await run.ended()
+        finally:
+            if deadline.active():
+                deadline.cancel()
+        if run.killed:
+            raise CodeNotSent(f"the code command did not end within {RUN_SECONDS:.0f} seconds")
+        if run.problem:
+            raise CodeNotSent(
+                f"the code command {run.problem}", about_number=run.status == NO_SUCH_ADDRESSEE
+            )
+
+    async def stop(self) -> None:
+        """Kill what still runs, and wait for it."""
+        ends = [run.ended() for run in self._running]
+        for run in list(self._running):
+            run.kill()
+        await DeferredList(ends)
+
+    def _begin(self, address: Address, code: str) -> _Run:
+        run = _Run(code, self._running)
         discard = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             # Its standard error goes where the server's goes, unread: it might repeat the code.
@@ -66,35 +86,26 @@ class CommandSender:
             raise CodeNotSent(f"the code command could not be run: {error.strerror}") from None
         finally:
             os.close(discard)
-        self._watch(run)
-
-    async def stop(self) -> None:
-        """Kill what still runs."""
-        for run in list(self._running):
-            run.kill()
-        await DeferredList([run.ended for run in self._running])
-
-    def _watch(self, run: _Run) -> None:
         self._running.add(run)
-        deadline = self._clock.callLater(RUN_SECONDS, run.kill)
-
-        def done(problem: str) -> None:
-            self._running.discard(run)
-            if deadline.active():
-                deadline.cancel()
-            if problem:
-                self._log.error("a passcode was not sent: the code command {problem}", problem=problem)
-
-        run.ended.addCallback(done)
+        return run
 
 
 class _Run(ProcessProtocol):
-    """One run; `ended` fires with what was wrong, empty if nothing."""
+    """One run. Once it has ended, `problem` says how it failed, empty if it did not."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, running: set[_Run]) -> None:
         self._input = code.encode("ascii") + b"\n"
-        self._killed = False
-        self.ended: Deferred[str] = Deferred()
+        self._running = running
+        self._waiting: list[Deferred[None]] = []
+        self.killed = False
+        self.problem = ""
+        self.status: int | None = None
+
+    def ended(self) -> Deferred[None]:
+        """Fires when the program has ended. Giving up on it kills the program."""
+        waiting: Deferred[None] = Deferred(lambda _: self.kill())
+        self._waiting.append(waiting)
+        return waiting
 
     def connectionMade(self) -> None:
         transport = self._process
@@ -102,20 +113,30 @@ class _Run(ProcessProtocol):
         transport.closeStdin()
 
     def processEnded(self, reason: Failure) -> None:
-        if self._killed:
-            self.ended.callback("did not end in time, or the server stopped")
-        elif reason.check(ProcessDone):
-            self.ended.callback("")
-        else:
-            self.ended.callback(f"failed: {reason.getErrorMessage()}")
+        self._running.discard(self)
+        if not reason.check(ProcessDone):
+            self._explain(reason.value)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.callback(None)
 
     def kill(self) -> None:
         """End it the hard way, since it may ignore anything else."""
-        self._killed = True
+        self.killed = True
         try:
             self._process.signalProcess("KILL")
         except ProcessExitedAlready:
             return
+
+    def _explain(self, error: BaseException | None) -> None:
+        if not isinstance(error, ProcessTerminated):
+            self.problem = "ended in an unknown way"
+        elif error.signal is not None:
+            self.problem = f"was ended by {_signal_name(error.signal)}"
+        else:
+            self.status = error.exitCode
+            self.problem = f"failed with exit status {error.exitCode}"
 
     @property
     def _process(self) -> IProcessTransport:
@@ -123,3 +144,18 @@ class _Run(ProcessProtocol):
         if transport is None:
             raise ProcessExitedAlready
         return transport
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def make_sender(option: str, around: SenderSurroundings) -> CommandSender:
+    """For ``command:PATH``."""
+    path = option.partition(":")[2]
+    if not path:
+        raise SenderRefused("the passcode sender command is written command:PATH")
+    return CommandSender(Path(path), around.reactor, around.reactor)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from e2ee.ids import Address
+from e2ee.server.senders.interface import SenderRefused, SenderSurroundings
 
 
 class ConsoleSender:
     """One log line with number and code: the one place where the default log names a number."""
 
     _log = Logger()
+    at_once = True
 
     def start(self) -> None:
         """Say what this sender is good for."""
@@ -27,4 +29,11 @@ class ConsoleSender:
         self._log.info("passcode for {address}: {code}", address=str(address), code=code)
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Nothing is held."""
+
+
+def make_sender(option: str, around: SenderSurroundings) -> ConsoleSender:
+    """For ``console``."""
+    if option != "console":
+        raise SenderRefused("the passcode sender console takes nothing after its name")
+    return ConsoleSender()

@@ -9,17 +9,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
-
 from e2ee.ids import Address
-from e2ee.server.senders.interface import CodeNotSent, SenderRefused
-
-InThread = Callable[[Callable[[], None]], Deferred[None]]
-"""Runs a blocking call away from the reactor's thread."""
+from e2ee.server.senders.interface import CodeNotSent, InThread, SenderRefused, SenderSurroundings
+from e2ee.server.times import rfc3339
 
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 # O_NONBLOCK: a named pipe without a reader must be refused, not waited for.
@@ -27,6 +21,8 @@ _OPEN = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 class FileSender:
     """One JSON line for each code, in a file of mode 0600."""
+
+    at_once = True
 
     def __init__(self, path: Path, in_thread: InThread) -> None:
         """Raises SenderRefused if the file cannot be written or others could read it.
@@ -42,11 +38,11 @@ class FileSender:
 
     async def send(self, address: Address, code: str, expires_at: int) -> None:
         """Append the line; other programs can read it when this returns."""
-        line = json.dumps({"address": address, "code": code, "expires_at": _rfc3339(expires_at)})
+        line = json.dumps({"address": address, "code": code, "expires_at": rfc3339(expires_at / 1000)})
         await self._in_thread(lambda: self._append(line.encode("ascii") + b"\n"))
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Nothing is held."""
 
     def _append(self, line: bytes) -> None:
         try:
@@ -93,7 +89,9 @@ def _unsafe(facts: os.stat_result, path: Path) -> str:
     return ""
 
 
-def _rfc3339(milliseconds: int) -> str:
-    """UTC with milliseconds, as everywhere on the command line."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+def make_sender(option: str, around: SenderSurroundings) -> FileSender:
+    """For ``file:PATH``."""
+    path = option.partition(":")[2]
+    if not path:
+        raise SenderRefused("the passcode sender file is written file:PATH")
+    return FileSender(Path(path), around.in_thread)

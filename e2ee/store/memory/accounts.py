@@ -42,11 +42,13 @@ class MemoryAccounts:
             return RegistrationSpent.SPENT
         del store.sessions[session]
         if before is not None and before.pin is not None:
-            return PinAsked(before.pin.salt)
+            return PinAsked(before.pin.salt, opened.invite)
+        if not store.use_invite(opened.invite):
+            return RegistrationSpent.INVITE_SPENT
         return self._replace(account, None, now)
 
     async def register_with_pin(
-        self, account: NewAccount, pin_hash: bytes, now: float
+        self, account: NewAccount, pin_hash: bytes, invite: bytes | None, now: float
     ) -> Registered | RegistrationSpent:
         """See `ports.Accounts.register_with_pin`."""
         before = self._store.devices.get(account.address)
@@ -55,6 +57,8 @@ class MemoryAccounts:
         pin = None if before is None else before.pin
         if pin is not None and not hmac.compare_digest(pin.hash, pin_hash):
             return RegistrationSpent.WRONG_PIN
+        if not self._store.use_invite(invite):
+            return RegistrationSpent.INVITE_SPENT
         return self._replace(account, pin, now)
 
     async def set_pin(self, where: DeviceAddress, pin: StoredPin | None) -> bool:

@@ -34,6 +34,11 @@ class MemoryLimits:
             return 0.0
         return shortfall(bucket, self._full_at.get((name, key), now), now, cost)
 
+    async def give_back(self, name: str, key: str, bucket: Bucket, cost: float = 1.0) -> None:
+        """See `ports.Limits.give_back`."""
+        if (name, key) in self._full_at:
+            self._full_at[name, key] -= cost * bucket.refill_seconds
+
     async def expire(self, now: float) -> int:
         """See `ports.Limits.expire`."""
         full = [key for key, full_at in self._full_at.items() if full_at <= now]

@@ -56,6 +56,17 @@ class Session:
     guesses_left: int
     expires_at: float
     sealed_code: bytes = field(repr=False)
+    invite: bytes | None
+    privileged: bool
+
+
+@dataclass(slots=True)
+class Invite:
+    """An invite, for one number or any."""
+
+    address: Address | None
+    privileges: int
+    expires_at: float
 
 
 @dataclass(slots=True)
@@ -64,6 +75,7 @@ class MemoryStore:
 
     devices: dict[Address, Device] = field(default_factory=dict)
     sessions: dict[PasscodeSessionId, Session] = field(default_factory=dict)
+    invites: dict[bytes, Invite] = field(default_factory=dict)
     waits: dict[Address, tuple[int, float]] = field(default_factory=dict)
     full_at: dict[tuple[str, str], float] = field(default_factory=dict)
     notices_left: int = 0
@@ -72,6 +84,10 @@ class MemoryStore:
         """The device of this number, if it is this one."""
         found = self.devices.get(where.address)
         return found if found is not None and found.account.device == where.device else None
+
+    def use_invite(self, invite: bytes | None) -> bool:
+        """Use it up; False if it is gone already."""
+        return invite is None or self.invites.pop(invite, None) is not None
 
     def remove(self, address: Address, kind: NoticeKind) -> DeviceId | None:
         """Remove an account and leave notices to the senders of its mail."""

@@ -8,6 +8,7 @@ from e2ee.ids import Address, DeviceAddress, DeviceId, PasscodeSessionId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
 from e2ee.store.server.devices import leave_notices
+from e2ee.store.server.invites import use_invite
 from e2ee.store.server.ports import (
     Account,
     NewAccount,
@@ -42,11 +43,11 @@ class SqlAccounts:
         return await self._database.write(lambda connection: _register(connection, session, account, now))
 
     async def register_with_pin(
-        self, account: NewAccount, pin_hash: bytes, now: float
+        self, account: NewAccount, pin_hash: bytes, invite: bytes | None, now: float
     ) -> Registered | RegistrationSpent:
         """See `ports.Accounts.register_with_pin`."""
         return await self._database.write(
-            lambda connection: _register_with_pin(connection, account, pin_hash, now)
+            lambda connection: _register_with_pin(connection, account, pin_hash, invite, now)
         )
 
     async def set_pin(self, where: DeviceAddress, pin: StoredPin | None) -> bool:
@@ -151,25 +152,30 @@ def _register(
     if _is_outdated(connection, account):
         return RegistrationSpent.OLDER_STATEMENT
     used = connection.execute(
-        "DELETE FROM passcode WHERE session = ? AND address = ? AND expires_at > ? RETURNING 1",
+        "DELETE FROM passcode WHERE session = ? AND address = ? AND expires_at > ? RETURNING invite",
         (bytes(session), account.address, now),
     ).fetchone()
     if used is None:
         return RegistrationSpent.SPENT
+    (invite,) = used
     pin = _pin(connection, account.address)
     if pin is not None:
-        return PinAsked(pin.salt)
+        return PinAsked(pin.salt, invite)
+    if not use_invite(connection, invite):
+        return RegistrationSpent.INVITE_SPENT
     return _replace(connection, account, None, now)
 
 
 def _register_with_pin(
-    connection: Connection, account: NewAccount, pin_hash: bytes, now: float
+    connection: Connection, account: NewAccount, pin_hash: bytes, invite: bytes | None, now: float
 ) -> Registered | RegistrationSpent:
     if _is_outdated(connection, account):
         return RegistrationSpent.OLDER_STATEMENT
     pin = _pin(connection, account.address)
     if pin is not None and not hmac.compare_digest(pin.hash, pin_hash):
         return RegistrationSpent.WRONG_PIN
+    if not use_invite(connection, invite):
+        return RegistrationSpent.INVITE_SPENT
     return _replace(connection, account, pin, now)
 
 

@@ -28,6 +28,17 @@ class SqlLimits:
             lambda connection: take_from(connection, name, key, bucket, now, cost)
         )
 
+    async def give_back(self, name: str, key: str, bucket: Bucket, cost: float = 1.0) -> None:
+        """See `ports.Limits.give_back`."""
+
+        def undo(connection: Connection) -> None:
+            connection.execute(
+                "UPDATE bucket SET full_at = full_at - ? WHERE name = ? AND key = ?",
+                (cost * bucket.refill_seconds, name, key),
+            )
+
+        await self._database.write(undo, frees_room=True)
+
     async def expire(self, now: float) -> int:
         """See `ports.Limits.expire`."""
         return await self._database.write(

@@ -9,12 +9,14 @@ from __future__ import annotations
 from e2ee.ids import Address, PasscodeSessionId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
+from e2ee.store.server.invites import Shown, admits, bound_invite, shown_invite
 from e2ee.store.server.limits import missing_from, take_from
 from e2ee.store.server.ports import (
     Bucket,
     GuessAllowed,
     GuessRefusal,
     GuessRefused,
+    NotInvited,
     PasscodeAllotted,
     PasscodeLimit,
     PasscodeLimits,
@@ -23,7 +25,7 @@ from e2ee.store.server.ports import (
 from e2ee.store.server.waits import code_wait, codes_counted, session_wait
 
 NUMBER_GUESSES = "guesses_burst"
-"""The name of the bucket of guesses on one number."""
+"""The name of the bucket of guesses on one number; the breaker's is PasscodeLimit.BREAKER."""
 
 
 class SqlPasscodes:
@@ -37,16 +39,11 @@ class SqlPasscodes:
         """See `ports.Passcodes.apply`."""
         self._limits = limits
 
-    async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
+    async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted | NotInvited:
         """See `ports.Passcodes.request`."""
-
-        def allot(connection: Connection) -> PasscodeAllotted:
-            refused = _refusal(connection, self._limits, request, now)
-            if refused is None:
-                _open_session(connection, self._limits, request, now)
-            return refused or PasscodeAllotted()
-
-        return await self._database.write(allot)
+        return await self._database.write(
+            lambda connection: _allot(connection, self._limits, request, now)
+        )
 
     async def guess(
         self, session: PasscodeSessionId, address: Address, now: float
@@ -57,11 +54,17 @@ class SqlPasscodes:
         )
 
     async def expire(self, now: float) -> int:
-        """See `ports.Passcodes.expire`. Waits that nobody remembers any more go as well."""
+        """See `ports.Passcodes.expire`. Waits that nobody remembers any more go as well.
+
+        An invite goes once every session that it has opened is over.
+        """
 
         def forget(connection: Connection) -> int:
             connection.execute(
                 "DELETE FROM passcode_wait WHERE last_at <= ?", (now - self._limits.waits_forget_seconds,)
+            )
+            connection.execute(
+                "DELETE FROM invite WHERE expires_at <= ?", (now - self._limits.life_seconds,)
             )
             return connection.execute("DELETE FROM passcode WHERE expires_at <= ?", (now,)).rowcount
 
@@ -75,6 +78,23 @@ def buckets(limits: PasscodeLimits, request: PasscodeRequest) -> list[tuple[Pass
         (PasscodeLimit.TOTAL, "", limits.total),
         (PasscodeLimit.PREFIX, request.prefix, limits.prefix),
     ]
+
+
+def _allot(
+    connection: Connection, limits: PasscodeLimits, request: PasscodeRequest, now: float
+) -> PasscodeAllotted | NotInvited:
+    shown = shown_invite(connection, request, now)
+    if not admits(request.gate, shown):
+        return NotInvited.NOT_INVITED
+    if shown is not None and shown.privileged:
+        connection.execute("UPDATE invite SET privileges = privileges - 1 WHERE hash = ?", (request.invite,))
+    else:
+        refused = _refusal(connection, limits, request, now)
+        if refused is not None:
+            return refused
+        _charge(connection, limits, request, now)
+    _open_session(connection, limits, request, shown, now)
+    return PasscodeAllotted()
 
 
 def _refusal(
@@ -91,6 +111,10 @@ def _refusal(
     }
     for name, key, bucket in buckets(limits, request):
         waits[name] = missing_from(connection, name, key, bucket, now)
+    # What nobody may guess at need not be sent.
+    waits[PasscodeLimit.BREAKER] = missing_from(
+        connection, PasscodeLimit.BREAKER, "", limits.breaker, now
+    )
     longest = max(waits, key=lambda name: waits[name])
     return PasscodeAllotted(waits[longest], longest) if waits[longest] > 0 else None
 
@@ -103,7 +127,7 @@ def _codes(connection: Connection, address: Address) -> tuple[int, float]:
     return row or (0, 0.0)
 
 
-def _open_session(
+def _charge(
     connection: Connection, limits: PasscodeLimits, request: PasscodeRequest, now: float
 ) -> None:
     for name, key, bucket in buckets(limits, request):
@@ -113,14 +137,25 @@ def _open_session(
         "INSERT OR REPLACE INTO passcode_wait VALUES (?, ?, ?)",
         (request.address, codes_counted(limits, codes, last_at, now) + 1, now),
     )
+
+
+def _open_session(
+    connection: Connection,
+    limits: PasscodeLimits,
+    request: PasscodeRequest,
+    shown: Shown | None,
+    now: float,
+) -> None:
     connection.execute(
-        "INSERT INTO passcode VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO passcode VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             bytes(request.session),
             request.address,
             request.sealed_code,
             limits.guesses,
             now + limits.life_seconds,
+            bound_invite(request, shown),
+            shown is not None and shown.privileged,
         ),
     )
 
@@ -133,19 +168,35 @@ def _guess(
     now: float,
 ) -> GuessAllowed | GuessRefused:
     row = connection.execute(
-        "SELECT guesses_left FROM passcode WHERE session = ? AND address = ? AND expires_at > ?",
+        "SELECT guesses_left, privileged FROM passcode WHERE session = ? AND address = ? AND expires_at > ?",
         (bytes(session), address, now),
     ).fetchone()
     if row is None:
         return GuessRefused(GuessRefusal.UNKNOWN_SESSION)
-    if row[0] <= 0:
+    guesses_left, privileged = row
+    if guesses_left <= 0:
         return GuessRefused(GuessRefusal.EXHAUSTED)
-    retry_after = take_from(connection, NUMBER_GUESSES, address, limits.number_guesses, now)
-    if retry_after:
-        return GuessRefused(GuessRefusal.LIMITED, retry_after)
+    if not privileged:
+        refused = _count_guess(connection, limits, address, now)
+        if refused is not None:
+            return refused
     (sealed_code,) = connection.execute(
         "UPDATE passcode SET guesses_left = guesses_left - 1 WHERE session = ? AND guesses_left > 0"
         " RETURNING sealed_code",
         (bytes(session),),
     ).fetchone()
-    return GuessAllowed(sealed_code)
+    return GuessAllowed(sealed_code, counted=not privileged)
+
+
+def _count_guess(
+    connection: Connection, limits: PasscodeLimits, address: Address, now: float
+) -> GuessRefused | None:
+    """Take one of the server's and one of the number's, or neither."""
+    wait = missing_from(connection, PasscodeLimit.BREAKER, "", limits.breaker, now)
+    if wait:
+        return GuessRefused(GuessRefusal.BREAKER, wait)
+    wait = take_from(connection, NUMBER_GUESSES, address, limits.number_guesses, now)
+    if wait:
+        return GuessRefused(GuessRefusal.LIMITED, wait)
+    take_from(connection, PasscodeLimit.BREAKER, "", limits.breaker, now)
+    return None

@@ -79,9 +79,13 @@ class StoredPin:
 
 @dataclass(frozen=True, slots=True)
 class PinAsked:
-    """The code is used, and the account is as it was: it has a registration PIN with this salt."""
+    """The code is used, and the account is as it was: it has a registration PIN with this salt.
+
+    `invite` is the hash of the one that is used up once the PIN is right, if there is one.
+    """
 
     salt: bytes
+    invite: bytes | None = None
 
 
 class RegistrationSpent(Enum):
@@ -90,6 +94,7 @@ class RegistrationSpent(Enum):
     SPENT = "spent"  # the passcode session was used or has expired in the meantime
     OLDER_STATEMENT = "older_statement"  # this account key has made a later statement, or another one
     WRONG_PIN = "wrong_pin"
+    INVITE_SPENT = "invite_spent"  # somebody else has registered with this invite in the meantime
 
 
 class Accounts(Protocol):
@@ -101,9 +106,10 @@ class Accounts(Protocol):
     async def register(
         self, session: PasscodeSessionId, account: NewAccount, now: float
     ) -> Registered | PinAsked | RegistrationSpent:
-        """Mark the session's code used and make or replace the account, in one transaction.
+        """Mark the session's code and its invite used and make or replace the account, in one transaction.
 
         Where the account has a registration PIN, only the code is used: see `register_with_pin`.
+        Where the invite is used already, the code is so too, and no account is made.
         A replaced device loses its prekeys and its mailbox; each waiting envelope leaves a notice
         TAKEN_OVER for its sender, and notices for the replaced device itself are dropped.
         A statement of the stored account key with a lower generation, or with the same and other
@@ -111,11 +117,12 @@ class Accounts(Protocol):
         """
 
     async def register_with_pin(
-        self, account: NewAccount, pin_hash: bytes, now: float
+        self, account: NewAccount, pin_hash: bytes, invite: bytes | None, now: float
     ) -> Registered | RegistrationSpent:
         """Replace an account if this is the hash of its PIN, which it keeps, in one transaction.
 
-        For whoever was answered PinAsked; he has no code any more. An account that has lost its PIN
+        For whoever was answered PinAsked, with the invite named there, which is used up with a right
+        PIN; he has no code any more. An account that has lost its PIN
         in the meantime, or is gone, asks for none. The rest is as with `register`.
         """
 
@@ -404,6 +411,9 @@ class Limits(Protocol):
         A refusal takes nothing.
         """
 
+    async def give_back(self, name: str, key: str, bucket: Bucket, cost: float = 1.0) -> None:
+        """Undo a `take` of this cost that was not long ago: sooner than `cost` comes back by itself."""
+
     async def expire(self, now: float) -> int:
         """Forget the buckets that are full again, and whose keys they were; their number."""
 
@@ -425,16 +435,36 @@ class PasscodeLimits:
     source: Bucket  # codes and guesses asked from one source
     total: Bucket  # codes of the whole server
     prefix: Bucket  # codes of one country prefix
+    breaker: Bucket  # guesses of the whole server, those given back that were right
+
+
+class Gate(Enum):
+    """Who may have a code; the same for numbers with and without an account."""
+
+    OPEN = "open"  # everybody; an invite for the number still opens a session outside the buckets
+    INVITED = "invited"  # whoever shows an invite for any number, or for this one
+    NAMED = "named"  # whoever shows an invite for this number
 
 
 @dataclass(frozen=True, slots=True)
 class PasscodeRequest:
-    """A request for a code; `sealed_code` is stored only if the limits allow it."""
+    """A request for a code; `sealed_code` is stored only if gate and limits allow it.
+
+    `invite` is the hash of what was shown, empty if nothing was.
+    """
 
     session: PasscodeSessionId
     address: Address
     prefix: str
     sealed_code: bytes = field(repr=False)
+    gate: Gate = Gate.OPEN
+    invite: bytes = b""
+
+
+class NotInvited(Enum):
+    """The gate is shut: the invite is unknown, used, expired, or another number's, or there is none."""
+
+    NOT_INVITED = "not_invited"
 
 
 class PasscodeLimit(StrEnum):
@@ -445,13 +475,15 @@ class PasscodeLimit(StrEnum):
     CODES = "codes_burst"
     TOTAL = "codes_total"
     PREFIX = "codes_per_prefix"
+    BREAKER = "wrong_guesses"
 
 
 @dataclass(frozen=True, slots=True)
 class PasscodeAllotted:
     """With `retry_after` 0 the session lives and its code must be sent; else it has no code.
 
-    `limit` is a PasscodeLimit: TOTAL and PREFIX say nothing about the number, and are refused as such.
+    `limit` is a PasscodeLimit: TOTAL, PREFIX and BREAKER say nothing about the number, and are refused as
+    such.
     """
 
     retry_after: float = 0.0
@@ -460,9 +492,10 @@ class PasscodeAllotted:
 
 @dataclass(frozen=True, slots=True)
 class GuessAllowed:
-    """A guess has been taken; this is the code to compare it with."""
+    """A guess has been taken; this is the code to compare it with. `counted`: by the breaker as well."""
 
     sealed_code: bytes = field(repr=False)
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +510,7 @@ class GuessRefusal(Enum):
     UNKNOWN_SESSION = "unknown_session"
     EXHAUSTED = "exhausted"
     LIMITED = "limited"
+    BREAKER = "breaker"
 
 
 class Passcodes(Protocol):
@@ -485,18 +519,46 @@ class Passcodes(Protocol):
     def apply(self, limits: PasscodeLimits) -> None:
         """Go on under other limits; sessions keep the guesses and the life that they have."""
 
-    async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted:
-        """Open a session, in one transaction with all its limits (but the source's, charged first).
+    async def request(self, request: PasscodeRequest, now: float) -> PasscodeAllotted | NotInvited:
+        """Open a session, in one transaction with its gate and all its limits but the source's.
 
-        Three live sessions of a number, the wait since its last code, and the buckets of number,
-        server and prefix each refuse with the seconds until it helps to ask again. A refused
-        request stores nothing and charges nothing.
+        Three live sessions of a number, the wait since its last code, the buckets of number, server
+        and prefix, and the breaker each refuse with the seconds until it helps to ask again. A refused
+        request stores nothing and charges nothing. An invite for the number opens one session that
+        none of them refuses or counts, now and when it is guessed at. Asking uses no invite up: a
+        registration that fails can be begun again. One that expires while a session lives still holds.
         """
 
     async def guess(
         self, session: PasscodeSessionId, address: Address, now: float
     ) -> GuessAllowed | GuessRefused:
-        """Take one guess of the session and one of the number in one atomic step, before comparing."""
+        """Take a guess of session, number and server in one atomic step, before comparing."""
 
     async def expire(self, now: float) -> int:
-        """Forget sessions past their life; their number."""
+        """Forget sessions past their life, and invites; the number of sessions."""
+
+
+INVITE_ID_BYTES = 8
+"""The first bytes of an invite's hash: enough to tell invites apart, and of no use to a guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteFacts:
+    """An invite that nobody has used up, as its operator may see it. `expires_at` is service time."""
+
+    id: bytes
+    address: Address | None
+    expires_at: float
+
+
+class Invites(Protocol):
+    """What the operator hands out, kept as hashes."""
+
+    async def add(self, invite: bytes, address: Address | None, expires_at: float) -> None:
+        """Remember an invite by its hash, for one number or any, until `expires_at` (service time)."""
+
+    async def outstanding(self, after: bytes, count: int, now: float) -> Sequence[InviteFacts]:
+        """So many of those that hold now, in the order of their ids, behind one (empty: from the first)."""
+
+    async def revoke(self, invite: bytes) -> bool:
+        """Forget the invite with this id, as if it had been used; False if there is none."""

@@ -199,7 +199,7 @@ class AccountsContract(ContractCase):
         return self.done(self.stores.accounts.register(session, account, 0.0))
 
     def prove(self, account: ports.NewAccount, pin_hash: bytes = PIN.hash) -> object:
-        return self.done(self.stores.accounts.register_with_pin(account, pin_hash, 0.0))
+        return self.done(self.stores.accounts.register_with_pin(account, pin_hash, None, 0.0))
 
     def test_a_pin_keeps_the_account_and_uses_the_code(self) -> None:
         self.register(new_account(ALICE))

@@ -34,6 +34,7 @@ PASSCODE_LIMITS = ports.PasscodeLimits(
     source=ports.Bucket(20, 180.0),
     total=ports.Bucket(1000, 3.6),
     prefix=ports.Bucket(200, 18.0),
+    breaker=ports.Bucket(4000, 21.6),
 )
 FREE = replace(
     PASSCODE_LIMITS,
@@ -43,6 +44,7 @@ FREE = replace(
     number_guesses=UNLIMITED,
     total=UNLIMITED,
     prefix=UNLIMITED,
+    breaker=UNLIMITED,
 )
 """Nothing but the life and the guesses of a session."""
 STOCK, KEM_STOCK = 5, 4
@@ -55,6 +57,7 @@ class Stores(Protocol):
     prekeys: ports.PreKeys
     limits: ports.Limits
     census: ports.Census
+    invites: ports.Invites
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         """The prekeys of this state with room for so many of each kind."""
@@ -133,7 +136,9 @@ class ContractCase(SynchronousTestCase):
         type(self)._sessions += 1
         session = session_id(type(self)._sessions)
         request = ports.PasscodeRequest(session, address, "1", b"sealed")
-        self.assertEqual(self.done(self.stores.passcodes(FREE).request(request, now)).retry_after, 0)
+        self.assertEqual(
+            self.done(self.stores.passcodes(FREE).request(request, now)), ports.PasscodeAllotted()
+        )
         return session
 
     def register(self, account: ports.NewAccount, now: float = 0.0) -> ports.Registered:

@@ -66,6 +66,19 @@ class LimitsContract(ContractCase):
         takes = (self.stores.limits.take("name", "k", bucket, 0.0) for _ in range(200))
         self.assertEqual(self.together(*takes).count(0.0), 20)
 
+    def test_what_is_given_back_can_be_taken_again(self) -> None:
+        for _ in range(3):
+            self.take(0.0)
+        self.done(self.stores.limits.give_back("name", "k", BUCKET))
+        self.assertEqual([self.take(0.0), self.take(0.0)], [0.0, 10.0])
+
+    def test_giving_back_to_a_full_bucket_makes_it_no_larger(self) -> None:
+        self.done(self.stores.limits.give_back("name", "k", BUCKET))
+        self.take(0.0)
+        for _ in range(5):
+            self.done(self.stores.limits.give_back("name", "k", BUCKET))
+        self.assertEqual([self.take(0.0) for _ in range(4)], [0.0, 0.0, 0.0, 10.0])
+
     def test_full_buckets_are_forgotten_others_are_not(self) -> None:
         for _ in range(3):
             self.take(0.0, key="empty")

@@ -45,7 +45,9 @@ class PasscodesContract(ContractCase):
         self.asked += 1
         session = session_id(self.asked)
         request = PasscodeRequest(session, address, prefix, b"sealed %d" % self.asked)
-        return self.done(self.passcodes.request(request, now))
+        allotted = self.done(self.passcodes.request(request, now))
+        assert isinstance(allotted, PasscodeAllotted)
+        return allotted
 
     def guess(
         self, session: int, now: float = 0.0, address: Address = ALICE
@@ -142,7 +144,7 @@ class PasscodesContract(ContractCase):
     def test_requests_at_once_count_as_one_after_another(self) -> None:
         requests = [PasscodeRequest(session_id(n), ALICE, "1", b"s") for n in range(1000, 1100)]
         answers = self.together(*(self.passcodes.request(request, 0.0) for request in requests))
-        self.assertEqual([answer.retry_after for answer in answers].count(0.0), 1)
+        self.assertEqual(answers.count(PasscodeAllotted()), 1)
 
     # guessing
 
@@ -199,6 +201,38 @@ class PasscodesContract(ContractCase):
         for _ in range(20):
             self.assertIsInstance(self.guess(2), GuessRefused)
         self.assertIsInstance(self.guess(2, now=7200.0), GuessAllowed)
+
+    def test_guesses_of_the_whole_server_come_from_a_bucket(self) -> None:
+        self.use(replace(FREE, breaker=Bucket(3, 100.0)))
+        for address in (ALICE, BOB):
+            self.ask(0.0, address)
+        for session, address in ((1, ALICE), (2, BOB), (1, ALICE)):
+            self.assertEqual(self.guess(session, address=address), GuessAllowed(b"sealed %d" % session))
+        self.assertEqual(self.guess(2, address=BOB), GuessRefused(GuessRefusal.BREAKER, 100.0))
+        self.assertIsInstance(self.guess(2, 100.0, BOB), GuessAllowed)
+
+    def test_no_code_is_sent_that_nobody_may_guess_at(self) -> None:
+        self.use(replace(FREE, breaker=Bucket(1, 100.0)))
+        self.ask(0.0)
+        self.guess(1)
+        self.assert_waits(self.ask(0.0, BOB), 100.0, "wrong_guesses")
+        self.assertEqual(self.ask(100.0, BOB).retry_after, 0.0)
+
+    def test_what_the_server_refuses_takes_no_guess_of_session_or_number(self) -> None:
+        self.use(replace(FREE, breaker=Bucket(1, 100.0), number_guesses=Bucket(2, 1e6)))
+        self.ask(0.0)
+        self.guess(1)
+        for _ in range(20):
+            self.assertEqual(self.guess(1), GuessRefused(GuessRefusal.BREAKER, 100.0))
+        self.assertIsInstance(self.guess(1, 100.0), GuessAllowed)
+
+    def test_what_the_number_refuses_takes_no_guess_of_the_server(self) -> None:
+        self.use(replace(FREE, breaker=Bucket(2, 1e6), number_guesses=Bucket(1, 1e6)))
+        self.ask(0.0)
+        self.ask(0.0, BOB)
+        for _ in range(20):
+            self.guess(1)
+        self.assertIsInstance(self.guess(2, address=BOB), GuessAllowed)
 
     def test_sessions_of_a_number_do_not_touch_each_other(self) -> None:
         self.use(FREE)

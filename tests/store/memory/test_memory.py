@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
 from e2ee.store.memory.prekeys import MemoryPreKeys
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server import ports
-from tests.store.contract import accounts, census, fixture, limits, mailbox, passcodes, prekeys
+from tests.store.contract import (
+    accounts,
+    census,
+    fixture,
+    invites,
+    limits,
+    mailbox,
+    passcodes,
+    prekeys,
+)
 
 
 class MemoryStores:
@@ -22,6 +32,7 @@ class MemoryStores:
         self.prekeys: ports.PreKeys = MemoryPreKeys(self.store, fixture.STOCK, fixture.KEM_STOCK)
         self.limits: ports.Limits = MemoryLimits(self.store)
         self.census: ports.Census = MemoryCensus(self.store)
+        self.invites: ports.Invites = MemoryInvites(self.store)
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return MemoryPreKeys(self.store, stock, stock)
@@ -61,6 +72,10 @@ class MemoryMailboxTests(InMemory, mailbox.MailboxContract):
 
 class MemoryLimitsTests(InMemory, limits.LimitsContract):
     """Limits."""
+
+
+class MemoryInvitesTests(InMemory, invites.InvitesContract):
+    """Invites."""
 
 
 class MemoryPasscodesTests(InMemory, passcodes.PasscodesContract):

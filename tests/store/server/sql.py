@@ -12,6 +12,7 @@ from e2ee.store.database import Database
 from e2ee.store.server import ports
 from e2ee.store.server.accounts import SqlAccounts
 from e2ee.store.server.census import SqlCensus
+from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
 from e2ee.store.server.passcodes import SqlPasscodes
@@ -31,6 +32,7 @@ class SqlStores:
         self.prekeys: ports.PreKeys = SqlPreKeys(database, fixture.STOCK, fixture.KEM_STOCK)
         self.limits: ports.Limits = SqlLimits(database)
         self.census: ports.Census = SqlCensus(database)
+        self.invites: ports.Invites = SqlInvites(database)
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return SqlPreKeys(self.database, stock, stock)

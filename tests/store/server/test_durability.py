@@ -105,7 +105,9 @@ class Durability(OnDatabase):
         self.assertIsInstance(self.done(passcodes.guess(session_id(77), CAROL, 0.0)), ports.GuessAllowed)
         self.assertIsInstance(self.done(passcodes.guess(session_id(77), CAROL, 0.0)), ports.GuessRefused)
         request = ports.PasscodeRequest(session_id(78), CAROL, "1", b"sealed")
-        self.assertEqual(self.done(passcodes.request(request, 0.0)).limit, "waits")
+        allotted = self.done(passcodes.request(request, 0.0))
+        assert isinstance(allotted, ports.PasscodeAllotted)
+        self.assertEqual(allotted.limit, "waits")
 
     def test_what_was_not_answered_may_be_lost_but_never_by_half(self) -> None:
         self.faults.add("COMMIT", sqlite_error(10, "disk I/O error"))
@@ -209,6 +211,14 @@ class Durability(OnDatabase):
         self.done(stores.passcodes(PASSCODE_LIMITS).request(request, 0.0))
         self.done(stores.passcodes(PASSCODE_LIMITS).guess(session_id(5000), BOB, 0.0))
         self.done(stores.passcodes(PASSCODE_LIMITS).expire(0.0))
+        for number, invite in enumerate((b"A" * 32, b"B" * 32), 5001):
+            self.done(stores.invites.add(invite, CAROL, 100.0))
+            request = ports.PasscodeRequest(
+                session_id(number), CAROL, "1", b"sealed", ports.Gate.INVITED, invite
+            )
+            self.done(stores.passcodes(PASSCODE_LIMITS).request(request, 0.0))
+        self.done(stores.accounts.register(session_id(5001), new_account(CAROL), 0.0))
+        self.done(stores.limits.give_back("name", "key", BUCKET))
         self.done(stores.limits.take("name", "key", BUCKET, 0.0))
         self.done(stores.limits.expire(0.0))
         self.register(new_account(ALICE, 2, 2))

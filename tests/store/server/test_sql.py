@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.store.contract import accounts, census, limits, mailbox, passcodes, prekeys
+from tests.store.contract import accounts, census, invites, limits, mailbox, passcodes, prekeys
 from tests.store.server.sql import OnDatabase
 
 
@@ -24,6 +24,10 @@ class SqlMailboxTests(OnDatabase, mailbox.MailboxContract):
 
 class SqlLimitsTests(OnDatabase, limits.LimitsContract):
     """Limits."""
+
+
+class SqlInvitesTests(OnDatabase, invites.InvitesContract):
+    """Invites."""
 
 
 class SqlPasscodesTests(OnDatabase, passcodes.PasscodesContract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ MAILBOX = ports.MailboxLimits(
     messages=6, bytes=400, share=0.5, strangers_waiting=3, stranger_waiting=2, seconds=300.0
 )
 BUCKET = ports.Bucket(3, 40.0)
+INVITES = {b"A" * 32: None, b"B" * 32: ALICE, b"C" * 32: BOB}
+LIMITS = replace(PASSCODE_LIMITS, breaker=ports.Bucket(12, 60.0))
+"""Few enough guesses for the breaker to open."""
 
 Call = Callable[[Stores, float], Coroutine[Any, Any, Any]]
 
@@ -77,9 +81,9 @@ def _account_calls() -> st.SearchStrategy[Call]:
         st.tuples(places, st.sampled_from([None, ports.StoredPin(b"s" * 16, b"H" * 32)])).map(
             lambda a: lambda s, now: s.accounts.set_pin(*a)
         ),
-        st.tuples(news, st.sampled_from([b"H" * 32, b"I" * 32])).map(
-            lambda a: lambda s, now: s.accounts.register_with_pin(*a, now)
-        ),
+        st.tuples(
+            news, st.sampled_from([b"H" * 32, b"I" * 32]), st.sampled_from([None, None, *INVITES])
+        ).map(lambda a: lambda s, now: s.accounts.register_with_pin(*a, now)),
         st.just(lambda s, now: s.accounts.expire_unused(now, 500.0)),
         st.just(lambda s, now: s.accounts.count()),
     )
@@ -117,11 +121,14 @@ def _key_calls() -> st.SearchStrategy[Call]:
 def _passcode_calls() -> st.SearchStrategy[Call]:
     return st.one_of(
         st.tuples(sessions, addresses).map(
-            lambda a: lambda s, now: s.passcodes(PASSCODE_LIMITS).guess(_session(*a[0]), a[1], now)
+            lambda a: lambda s, now: s.passcodes(LIMITS).guess(_session(*a[0]), a[1], now)
         ),
-        sessions.map(lambda a: lambda s, now: _request_once(s, a[0], a[1], now)),
-        st.just(lambda s, now: s.passcodes(PASSCODE_LIMITS).expire(now)),
+        st.tuples(sessions, st.sampled_from(ports.Gate), st.sampled_from([b"", *INVITES])).map(
+            lambda a: lambda s, now: _request_once(s, *a, now)
+        ),
+        st.just(lambda s, now: s.passcodes(LIMITS).expire(now)),
         st.sampled_from("ab").map(lambda a: lambda s, now: s.limits.take("name", a, BUCKET, now)),
+        st.sampled_from("ab").map(lambda a: lambda s, now: s.limits.give_back("name", a, BUCKET)),
         st.just(lambda s, now: s.limits.expire(now)),
     )
 
@@ -131,19 +138,26 @@ def _session(address: Address, number: int) -> PasscodeSessionId:
     return session_id(int(address[-3:]) * 10 + number)
 
 
-async def _request_once(stores: Stores, address: Address, number: int, now: float) -> Any:
+async def _request_once(
+    stores: Stores, which: tuple[Address, int], gate: ports.Gate, invite: bytes, now: float
+) -> Any:
     """And none is asked for twice while it lives."""
-    passcodes = stores.passcodes(PASSCODE_LIMITS)
+    address, number = which
+    passcodes = stores.passcodes(LIMITS)
     known = await passcodes.guess(_session(address, number), address, now)
     if known == ports.GuessRefused(ports.GuessRefusal.UNKNOWN_SESSION):
         await passcodes.expire(now)
-        request = ports.PasscodeRequest(_session(address, number), address, "1", b"sealed")
+        request = ports.PasscodeRequest(
+            _session(address, number), address, "1", b"sealed", gate, invite
+        )
         return await passcodes.request(request, now)
     return known
 
 
 async def _settle_in(stores: Stores, now: float) -> None:
-    """Accounts for all, and a session each for a takeover."""
+    """Accounts for all, a session each for a takeover, and some invites."""
+    for invite, whose in INVITES.items():
+        await stores.invites.add(invite, whose, now + 250.0)
     for address in (ALICE, BOB, CAROL):
         for number in (1, 2):
             request = ports.PasscodeRequest(_session(address, number), address, "1", b"sealed")

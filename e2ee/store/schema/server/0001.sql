@@ -124,13 +124,16 @@ CREATE TABLE bucket (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX bucket_full ON bucket (full_at);
 
--- Sessions of registration. A used one is gone.
+-- Sessions of registration. A used one is gone. `invite` is the hash of the one that the registration
+-- will use up; a privileged session, opened by an invite for its number, is outside the buckets.
 CREATE TABLE passcode (
     session BLOB PRIMARY KEY,
     address TEXT NOT NULL,
     sealed_code BLOB NOT NULL,
     guesses_left INTEGER NOT NULL,
-    expires_at REAL NOT NULL
+    expires_at REAL NOT NULL,
+    invite BLOB,
+    privileged INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passcode_live ON passcode (address, expires_at);
 CREATE INDEX passcode_oldest ON passcode (expires_at);
@@ -142,6 +145,16 @@ CREATE TABLE passcode_wait (
     last_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX passcode_wait_oldest ON passcode_wait (last_at);
+
+-- Invites of the operator, by hash. A used one is gone. Those with an address admit that number only,
+-- and open one session outside the buckets: `privileges` of it are left.
+CREATE TABLE invite (
+    hash BLOB PRIMARY KEY,
+    address TEXT,
+    privileges INTEGER NOT NULL,
+    expires_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invite_oldest ON invite (expires_at);
 
 -- One row: the service time reached, and the wall's time (seconds since 1970) at that moment.
 CREATE TABLE service_time (

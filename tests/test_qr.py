@@ -5,7 +5,7 @@ from __future__ import annotations
 import segno
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.ui.qr import QUIET_ZONE, qr_records
+from e2ee.qr import QUIET_ZONE, qr_records
 from e2ee.ui.sanitiser import printable
 
 CONTENT = "E2EE1:" + "0123456789" * 6
