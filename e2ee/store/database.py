@@ -18,7 +18,7 @@ from e2ee.store.commit import Operation, Outcome
 from e2ee.store.connection import Connection, connect
 from e2ee.store.lanes import Lane, Lanes, ThreadLanes
 from e2ee.store.upgrade import schema_files, upgrade
-from e2ee.store.workers import Call, Reader, TruncateLog, Writer
+from e2ee.store.workers import Call, Reader, Rewrite, TruncateLog, Writer
 
 __all__ = ["Connection", "Database"]
 
@@ -57,6 +57,7 @@ class Database:
         on_broken: Callable[[BaseException], None],
         *,
         single_connection: bool = False,
+        tidy: Callable[[Connection], None] | None = None,
         lanes: Lanes | None = None,
         connector: Callable[[Path, bytes], Connection] = connect,
     ) -> Database:
@@ -64,7 +65,8 @@ class Database:
 
         `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
         StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
-        With `single_connection` reads run where writes run. `lanes` and `connector` are for tests.
+        With `single_connection` reads run where writes run. `tidy` is an operation that is run after
+        writes, before the log is emptied. `lanes` and `connector` are for tests.
 
         Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
         for a newer schema or what the file system refuses.
@@ -82,7 +84,7 @@ class Database:
                 raise
             return connection
 
-        writer = Writer(open_writer, path.with_name(path.name + "-wal"), lanes.deliver, self)
+        writer = Writer(open_writer, path.with_name(path.name + "-wal"), lanes.deliver, self, tidy)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:
             reader = Reader(lambda: connector(path, key), lanes.deliver, self)
@@ -115,6 +117,16 @@ class Database:
         self._put(self._reader or self._writer, call)
         return cast(T, await call.answer)
 
+    async def rewrite(self) -> None:
+        """Make the file anew from its rows, so that nothing of deleted ones is anywhere in it.
+
+        Takes as long as to copy the file, and room for it twice: StoreUnavailable without.
+        """
+        item = Rewrite(Deferred())
+        self._put(self._writer, item)
+        if not await item.answer:
+            raise StoreUnavailable("there is no room on the disk to make the database anew")
+
     async def close(self) -> None:
         """Finish what waits, empty the write-ahead log, end the threads. May be called twice."""
         if self._closed:
@@ -139,7 +151,7 @@ class Database:
             raise error
         return lane
 
-    def _put(self, lane: Lane, call: Call) -> None:
+    def _put(self, lane: Lane, call: Call | Rewrite) -> None:
         if self._closed:
             raise StoreError("the database is closed")
         if self._broken:
@@ -161,6 +173,12 @@ class Database:
                 call.answer.errback(outcome.error)
             else:
                 call.answer.callback(outcome.value)
+
+    def rewritten(self, item: Rewrite, done: bool) -> None:
+        """For the workers: the file was made anew, or could not be now."""
+        self._waiting -= 1
+        if not self._broken:
+            item.answer.callback(done)
 
     def truncated(self, done: bool) -> None:
         """For the workers: the log is empty, or it has to be tried again."""
