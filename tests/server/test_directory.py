@@ -84,6 +84,26 @@ class BundleTests(DirectoryCase):
                          RefusalCode.UNKNOWN_RECIPIENT)
 
 
+class DrainedStockTests(DirectoryCase):
+    """Twenty accounts ask for one target's keys, again and again."""
+
+    policy = Policy()
+
+    def test_they_get_a_bucket_of_keys_and_nobody_is_refused_a_bundle(self) -> None:
+        self.publish(self.town.publication(BOB, one_time=100, kem=32))
+        drainers = [Address(f"+155501002{number:02}") for number in range(20)]
+        for _ in range(5):
+            for drainer in drainers:
+                answer = self.now(self.directory.fetch_bundle(drainer, m.FetchBundle(1, str(BOB), None)))
+                self.assertTrue(answer.signed_prekey and answer.kem_prekey)
+        self.assertIsNone(self.fetch().one_time)
+        left = self.publish(m.Publish(1, None, None, (), ()))
+        self.assertEqual((left.one_time_stock, left.kem_one_time_stock), (70, 2))
+        self.now(self.town.accounts.set_presence(self.town.where(BOB), token_hash(), False))
+        self.town.rooms.known.forget(BOB)
+        self.assertIsNotNone(self.fetch(TOKEN).one_time)
+
+
 class UploadTests(DirectoryCase):
     """The server verifies what is uploaded."""
 
