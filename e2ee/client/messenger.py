@@ -15,7 +15,6 @@ from e2ee.client.archive import Archive
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
-from e2ee.client.erasure import Erasure
 from e2ee.client.events import (
     Contact,
     Event,
@@ -100,10 +99,9 @@ class Messenger:
         self._profile = open_profile
         self._online = False
         self.registration_pin = RegistrationPin(context, in_thread)
-        erasure = Erasure(context)
-        self.archive = Archive(context, erasure.forgotten)
         self.readers = Readers(context)
-        self._upkeep = Upkeep(context, self._sender, self._prekeeper, erasure)
+        self._upkeep = Upkeep(context, self._sender, self._prekeeper)
+        self.archive = Archive(context, self._upkeep.erasure.forgotten)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
 

@@ -24,11 +24,11 @@ _RUNNING = "running"
 class Upkeep:
     """One profile's."""
 
-    def __init__(self, context: Context, sender: Sender, prekeeper: PreKeeper, erasure: Erasure) -> None:
+    def __init__(self, context: Context, sender: Sender, prekeeper: PreKeeper) -> None:
         self._context = context
         self._sender = sender
         self._prekeeper = prekeeper
-        self._erasure = erasure
+        self.erasure = Erasure(context)
         self._connects = False
 
     async def begin(self) -> bool:
@@ -42,7 +42,7 @@ class Upkeep:
             return load_mark(tx, _RUNNING) is not None
 
         crashed = await self._context.vault.write(prepare)
-        await self._erasure.run()
+        await self.erasure.run()
         return crashed
 
     async def go_online(self) -> None:
@@ -54,12 +54,12 @@ class Upkeep:
 
     async def end(self) -> None:
         """Note that this process ended cleanly, and leave no traces of what was forgotten."""
-        await self._erasure.run()
+        await self.erasure.run()
         if self._connects:
             await self._context.vault.write(lambda tx: forget_mark(tx, _RUNNING))
 
     def _round(self) -> None:
         self._context.tasks.spawn(self._sender.fail_overdue())
-        self._context.tasks.spawn(self._erasure.run())
+        self._context.tasks.spawn(self.erasure.run())
         self._prekeeper.wake()
         self._context.tasks.later(ROUND_SECONDS, self._round)

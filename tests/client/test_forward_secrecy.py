@@ -9,6 +9,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import prekeeper
+from e2ee.client.erasure import ERASE_SECONDS
 from e2ee.client.events import MessageReceived
 from e2ee.crypto import chains, labels, ratchet
 from e2ee.crypto.chains import Chain
@@ -210,6 +211,16 @@ class ForgottenTexts(Robbery):
         self.assertTrue(self.bob.run(self.bob.vault.read(traces.has_forgotten)))
         self.bob.start(connect=False)
         self.assertFalse(self.bob.run(self.bob.vault.read(traces.has_forgotten)))
+        self.assertEqual(self.found(self.bob), [])
+
+    def test_after_a_while_in_a_client_that_goes_on(self) -> None:
+        self.bob.run(self.bob.messenger.archive.forget_conversation(self.alice.address))
+        self.world.wait(ERASE_SECONDS - 1)
+        self.assertTrue(self.bob.run(self.bob.vault.read(traces.has_forgotten)))
+        self.world.wait(1)
+        self.bob.kill()
+        self.assertFalse(self.bob.run(self.bob.vault.read(traces.has_forgotten)))
+        self.bob.start()
         self.assertEqual(self.found(self.bob), [])
 
     def test_without_room_it_is_done_the_next_time(self) -> None:

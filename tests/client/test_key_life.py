@@ -140,7 +140,7 @@ class Replays(KeyLifeCase):
         self.assertEqual(self.texts(), ["once"])
 
     def replay(self) -> None:
-        """The envelope comes again, to a client that was killed and has forgotten session, envelope and text."""
+        """The envelope comes again, to a client that was killed and has forgotten all but its prekeys."""
         self.bob.kill()
         self.bob.run(self.bob.vault.write(_forget_all_but_prekeys))
         again = Waiting(self.alice.address, self.alice.own.device, self.first.envelope)
