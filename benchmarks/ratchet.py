@@ -88,6 +88,12 @@ def measure_hybrid(pair: OurPair) -> dict[str, float]:
     }
 
 
+def ratio(rounds: dict[str, list[dict[str, float]]], peer: str, what: str) -> float:
+    """Ours to theirs: the median over the rounds, in each of which both met the same machine."""
+    pairs = zip(rounds["e2ee"], rounds[peer], strict=True)
+    return statistics.median(ours[what] / theirs[what] for ours, theirs in pairs)
+
+
 def main() -> None:
     """Print a table: microseconds, and ours as a ratio to each peer."""
     people: dict[str, Callable[[], People]] = {
@@ -105,7 +111,7 @@ def main() -> None:
             for name in people
             if what in rounds[name][0]
         }
-        ratios = [f"{medians['e2ee'] / peer:.2f}" for name, peer in medians.items() if name != "e2ee"]
+        ratios = [f"{ratio(rounds, name, what):.2f}" for name in medians if name != "e2ee"]
         figures = "".join(f"{figure:20.1f}" for figure in medians.values())
         print(f"{what:44}{figures}   " + ", ".join(ratios))
 
