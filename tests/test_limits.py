@@ -90,6 +90,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(wire.STATEMENT_BYTES, crypto.STATEMENT_BYTES)
         self.assertEqual(wire.SIGNED_PREKEY_BYTES, crypto.SIGNED_PREKEY_BYTES)
         self.assertEqual(wire.KEM_PREKEY_BYTES, crypto.KEM_PREKEY_BYTES)
+        self.assertEqual(wire.IDENTITY_BYTES, crypto.IDENTITY_BYTES)
         self.assertEqual(devices.NOTICE_ENVELOPES, wire.NOTICE_ENVELOPES)
         self.assertEqual(enrolment.GUESSES, policy.CODE_GUESSES)
         self.assertEqual({prekeeper.STOCK}, {policy.ONE_TIME_STOCK, policy.KEM_ONE_TIME_STOCK})

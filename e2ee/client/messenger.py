@@ -12,6 +12,7 @@ from typing import Any
 
 from e2ee.client.address_book import AddressBook
 from e2ee.client.archive import Archive
+from e2ee.client.authorities import Authorities
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
@@ -24,6 +25,7 @@ from e2ee.client.events import (
     TrustChange,
 )
 from e2ee.client.gaps import Gaps
+from e2ee.client.identities import Identities
 from e2ee.client.incoming import Incoming
 from e2ee.client.link_watch import LinkWatch
 from e2ee.client.network_link import MakeLink, network_link
@@ -98,6 +100,8 @@ class Messenger:
         )
         self._profile = open_profile
         self._online = False
+        self.identities = Identities(context, in_thread, self._key_settled)
+        self.authorities = Authorities(context, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
         self.archive = Archive(context)
         self.readers = Readers(context)
@@ -260,6 +264,7 @@ class Messenger:
     def _connected(self, logged_in: m.LoggedIn) -> None:
         self._receiver.connected()
         self._presence.connected()
+        self.identities.connected()
         self._sender.wake_all()
         self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Failure
 from e2ee.ids import Address
-from e2ee.ui import render
+from e2ee.ui import render, trust_records
 from e2ee.ui.address_book import checked_digits
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ async def verify(messenger: Conversations, address: Address, digits: str) -> lis
         number = await messenger.confirm(address, checked_digits(digits))
     else:
         number = await messenger.safety_number(address)
-    return [render.notice(record) for record in render.safety_number_records(number)]
+    return [render.notice(record) for record in trust_records.safety_number_records(number)]
 
 
 async def trust(messenger: Conversations, address: Address) -> list[str]:
     """Both safety numbers after the change was accepted. Raises Failure."""
-    return [render.notice(record) for record in render.trust_records(await messenger.trust(address))]
+    return [render.notice(record) for record in trust_records.trust_records(await messenger.trust(address))]
 
 
 async def past(

@@ -213,8 +213,19 @@ class FakeMessenger:
         return self.state
 
     @property
+    def identities(self) -> FakeIdentities:
+        return FakeIdentities()
+
+    @property
     def archive(self) -> FakeArchive:
         return FakeArchive(self)
+
+
+class FakeIdentities:
+    """Nobody has a certificate."""
+
+    async def is_open(self, address: Address) -> bool:
+        return False
 
 
 class FakeArchive:
