@@ -273,11 +273,14 @@ class ChangedKeyTests(CertifiedCase):
         self.alice.stop()
         for identity, state in ((None, SentState.QUEUED), (self.certified(), SentState.DELIVERED)):
             self.serve(identity)
-            self.alice.start()
+            self.alice.start(connect=False)
             sent = self.alice.queue(self.bob, f"while {state}")
             outcome: list[SentMessage] = []
             waiting = self.alice.messenger.accepted(sent.message_id, 30.0)
             Deferred.fromCoroutine(waiting).addCallback(outcome.append)
+            self.world.settle()
+            self.assertEqual(outcome, [])
+            self.alice.link.connect()
             self.world.settle()
             self.assertEqual([one.state for one in outcome], [state])
             self.alice.stop()
