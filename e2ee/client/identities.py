@@ -15,6 +15,7 @@ from e2ee.client.identity_proof import describe_identity, prove_identity
 from e2ee.client.refusals import LinkLost
 from e2ee.client.settling import look_up_again
 from e2ee.client.threads import InThread
+from e2ee.client.trust import shown_key
 from e2ee.crypto.limits import DAY_MS
 from e2ee.ids import Address
 from e2ee.store.client import authorities, contacts
@@ -67,11 +68,14 @@ class Identities:
     # --- those of contacts ------------------------------------------------------------------
 
     async def is_open(self, address: Address) -> bool:
-        """Whether an authority is trusted, and none certifies the account key in use of this number."""
+        """Whether an authority is trusted, and none certifies the account key of this number.
+
+        That is the key whose safety number is shown: one that waits for a word, else the used one.
+        """
         now = self._context.now
 
         def find(tx: Connection) -> bool:
-            key = contacts.load_contact(tx, address).trusted_key
+            key = shown_key(contacts.load_contact(tx, address))
             return authorities.trusts_any(tx) and key is not None and issuer_of(tx, address, key, now) is None
 
         return await self._context.vault.read(find)

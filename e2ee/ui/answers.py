@@ -68,6 +68,16 @@ async def who(messenger: Conversations, address: Address) -> list[str]:
     return [render.notice(render.contact_record(known[0]) if known else str(address))]
 
 
+async def marks_of(messenger: Messenger, address: Address) -> str:
+    """Whether and by whom this one is verified, to stand behind the name; empty if by nobody."""
+    marks = []
+    for contact in await messenger.contacts():
+        if contact.address == address:
+            marks += ["verified"] * contact.verified
+            marks += [] if contact.verified_by is None else [f"verified by {contact.verified_by}"]
+    return f" ({', '.join(marks)})" if marks else ""
+
+
 def error(failure: Failure) -> str:
     """What did not work; the chat goes on."""
     return render.notice(f"error: {render.failure_sentence(failure)}")

@@ -256,6 +256,18 @@ class ChangedKeyTests(CertifiedCase):
         self.world.settle()
         self.assertEqual(self.bob.read(), ["one"])
 
+    def test_one_that_came_without_is_open_until_it_is_certified(self) -> None:
+        """Whoever is shown its safety number has the directory asked first."""
+        identities = self.alice.messenger.identities
+        self.assertFalse(self.alice.run(identities.is_open(self.bob.address)))
+        self.replace_bob()
+        self.assertStopped(self.alice.say(self.bob, "one"))
+        self.assertTrue(self.alice.run(identities.is_open(self.bob.address)))
+        self.attach()
+        self.ask()
+        self.assertEqual((self.bob.read(), self.issuer), (["one"], "Our company"))
+        self.assertFalse(self.alice.run(identities.is_open(self.bob.address)))
+
     def test_one_that_comes_later_ends_the_stop(self) -> None:
         self.replace_bob()
         self.assertStopped(self.alice.say(self.bob, "one"))
