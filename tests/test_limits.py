@@ -45,7 +45,7 @@ VALUES = {
     "post-quantum step": (crypto.HYBRID_MESSAGES, crypto.HYBRID_MS, crypto.OFFERING_MESSAGES, 50, DAY_MS, 8),
     "RSA prekeys": (prekeeper.RSA_STOCK, 10),
     "X.509 identity": (crypto.IDENTITY_BYTES, crypto.IDENTITY_CERTIFICATES, INTERMEDIATES, 8 * KIB, 4, 3),
-    "files of authorities": (AUTHORITIES, AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES, 100, 64 * KIB, MIB),
+    "authorities": (AUTHORITIES, AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES, 100, 64 * KIB, 512 * KIB),
     "certificates are asked for": (
         identities.ASK_AGAIN_MS, identities.EXPIRES_SOON_MS, identities.ASKED_AT_ONCE, DAY_MS, 7 * DAY_MS, 50
     ),

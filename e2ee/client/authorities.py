@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from e2ee.client.certificate_values import TrustedAuthority
 from e2ee.client.certification import milliseconds, moment
 from e2ee.client.context import Context
-from e2ee.client.events import Event, TrustedAuthority
+from e2ee.client.events import Event
 from e2ee.client.shown import describe
 from e2ee.client.trust import accept_certified
 from e2ee.errors import Code, Failure

@@ -212,31 +212,6 @@ class SafetyNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnIdentity:
-    """The X.509 certificate that contacts get of the own account; `refusal`: why it proves nothing."""
-
-    subject: str
-    issuer: str
-    serial: int
-    not_before: int
-    not_after: int
-    refusal: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedAuthority:
-    """A certification authority whose word counts. `fingerprint` is SHA-256 of its certificate.
-
-    `revocations_until`: the end of its revocation list; None: there is none, and nothing is revoked.
-    """
-
-    name: str
-    fingerprint: bytes
-    not_after: int
-    revocations_until: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TrustChange:
     """What `trust` did: both None if there was nothing to accept."""
 

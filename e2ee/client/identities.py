@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from e2ee.client.authorities import Authorities
+from e2ee.client.certificate_values import OwnIdentity
 from e2ee.client.certification import certification, issuer_of
 from e2ee.client.context import Context
-from e2ee.client.events import OwnIdentity
 from e2ee.client.identity_proof import describe_identity, prove_identity
 from e2ee.client.refusals import LinkLost
 from e2ee.client.settling import look_up_again
@@ -31,12 +32,16 @@ ASKED_AT_ONCE = 50
 
 
 class Identities:
-    """One profile's. `changed` is called with each number whose messages may go on now."""
+    """One profile's; `authorities` are those whose word counts.
+
+    `changed` is called with each number whose messages may go on now.
+    """
 
     def __init__(self, context: Context, in_thread: InThread, changed: Callable[[Address], None]) -> None:
         self._context = context
         self._in_thread = in_thread
         self._changed = changed
+        self.authorities = Authorities(context, changed)
 
     # --- the own one ------------------------------------------------------------------------
 
@@ -86,12 +91,11 @@ class Identities:
         self._context.listeners.tell(events)
         self._changed(address)
 
-    async def ask_for_all(self) -> None:
-        """Ask about those in the address book whom no authority certifies. Raises LinkLost."""
+    async def all_open(self) -> list[Address]:
+        """Those in the address book about whom to `ask`: no authority certifies them, and one might."""
         book = await self._context.vault.read(contacts.list_contacts)
         known = [one.address for one in book if one.trusted_key is not None and not one.blocked]
-        for address in [one for one in known if await self.is_open(one)][:ASKED_AT_ONCE]:
-            await self.ask(address)
+        return [one for one in known if await self.is_open(one)][:ASKED_AT_ONCE]
 
     def connected(self) -> None:
         """A new connection: ask for those that have run out, or are about to."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from e2ee.client.certificate_values import OwnIdentity
 from e2ee.client.certification import milliseconds, moment
-from e2ee.client.events import OwnIdentity
 from e2ee.crypto.certified_identity import CertifiedIdentity, identity_message
 from e2ee.crypto.keys import AccountKey
 from e2ee.errors import Code, EncodingRefused, Failure
@@ -60,7 +60,7 @@ def describe_identity(encoded: bytes, address: Address, account_key: bytes, now:
     return OwnIdentity(
         subject=subject,
         issuer=issuer,
-        serial=chain[0].serial_number,
+        serial=f"{chain[0].serial_number:x}",
         not_before=milliseconds(chain[0].not_valid_before_utc),
         not_after=milliseconds(chain[0].not_valid_after_utc),
         refusal=refusal,

@@ -12,7 +12,6 @@ from typing import Any
 
 from e2ee.client.address_book import AddressBook
 from e2ee.client.archive import Archive
-from e2ee.client.authorities import Authorities
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
@@ -87,21 +86,17 @@ class Messenger:
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
         self._receiver = Receiver(
-            context,
-            directory,
-            Incoming(own, context.warn),
-            Gaps(context),
+            context, directory, Incoming(own, context.warn), Gaps(context),
             changed=self._sender.wake,
             stock_unknown=self._prekeeper.stock_unknown,
             drained=self._drained,
-        )
+        )  # fmt: skip
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
         self._profile = open_profile
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)
-        self.authorities = Authorities(context, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
         self.archive = Archive(context)
         self.readers = Readers(context)

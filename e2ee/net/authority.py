@@ -21,8 +21,8 @@ from cryptography.x509.oid import NameOID
 from e2ee.net.x509 import CredentialsRefused
 
 AUTHORITIES_FILE_BYTES: Final = 64 * 1024
-REVOCATION_FILE_BYTES: Final = 1024 * 1024
-"""About 25,000 revoked certificates; more than one record of a backup would not hold."""
+REVOCATION_FILE_BYTES: Final = 512 * 1024
+"""About 12,000 revoked certificates; with authorities it fits into one request to the holder of a vault."""
 RSA_BITS_MIN: Final = 2048
 NAME_CHARACTERS: Final = 100
 _REMEMBERED: Final = 16

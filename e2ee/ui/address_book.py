@@ -59,8 +59,8 @@ async def verify(call: Invocation, who: str, digits: str | None, qr: bool = Fals
     async with call.conversations() as messenger:
         address = await messenger.resolve(who)
         number = await with_link(call, messenger, lambda: messenger.safety_number(address))
-        if await messenger.identities.is_open(address):
-            await ask_server(call, messenger, lambda: messenger.identities.ask(address))
+        if await messenger.certificates.is_open(address):
+            await ask_server(call, messenger, lambda: messenger.certificates.ask(address))
             number = await messenger.safety_number(address)
         if digits is not None:
             number = await messenger.confirm(address, digits)

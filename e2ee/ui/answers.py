@@ -68,7 +68,7 @@ async def who(messenger: Conversations, address: Address) -> list[str]:
     return [render.notice(render.contact_record(known[0]) if known else str(address))]
 
 
-async def marks_of(messenger: Messenger, address: Address) -> str:
+async def marks_of(messenger: Conversations, address: Address) -> str:
     """Whether and by whom this one is verified, to stand behind the name; empty if by nobody."""
     marks = []
     for contact in await messenger.contacts():

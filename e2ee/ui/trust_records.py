@@ -5,7 +5,8 @@ Knows the client's values, not where they are printed; all else that is printed 
 
 from __future__ import annotations
 
-from e2ee.client.events import OwnIdentity, SafetyNumber, TrustChange, TrustedAuthority
+from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
+from e2ee.client.events import SafetyNumber, TrustChange
 from e2ee.ids import Address
 from e2ee.ui.render import JsonObject
 from e2ee.ui.times import rfc3339
@@ -61,7 +62,7 @@ def identity_records(identity: OwnIdentity | None) -> list[str]:
     records = [
         f"subject: {identity.subject}",
         f"issuer: {identity.issuer}",
-        f"serial: {identity.serial:x}",
+        f"serial: {identity.serial}",
         f"valid until: {_day(identity.not_after)}",
     ]
     return records if identity.refusal is None else [*records, f"proves nothing: {identity.refusal}"]
@@ -76,7 +77,7 @@ def identity_object(identity: OwnIdentity | None) -> JsonObject:
         "attached": True,
         "subject": identity.subject,
         "issuer": identity.issuer,
-        "serial": f"{identity.serial:x}",
+        "serial": identity.serial,
         "not_before": rfc3339(identity.not_before),
         "not_after": rfc3339(identity.not_after),
         "error": identity.refusal,

@@ -8,7 +8,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from e2ee.client.events import Contact, OwnIdentity, SafetyNumber, TrustedAuthority
+from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
+from e2ee.client.events import Contact, SafetyNumber
 from e2ee.crypto.certified_identity import CertifiedIdentity, identity_message
 from e2ee.net.identity_key import sign
 from tests.client.people import Person
@@ -42,7 +43,7 @@ class CertifiedCase(TrustCase):
         """Alice trusts these."""
         certificates = pem(*(one.certificate for one in authorities)) if authorities else None
         named = self.alice.run(
-            self.alice.messenger.authorities.trust(certificates, pem(*lists) if lists else None)
+            self.alice.messenger.identities.authorities.trust(certificates, pem(*lists) if lists else None)
         )
         self.world.settle()
         return named

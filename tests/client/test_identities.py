@@ -31,8 +31,8 @@ class SeenTests(CertifiedCase):
         self.assertEqual((seen.verified, seen.verified_by), (False, "Our company"))
         [text] = [one for one in self.alice.unshown() if isinstance(one, MessageReceived)]
         self.assertEqual((text.verified, text.verified_by), (False, "Our company"))
-        query = HistoryQuery(Address(CAROL), direction="in")
-        [kept] = self.alice.run(self.alice.messenger.archive.history(query))
+        archive, query = self.alice.messenger.archive, HistoryQuery(Address(CAROL), direction="in")
+        [kept] = self.alice.run(archive.load(self.alice.run(archive.find(query))))
         self.assertEqual(kept.verified_by, "Our company")
 
     def test_at_the_first_message_of_a_stranger(self) -> None:
@@ -56,7 +56,8 @@ class SeenTests(CertifiedCase):
         self.trust(self.company)
         before = self.world.relay.count(self.alice.address, m.LookUp)
         for _ in range(2):
-            self.alice.run(self.alice.messenger.identities.ask_for_all())
+            for address in self.alice.run(self.alice.messenger.identities.all_open()):
+                self.alice.run(self.alice.messenger.identities.ask(address))
         self.assertEqual(self.issuer, "Our company")
         self.assertEqual(self.world.relay.count(self.alice.address, m.LookUp), before + 1)
 
@@ -70,7 +71,7 @@ class SeenTests(CertifiedCase):
         self.attach()
         [company] = self.trust(self.company)
         self.ask()
-        gone = self.alice.run(self.alice.messenger.authorities.distrust("Our company"))
+        gone = self.alice.run(self.alice.messenger.identities.authorities.distrust("Our company"))
         self.assertEqual(gone, company)
         self.assertNotVerified("no certification authority")
         self.assertEqual(self.alice.say(self.bob, "on").state, SentState.DELIVERED)
@@ -183,7 +184,7 @@ class LyingServerTests(CertifiedCase):
         self.assertEqual(self.issuer, "Our company")
 
     def test_nobody_is_asked_about_where_no_authority_is_trusted(self) -> None:
-        self.alice.run(self.alice.messenger.authorities.distrust("Our company"))
+        self.alice.run(self.alice.messenger.identities.authorities.distrust("Our company"))
         before = self.world.relay.count(self.alice.address, m.LookUp)
         self.world.clock.advance(40 * DAY_SECONDS)
         self.alice.link.disconnect()
@@ -302,7 +303,7 @@ class ChangedKeyTests(CertifiedCase):
         return identity_of(self.bob, self.company)
 
     def test_an_authority_that_is_trusted_later_ends_the_stop(self) -> None:
-        self.alice.run(self.alice.messenger.authorities.distrust("Our company"))
+        self.alice.run(self.alice.messenger.identities.authorities.distrust("Our company"))
         self.replace_bob()
         self.attach()
         self.assertStopped(self.alice.say(self.bob, "one"))
@@ -371,7 +372,7 @@ class AuthorityTests(CertifiedCase):
         self.assertIn(because, failure.sentence)
 
     def all(self) -> list[str]:
-        return [one.name for one in self.alice.run(self.alice.messenger.authorities.all())]
+        return [one.name for one in self.alice.run(self.alice.messenger.identities.authorities.all())]
 
     def test_those_that_were_named_are_returned_and_all_are_listed(self) -> None:
         self.assertEqual(self.all(), [])
@@ -394,7 +395,7 @@ class AuthorityTests(CertifiedCase):
 
     def test_one_is_named_by_name_or_fingerprint(self) -> None:
         first, second = self.trust(self.company, TestAuthority())
-        distrust = self.alice.messenger.authorities.distrust
+        distrust = self.alice.messenger.identities.authorities.distrust
         for which in ("Our company", "nobody", first.fingerprint.hex()[:7], ""):
             self.assertRaises(Failure, self.alice.run, distrust(which))
         self.alice.run(distrust(first.fingerprint.hex()[:8].upper()))
@@ -403,6 +404,6 @@ class AuthorityTests(CertifiedCase):
 
     def test_a_removed_one_takes_its_list_along(self) -> None:
         self.trust(self.company, lists=[self.company.revoke(made=NOW - DAY / 2)])
-        self.alice.run(self.alice.messenger.authorities.distrust("Our company"))
+        self.alice.run(self.alice.messenger.identities.authorities.distrust("Our company"))
         [again] = self.trust(self.company)
         self.assertIsNone(again.revocations_until)

@@ -218,7 +218,7 @@ class FakeMessenger:
         return self.state
 
     @property
-    def identities(self) -> FakeIdentities:
+    def certificates(self) -> FakeIdentities:
         return FakeIdentities()
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from e2ee.client.events import OwnIdentity, SafetyNumber, TrustedAuthority
+from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
+from e2ee.client.events import SafetyNumber
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui import address_book, cli, identities, printer, trust_records
@@ -13,7 +14,7 @@ from e2ee.ui.options import Options
 from tests.ui.fakes import BOB, DIGITS, NOON, CoroutineTestCase, FakeCall, FakeMessenger
 
 DAY = 24 * 60 * 60 * 1000
-OWN = OwnIdentity("CN=Bob", "CN=Our company", 255, NOON, NOON + DAY)
+OWN = OwnIdentity("CN=Bob", "CN=Our company", "ff", NOON, NOON + DAY)
 COMPANY = TrustedAuthority("Our company", b"\xab" * 32, NOON + DAY, NOON)
 
 
@@ -48,7 +49,7 @@ class Kept:
         self.asked.append((authorities, lists))
         return [COMPANY]
 
-    async def all(self) -> list[TrustedAuthority]:
+    async def authorities(self) -> list[TrustedAuthority]:
         return [COMPANY]
 
     async def distrust(self, which: str) -> TrustedAuthority:
@@ -61,10 +62,10 @@ class CertifiedMessenger(FakeMessenger):
 
     def __init__(self, kept: Kept) -> None:
         super().__init__()
-        self.kept = self.authorities = kept
+        self.kept = kept
 
     @property
-    def identities(self) -> Any:
+    def certificates(self) -> Any:
         return self.kept
 
 
@@ -106,14 +107,14 @@ class IdentityVerbTests(CoroutineTestCase):
         self.assertIn("chmod 600", self.refused(identities.attach, chain, self.file(b"key", 0o640)).sentence)
         self.refused(identities.attach, self.file(bytes(64 * 1024 + 1)), key)
         self.refused(identities.trust_authorities, self.file(bytes(64 * 1024 + 1)), None)
-        self.refused(identities.trust_authorities, None, self.file(bytes(1024 * 1024 + 1)))
+        self.refused(identities.trust_authorities, None, self.file(bytes(512 * 1024 + 1)))
         self.assertEqual(self.kept.asked, [])
 
     def test_show_with_and_without_one(self) -> None:
         self.assertEqual(len(self.run_verb(identities.show)), 4)
         self.kept.identity = None
         self.assertEqual(self.run_verb(identities.show)[4:], ["no certificate"])
-        refused = OwnIdentity("CN=Bob", "CN=Our company", 255, NOON, NOON, "it expired")
+        refused = OwnIdentity("CN=Bob", "CN=Our company", "ff", NOON, NOON, "it expired")
         self.assertEqual(trust_records.identity_records(refused)[-1], "proves nothing: it expired")
 
     def test_remove(self) -> None:

@@ -81,8 +81,8 @@ def arrivals_at(tx: Connection, positions: Sequence[int]) -> list[Arrival]:
 
 
 def _arrival(row: Sequence[Any]) -> Arrival:
-    kind, address, at, message, missing, repeated, position, issuer = row
-    return Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), position, issuer)
+    kind, address, at, message, missing, repeated, *rest = row
+    return Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), *rest)
 
 
 def newest_position(tx: Connection) -> int:
