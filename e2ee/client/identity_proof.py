@@ -16,7 +16,7 @@ from e2ee.errors import Code, EncodingRefused, Failure
 from e2ee.ids import Address
 from e2ee.net.certificate_path import check_subject, load_chain
 from e2ee.net.identity_key import load_identity_key, sign, verify
-from e2ee.net.x509 import CredentialsRefused, certificates_to_der, load_certificates
+from e2ee.net.x509 import UNREADABLE, CredentialsRefused, certificates_to_der, load_certificates
 
 FILE_BYTES: Final = 64 * 1024
 """A chain or a key in PEM; what a mistaken file may cost to read."""
@@ -49,7 +49,7 @@ def describe_identity(encoded: bytes, address: Address, account_key: bytes, now:
         identity = CertifiedIdentity.decode(encoded)
         chain = load_chain(identity.chain)
         subject, issuer = (name.rfc4514_string() for name in (chain[0].subject, chain[0].issuer))
-    except (EncodingRefused, CredentialsRefused, ValueError):
+    except (EncodingRefused, CredentialsRefused, *UNREADABLE):
         raise Failure(Code.FAILED, "what the server has as a certificate cannot be read") from None
     refusal = None
     try:

@@ -13,12 +13,11 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from e2ee.net.x509 import CredentialsRefused
+from e2ee.net.x509 import UNREADABLE, CredentialsRefused
 
 AUTHORITIES_FILE_BYTES: Final = 64 * 1024
 REVOCATION_FILE_BYTES: Final = 512 * 1024
@@ -89,7 +88,7 @@ class RevocationList:
             if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
                 return False
             return _is_strong(self.content) and self.content.is_signature_valid(key)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except UNREADABLE:
             return False
 
     def revokes(self, certificate: x509.Certificate) -> bool:
@@ -105,7 +104,7 @@ def load_authority(encoded: bytes) -> Authority:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
         constraints = None
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate") from None
     if constraints is None or not constraints.ca or not _may(certificate, "key_cert_sign", unsaid=False):
         raise CredentialsRefused(
@@ -119,7 +118,7 @@ def load_authority(encoded: bytes) -> Authority:
 def _check_key(certificate: x509.Certificate) -> None:
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         key = None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS_MIN:
         return
@@ -137,7 +136,7 @@ def load_authorities(pem: bytes, now: datetime.datetime) -> tuple[Authority, ...
     """The authorities of a file. Raises CredentialsRefused if one is none, or is not valid now."""
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate in PEM form") from None
     found = tuple(load_authority(one.public_bytes(serialization.Encoding.DER)) for one in certificates)
     for authority in found:
@@ -152,7 +151,7 @@ def load_revocation_list(encoded: bytes) -> RevocationList:
     try:
         content = x509.load_der_x509_crl(encoded)
         critical = [one.oid for one in content.extensions if one.critical]
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable revocation list") from None
     if critical:
         # A part of a list, or the difference to another one (RFC 5280, sections 5.2.4 and 5.2.5).
@@ -180,7 +179,7 @@ def _lists_in(pem: bytes) -> Iterable[bytes]:
             )
             for part in pem.split(_BEGIN)[1:]
         ]
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable revocation list in PEM form") from None
 
 
@@ -190,7 +189,7 @@ def _may(certificate: x509.Certificate, right: str, *, unsaid: bool = True) -> b
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return unsaid
-    except ValueError:
+    except UNREADABLE:
         return False
     return bool(getattr(usage, right))
 

@@ -26,7 +26,7 @@ from cryptography.x509.verification import (
 
 from e2ee.net.authority import Authority, RevocationList, load_authority, load_revocation_list
 from e2ee.net.identity_key import checked_key
-from e2ee.net.x509 import CredentialsRefused
+from e2ee.net.x509 import UNREADABLE, CredentialsRefused
 
 INTERMEDIATES: Final = 3
 """Certificates between an account's own and a trusted authority."""
@@ -45,7 +45,7 @@ def load_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """Certificates from DER. Raises CredentialsRefused."""
     try:
         return tuple(x509.load_der_x509_certificate(certificate) for certificate in chain)
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("the certificate cannot be read") from None
 
 
@@ -58,7 +58,7 @@ def numbers_of(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise CredentialsRefused("the extensions of the certificate cannot be read") from None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     return tuple(uri.removeprefix(_SCHEME) for uri in uris if uri.startswith(_SCHEME))
@@ -102,7 +102,7 @@ def check_path(
     )
     try:
         path = verifier.verify(chain[0], list(chain[1:])).chain
-    except (VerificationError, ValueError) as error:
+    except (VerificationError, *UNREADABLE) as error:
         raise CredentialsRefused(_sentence(error)) from None
     lists = [load_revocation_list(encoded) for encoded in trusted.revocation_lists]
     candidates = [*path, *(authority.certificate for authority in authorities)]

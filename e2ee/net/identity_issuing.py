@@ -22,6 +22,7 @@ from e2ee.net.identity_key import IdentityKey
 from e2ee.net.x509 import (
     CLOCK_SKEW,
     RSA_BITS,
+    UNREADABLE,
     Certificate,
     Credentials,
     CredentialsRefused,
@@ -117,7 +118,7 @@ def make_revocation_list(
 def _own_list(authority: Credentials, pem: bytes) -> x509.CertificateRevocationList:
     try:
         content = x509.load_pem_x509_crl(pem)
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("the revocation list that is there cannot be read") from None
     if not content.is_signature_valid(authority.key.public_key()):
         raise CredentialsRefused("the revocation list that is there is not this authority's")

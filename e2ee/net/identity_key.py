@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from e2ee.net.x509 import CredentialsRefused, public_key_bytes
+from e2ee.net.x509 import UNREADABLE, CredentialsRefused, public_key_bytes
 
 RSA_BITS_MIN: Final = 2048
 RSA_BITS_MAX: Final = 8192
@@ -40,7 +40,7 @@ def checked_key(certificate: x509.Certificate) -> _Public:
     """The public key of a certificate. Raises CredentialsRefused for a weak one, or one of another kind."""
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CredentialsRefused("the key of the certificate cannot be read") from None
     if isinstance(key, rsa.RSAPublicKey):
         if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
@@ -67,7 +67,7 @@ def load_identity_key(pem: bytes, certificate: x509.Certificate) -> IdentityKey:
         key = serialization.load_pem_private_key(pem, password=None)
     except TypeError:
         raise CredentialsRefused("the private key is protected by a passphrase; store it without") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable private key in PEM form") from None
     if not isinstance(key, IdentityKey) or public_key_bytes(key.public_key()) != public_key_bytes(public):
         raise CredentialsRefused("the private key does not belong to the first certificate")
@@ -93,5 +93,5 @@ def verify(certificate: x509.Certificate, message: bytes, signature: bytes) -> N
             key.verify(signature, message, _CURVES[key.curve.name])
         else:
             key.verify(signature, message)
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, *UNREADABLE):
         raise CredentialsRefused("the key of the certificate has not signed this account key") from None

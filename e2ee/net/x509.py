@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -28,6 +29,17 @@ RSA_BITS: Final = 3072
 Certificate = x509.Certificate
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for certificates and lists that it cannot read, wherever it looks into them."""
 
 
 class CredentialsRefused(E2eeError):
@@ -97,7 +109,7 @@ def load_credentials(certificate_pem: bytes, key_pem: bytes | None = None) -> Cr
     """
     try:
         chain = tuple(x509.load_pem_x509_certificates(certificate_pem))
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate in PEM form") from None
     key = load_key(certificate_pem if key_pem is None else key_pem)
     if _spki_pin(key.public_key()) != certificate_pin(chain[0]):
@@ -109,7 +121,7 @@ def load_certificates(pem: bytes) -> tuple[Certificate, ...]:
     """The certificates of a CA file. Raises CredentialsRefused if there is none."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate in PEM form") from None
 
 

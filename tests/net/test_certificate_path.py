@@ -198,14 +198,26 @@ class SubjectTests(PathCase):
             if bytes(changed) == genuine:
                 return
             try:
-                chain = load_chain([bytes(changed)])
-                check_subject(chain[0], BOB, NOW)
-                check_path(chain, self.trusted, NOW)
+                self.judge(bytes(changed))
             except CredentialsRefused:
                 return
             raise AssertionError("a changed certificate was accepted")
 
         attempt()
+
+    def test_every_single_byte_of_another_value_is_a_sentence(self) -> None:
+        """What a server could serve: also a version that there is not, an extension twice, a strange name."""
+        genuine = der(self.bob())
+        for place in range(len(genuine)):
+            for bits in (1, 2, 0x80, 0xFF):
+                changed = bytearray(genuine)
+                changed[place] ^= bits
+                self.assertRaises(CredentialsRefused, self.judge, bytes(changed))
+
+    def judge(self, certificate: bytes) -> None:
+        chain = load_chain([certificate])
+        check_subject(chain[0], BOB, NOW)
+        check_path(chain, self.trusted, NOW)
 
     def test_what_is_no_certificate(self) -> None:
         self.assertRaises(CredentialsRefused, load_chain, [b"\x30\x00"])
