@@ -34,7 +34,7 @@ class ProductTests(SynchronousTestCase):
         text = DOCUMENT.read_text("utf-8")
         for name, label in vars(labels).items():
             if isinstance(label, bytes) and name.isupper():
-                self.assertIn(f"`{label.decode()}`", text)
+                self.assertTrue(f"`{label.decode()}`" in text, f"{label!r} is not in docs/cryptography.md")
 
 
 class StrangerTests(SynchronousTestCase):

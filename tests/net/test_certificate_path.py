@@ -186,38 +186,39 @@ class SubjectTests(PathCase):
 
     def test_whatever_comes_there_is_a_sentence(self) -> None:
         """Random changes of certificates end as a refusal, never as another error."""
-        genuine = der(self.bob())
-        change = st.tuples(st.integers(0, len(genuine) - 1), st.integers(1, 255))
+        genuine = self.bob()
+        change = st.tuples(st.integers(0, len(der(genuine)) - 1), st.integers(1, 255))
 
         @settings(deadline=None, max_examples=300)
         @given(st.lists(change, min_size=1, max_size=3))
         def attempt(changes: list[tuple[int, int]]) -> None:
-            changed = bytearray(genuine)
+            changed = bytearray(der(genuine))
             for place, bits in changes:
                 changed[place] ^= bits
-            if bytes(changed) == genuine:
-                return
-            try:
-                self.judge(bytes(changed))
-            except CredentialsRefused:
-                return
-            raise AssertionError("a changed certificate was accepted")
+            self.judge(bytes(changed), genuine)
 
         attempt()
 
-    def test_every_single_byte_of_another_value_is_a_sentence(self) -> None:
+    def test_every_byte_of_another_value_is_a_sentence(self) -> None:
         """What a server could serve: also a version that there is not, an extension twice, a strange name."""
-        genuine = der(self.bob())
-        for place in range(len(genuine)):
+        genuine = self.bob()
+        for place in range(len(der(genuine))):
             for bits in (1, 2, 0x80, 0xFF):
-                changed = bytearray(genuine)
+                changed = bytearray(der(genuine))
                 changed[place] ^= bits
-                self.assertRaises(CredentialsRefused, self.judge, bytes(changed))
+                self.judge(bytes(changed), genuine)
 
-    def judge(self, certificate: bytes) -> None:
-        chain = load_chain([certificate])
-        check_subject(chain[0], BOB, NOW)
-        check_path(chain, self.trusted, NOW)
+    def judge(self, changed: bytes, genuine: x509.Certificate) -> None:
+        """Refused, unless all that is signed and its signature are as they were."""
+        try:
+            [found] = load_chain([changed])
+            check_subject(found, BOB, NOW)
+            check_path([found], self.trusted, NOW)
+        except CredentialsRefused:
+            return
+        # The number of unused bits behind the signature is nobody's: it is not signed, and not looked at.
+        self.assertEqual(found.tbs_certificate_bytes, genuine.tbs_certificate_bytes)
+        self.assertEqual(found.signature, genuine.signature)
 
     def test_what_is_no_certificate(self) -> None:
         self.assertRaises(CredentialsRefused, load_chain, [b"\x30\x00"])
