@@ -105,4 +105,5 @@ def _entry(record: MessageRecord, own: Address, name: str | None) -> HistoryEntr
         verified=record.verified,
         late=record.late,
         state=SentState(record.state) if outgoing else None,
+        verified_by=record.verified_by,
     )

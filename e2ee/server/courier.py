@@ -138,7 +138,7 @@ class Courier:
         account = await self._accounts.find(address)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
-        return m.StaleDevice(number, account.statement)
+        return m.StaleDevice(number, account.statement, await self._accounts.identity_of(account))
 
     def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
         """The recipient has kept an envelope; raises WrongAcknowledgement."""

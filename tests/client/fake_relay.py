@@ -56,6 +56,7 @@ class Account:
     """Another statement than the account's own, for a directory that lies."""
     presence: tuple[bytes, bool] | None = None
     pin: tuple[bytes, bytes] | None = None
+    identity: bytes | None = None
 
     @property
     def statement(self) -> bytes:
@@ -127,7 +128,7 @@ class FakeRelay:
             return (
                 refused(m.RefusalCode.UNKNOWN_RECIPIENT)
                 if found is None
-                else m.LookedUp(0, found.statement)
+                else m.LookedUp(0, found.statement, found.identity)
             )
         if isinstance(message, m.FetchBundle):
             return self._bundle(message)
@@ -141,6 +142,9 @@ class FakeRelay:
             return m.Done(0)
         if isinstance(message, m.RemovePin):
             self.accounts[link.address].pin = None
+            return m.Done(0)
+        if isinstance(message, m.SetIdentity):
+            self.accounts[link.address].identity = message.identity
             return m.Done(0)
         if isinstance(message, m.Watch):
             return self._online(link.address, message)
@@ -157,7 +161,7 @@ class FakeRelay:
             key_id = min(account.one_time)
             one_time = m.OneTimePreKey(key_id, account.one_time.pop(key_id))
             account.handed_out.add(one_time.key)
-        return m.Bundle(0, account.statement, account.signed_prekey, kem, one_time)
+        return m.Bundle(0, account.statement, account.signed_prekey, kem, one_time, account.identity)
 
     def _publish(self, account: Account, message: m.Publish) -> m.Message:
         account.signed_prekey = message.signed_prekey or account.signed_prekey
@@ -192,7 +196,7 @@ class FakeRelay:
             reply(refused(m.RefusalCode.UNKNOWN_RECIPIENT))
         elif statement_hash(account.statement) != message.statement_hash:
             link.held.add(message.number)
-            reply(m.StaleDevice(0, account.statement))
+            reply(m.StaleDevice(0, account.statement, account.identity))
         else:
             self._keep(account, link, message.envelope, lambda outcome: reply(m.Accepted(0, outcome)))
 

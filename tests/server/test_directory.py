@@ -40,6 +40,19 @@ class BundleTests(DirectoryCase):
         answer = self.now(self.directory.look_up(ALICE, m.LookUp(1, str(BOB))))
         self.assertEqual(answer, m.LookedUp(1, self.town.devices[BOB].signed_statement))
 
+    def test_an_identity_is_handed_out_with_the_statement_as_it_was_uploaded(self) -> None:
+        """Whatever it is: the server neither looks into it nor makes one."""
+        self.fetch()
+        where = self.town.where(BOB)
+        for identity in (b"whatever", None, b"another"):
+            done = self.now(self.directory.set_identity(where, m.SetIdentity(7, identity)))
+            self.assertEqual(done, m.Done(7))
+            looked_up = self.now(self.directory.look_up(ALICE, m.LookUp(1, str(BOB))))
+            self.assertEqual((looked_up.identity, self.fetch().identity), (identity, identity))
+        gone = type(where)(BOB, self.town.where(ALICE).device)
+        refusal = self.refused(self.directory.set_identity(gone, m.SetIdentity(1, b"x")))
+        self.assertIs(refusal.code, RefusalCode.LOGGED_OUT)
+
     def test_each_one_time_key_is_handed_out_once_oldest_first(self) -> None:
         upload = self.town.publication(BOB, one_time=2, kem=2)
         self.publish(upload)

@@ -81,6 +81,27 @@ class SqlAccounts:
 
         return await self._database.write(store)
 
+    async def set_identity(self, where: DeviceAddress, identity: bytes | None) -> bool:
+        """See `ports.Accounts.set_identity`."""
+
+        def store(connection: Connection) -> bool:
+            stored = connection.execute(
+                f"UPDATE account SET identity = ? WHERE {_OF_DEVICE}",  # noqa: S608
+                (identity, where.address, bytes(where.device)),
+            )
+            return stored.rowcount > 0
+
+        return await self._database.write(store, frees_room=identity is None)
+
+    async def identity(self, address: Address) -> bytes | None:
+        """See `ports.Accounts.identity`."""
+
+        def find(connection: Connection) -> bytes | None:
+            row = connection.execute("SELECT identity FROM account WHERE address = ?", (address,)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._database.read(find)
+
     async def delete(self, address: Address, now: float) -> bool:
         """See `ports.Accounts.delete`."""
         return await self._database.write(
@@ -113,12 +134,13 @@ class SqlAccounts:
 def _find(connection: Connection, address: Address) -> Account | None:
     row = connection.execute(
         "SELECT device, account_key, signing_key, generation, statement, statement_hash,"
-        " token_hash, hidden, last_login_at FROM account JOIN device USING (address) WHERE address = ?",
+        " token_hash, hidden, last_login_at, identity IS NOT NULL"
+        " FROM account JOIN device USING (address) WHERE address = ?",
         (address,),
     ).fetchone()
     if row is None:
         return None
-    device, account_key, signing_key, generation, statement, statement_hash, token, hidden, login = row
+    device, account_key, signing_key, generation, statement, statement_hash, token, hidden, login, has = row
     return Account(
         address=address,
         device=DeviceId(device),
@@ -130,6 +152,7 @@ def _find(connection: Connection, address: Address) -> Account | None:
         token_hash=token,
         hidden=bool(hidden),
         last_login_at=login,
+        has_identity=bool(has),
     )
 
 
