@@ -43,6 +43,10 @@ ALLOWED: dict[str, set[str]] = {
     "e2ee.store": BASE | TWISTED | {"e2ee.store", "sqlcipher3"},
     "e2ee.net": BASE | TWISTED | {"e2ee.net", "e2ee.wire", "OpenSSL", "service_identity"},
     "e2ee.net.x509": {"cryptography"},
+    "e2ee.net.authority": {"cryptography"},
+    "e2ee.net.certificate_path": {"cryptography"},
+    "e2ee.net.identity_issuing": {"cryptography"},
+    "e2ee.net.identity_key": {"cryptography"},
     "e2ee.server": BASE
     | TWISTED
     | {"e2ee.server", "e2ee.wire", "e2ee.store", "e2ee.net", "msgspec", "treq", "prometheus_client"}
@@ -60,7 +64,8 @@ ALLOWED: dict[str, set[str]] = {
         f"e2ee.client.{name}"
         for name in (
             "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
-            "restore", "profile_list", "new_passphrase",
+            "restore", "profile_list", "new_passphrase", "identity_files",
+            "certificate_values",
         )
     },
     "e2ee.testing": {"*"},
@@ -82,6 +87,16 @@ SECRET_ROOMS = {
     )
 }  # fmt: skip
 """What the server must not reach by any path: what reads messages, and private keys of users."""
+
+
+IDENTITY_ROOMS = {
+    "e2ee.crypto.certified_identity",
+    "e2ee.net.authority",
+    "e2ee.net.certificate_path",
+    "e2ee.net.identity_issuing",
+    "e2ee.net.identity_key",
+}
+"""X.509 certificates of people and their authorities: the business of clients."""
 
 
 @cache
@@ -162,6 +177,12 @@ class WallTests(SynchronousTestCase):
         self.assertEqual(reached & SECRET_ROOMS, set())
         self.assertEqual({name for name in reached if within(name, {"e2ee.client", "e2ee.ui"})}, set())
         self.assertIn("e2ee.wire.messages", reached)
+
+    def test_the_server_does_not_read_certificates_of_people(self) -> None:
+        """It passes them on; a parser for what strangers upload would be a risk for nothing."""
+        reached = closure({name for name in modules() if within(name, {"e2ee.server"})})
+        self.assertEqual(reached & IDENTITY_ROOMS, set())
+        self.assertEqual(IDENTITY_ROOMS - set(modules()), set())
 
     def test_the_rooms_that_the_server_must_not_enter_exist(self) -> None:
         self.assertEqual(SECRET_ROOMS - set(modules()), set())

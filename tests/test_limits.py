@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import backoff, enrolment, gaps, outgoing, prekeeper
+from e2ee.client import backoff, enrolment, gaps, identities, outgoing, prekeeper
+from e2ee.client.authorities import AUTHORITIES
 from e2ee.crypto import limits as crypto
+from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
+from e2ee.net.certificate_path import INTERMEDIATES
 from e2ee.server import policy
 from e2ee.store.client import sessions
 from e2ee.store.server import devices
@@ -41,6 +44,11 @@ VALUES = {
     "skipped keys": (crypto.SKIPPED_GAP, crypto.SKIPPED_STORED, crypto.SKIPPED_MS, 2_000, 2_000, 31 * DAY_MS),
     "post-quantum step": (crypto.HYBRID_MESSAGES, crypto.HYBRID_MS, crypto.OFFERING_MESSAGES, 50, DAY_MS, 8),
     "RSA prekeys": (prekeeper.RSA_STOCK, 10),
+    "X.509 identity": (crypto.IDENTITY_BYTES, crypto.IDENTITY_CERTIFICATES, INTERMEDIATES, 8 * KIB, 4, 3),
+    "authorities": (AUTHORITIES, AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES, 100, 64 * KIB, 512 * KIB),
+    "certificates are asked for": (
+        identities.ASK_AGAIN_MS, identities.EXPIRES_SOON_MS, identities.ASKED_AT_ONCE, DAY_MS, 7 * DAY_MS, 50
+    ),
     "unanswered chain": (crypto.UNANSWERED_MESSAGES, crypto.UNANSWERED_MS, 1_000, 7 * DAY_MS),
     "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
     "outbox": (outgoing.ENVELOPE_MS, outgoing.WAITING_MS, 14 * DAY_MS, 30 * DAY_MS),
@@ -90,6 +98,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(wire.STATEMENT_BYTES, crypto.STATEMENT_BYTES)
         self.assertEqual(wire.SIGNED_PREKEY_BYTES, crypto.SIGNED_PREKEY_BYTES)
         self.assertEqual(wire.KEM_PREKEY_BYTES, crypto.KEM_PREKEY_BYTES)
+        self.assertEqual(wire.IDENTITY_BYTES, crypto.IDENTITY_BYTES)
         self.assertEqual(devices.NOTICE_ENVELOPES, wire.NOTICE_ENVELOPES)
         self.assertEqual(enrolment.GUESSES, policy.CODE_GUESSES)
         self.assertEqual({prekeeper.STOCK}, {policy.ONE_TIME_STOCK, policy.KEM_ONE_TIME_STOCK})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
+from e2ee.client.certification import certification, issuer_of
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, SafetyNumber, TrustChange
@@ -62,41 +63,42 @@ class AddressBook:
 
     async def contacts(self) -> list[Contact]:
         """All contacts, sorted by number."""
-        records = await self._context.vault.read(contacts.list_contacts)
-        return [_contact(record) for record in records]
+        return await self._context.vault.read(
+            lambda tx: [self._contact(tx, record) for record in contacts.list_contacts(tx)]
+        )
 
     async def add(self, address: Address, name: str) -> Contact:
         """Name a number, and accept it. Raises Failure(USAGE)."""
         self._refuse_own(address)
 
-        def operation(tx: Connection) -> ContactRecord:
+        def operation(tx: Connection) -> Contact:
             _refuse_name(tx, address, name)
             contacts.touch_contact(tx, address, accepted=True)
             contacts.unblock_contact(tx, address)
             contacts.name_contact(tx, address, name)
             self._outgoing.queue_token(tx, address, self._context.now)
-            return contacts.load_contact(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
 
-        record = await self._context.write(operation)
+        contact = await self._context.write(operation)
         self._changed(address)
-        return _contact(record)
+        return contact
 
     async def rename(self, address: Address, name: str) -> Contact:
         """Give a contact another name. Raises Failure(USAGE)."""
 
-        def operation(tx: Connection) -> ContactRecord:
+        def operation(tx: Connection) -> Contact:
             _require(tx, address)
             _refuse_name(tx, address, name)
             contacts.name_contact(tx, address, name)
-            return contacts.load_contact(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
 
-        return _contact(await self._context.write(operation))
+        return await self._context.write(operation)
 
     async def block(self, address: Address) -> Contact:
         """Show nothing more of this number, and let it see nothing more: all others get a new token."""
         self._refuse_own(address)
 
-        def operation(tx: Connection) -> ContactRecord:
+        def operation(tx: Connection) -> Contact:
             was_blocked = contacts.load_contact(tx, address).blocked
             contacts.touch_contact(tx, address, accepted=False)
             contacts.block_contact(tx, address)
@@ -104,11 +106,11 @@ class AddressBook:
                 # Whoever is not accepted now may have been, and then has the token all the same.
                 replace_token(tx, self._context.entropy)
                 self._hand_out_token(tx)
-            return contacts.load_contact(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
 
-        record = await self._context.write(operation)
+        contact = await self._context.write(operation)
         self._token_replaced()
-        return _contact(record)
+        return contact
 
     def _hand_out_token(self, tx: Connection) -> None:
         for contact in contacts.list_contacts(tx):
@@ -118,12 +120,12 @@ class AddressBook:
     async def remove(self, address: Address) -> Contact:
         """Take a contact out of the address book. Raises Failure(USAGE) if there is none."""
 
-        def operation(tx: Connection) -> ContactRecord:
+        def operation(tx: Connection) -> Contact:
             _require(tx, address)
             contacts.unlist_contact(tx, address)
-            return contacts.load_contact(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
 
-        return _contact(await self._context.write(operation))
+        return await self._context.write(operation)
 
     # --- trust ------------------------------------------------------------------------------
 
@@ -134,12 +136,15 @@ class AddressBook:
 
     async def look_up(self, address: Address) -> None:
         """Learn the account key of a number. Raises Failure."""
-        signed = await self._directory.look_up(address)
+        served = await self._directory.look_up(address)
+        signed, identity = served.statement, served.identity
         if signed is None:
             raise Failure(Code.UNKNOWN_RECIPIENT, f"nobody is registered as {address}")
         warn, now = self._context.warn, self._context.now
         try:
-            await self._context.write(lambda tx: note_statement(tx, signed, address, warn=warn, now=now))
+            await self._context.write(
+                lambda tx: note_statement(tx, signed, address, identity=identity, warn=warn, now=now)
+            )
         except StatementRefused as refused:
             raise refused_failure(refused) from None
 
@@ -154,7 +159,9 @@ class AddressBook:
         if key is None:
             raise Failure(Code.UNKNOWN_RECIPIENT, f"the key of {address} is not known yet")
         verified = contact.verified and contact.pending_key is None
-        return SafetyNumber(address, digits_of(self._context.own, address, key), verified)
+        certified = certification(tx, address, key, self._context.now)
+        digits = digits_of(self._context.own, address, key)
+        return SafetyNumber(address, digits, verified, certified.issuer, certified.refusal)
 
     async def confirm(self, address: Address, digits: str) -> SafetyNumber:
         """Mark a contact verified whose safety number is this. Raises Failure(SAFETY_NUMBER)."""
@@ -196,6 +203,10 @@ class AddressBook:
         if pending is not None:
             use_key(tx, address, pending)
 
+    def _contact(self, tx: Connection, record: ContactRecord) -> Contact:
+        issuer = issuer_of(tx, record.address, record.trusted_key, self._context.now)
+        return Contact(record.address, record.name, record.accepted, record.blocked, record.verified, issuer)
+
     def _refuse_own(self, address: Address) -> None:
         if address == self._context.own.address:
             raise Failure(Code.USAGE, f"{address} is your own number")
@@ -215,7 +226,3 @@ def _refuse_name(tx: Connection, address: Address, name: str) -> None:
         raise Failure(Code.USAGE, f"{name}: a name does not begin like a number")
     if contacts.address_of_name(tx, name) not in (None, address):
         raise Failure(Code.USAGE, f"{name}: another contact has this name")
-
-
-def _contact(record: ContactRecord) -> Contact:
-    return Contact(record.address, record.name, record.accepted, record.blocked, record.verified)

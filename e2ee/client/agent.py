@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client import holder_messages as h
+from e2ee.client.certificates import Certificates
 from e2ee.client.deadline import Deadline
 from e2ee.client.events import (
     Contact,
@@ -32,8 +33,8 @@ __all__ = ["Conversations", "Way"]
 
 
 class Conversations(Roaming):
-    """The conversations of one profile; `archive` is their past. All methods are called on the reactor's
-    thread.
+    """The conversations of one profile; `archive` is their past, `certificates` says who vouches
+    for whom. All methods are called on the reactor's thread.
 
     Nothing is asked before `start` and nothing after `close`. All calls may raise
     Failure(PROFILE_BUSY) where the holder of the vault does not answer, and what `start` raises when
@@ -46,6 +47,7 @@ class Conversations(Roaming):
         super().__init__(way, clock, connect=connect, once=once)
         self._entropy = entropy
         self.archive = Past(self)
+        self.certificates = Certificates(self)
 
     # --- the link ---------------------------------------------------------------------------
 

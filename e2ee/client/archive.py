@@ -5,13 +5,13 @@ Knows no way of printing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from e2ee.client.context import Context
 from e2ee.client.events import Forgotten, HistoryEntry, HistoryQuery, SentState
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
-from e2ee.store.client import contacts, history
+from e2ee.store.client import contacts, history, traces
 from e2ee.store.client.history import Past
 from e2ee.store.client.messages import MessageRecord
 from e2ee.store.client.search import Search, parse_search
@@ -19,10 +19,11 @@ from e2ee.store.connection import Connection
 
 
 class Archive:
-    """All texts that were sent or released to readers."""
+    """All texts that were sent or released to readers. `forgotten` is called after some were deleted."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, forgotten: Callable[[], None]) -> None:
         self._context = context
+        self._forgotten = forgotten
 
     async def find(self, query: HistoryQuery) -> list[int]:
         """In which rows of the vault the texts are that are asked for, oldest first."""
@@ -49,7 +50,7 @@ class Archive:
                 )
             return gone
 
-        return await self._context.vault.write(operation)
+        return await self._forget_in(operation)
 
     async def forget_conversation(self, address: Address) -> Forgotten:
         """Delete all texts with this number for good, but for those that wait to be accepted.
@@ -57,11 +58,18 @@ class Archive:
         Its keys and its entry in the address book stay.
         """
         past = Past(address=address)
-        return await self._context.vault.write(lambda tx: self._forget(tx, history.find(tx, past)))
+        return await self._forget_in(lambda tx: self._forget(tx, history.find(tx, past)))
+
+    async def _forget_in(self, operation: Callable[[Connection], Forgotten]) -> Forgotten:
+        gone = await self._context.vault.write(operation)
+        self._forgotten()
+        return gone
 
     def _forget(self, tx: Connection, rows: Sequence[int]) -> Forgotten:
         settled = history.without_waiting(tx, rows)
         history.forget(tx, settled, self._context.now)
+        if settled:
+            traces.note_forgotten(tx)
         return Forgotten(len(settled), len(rows) - len(settled))
 
 
@@ -97,4 +105,5 @@ def _entry(record: MessageRecord, own: Address, name: str | None) -> HistoryEntr
         verified=record.verified,
         late=record.late,
         state=SentState(record.state) if outgoing else None,
+        verified_by=record.verified_by,
     )

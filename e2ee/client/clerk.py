@@ -82,5 +82,16 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.Trust: lambda clerk, asked: clerk.messenger.trust(asked.address),
     h.SetPin: lambda clerk, asked: clerk.messenger.registration_pin.set(asked.text),
     h.RemovePin: lambda clerk, _: clerk.messenger.registration_pin.remove(),
+    h.AttachIdentity: lambda clerk, asked: clerk.messenger.identities.attach(asked.certificate, asked.key),
+    h.RemoveIdentity: lambda clerk, _: clerk.messenger.identities.remove(),
+    h.AskOwnIdentity: lambda clerk, _: clerk.messenger.identities.own(),
+    h.IsIdentityOpen: lambda clerk, asked: clerk.messenger.identities.is_open(asked.address),
+    h.AskIdentity: lambda clerk, asked: clerk.messenger.identities.ask(asked.address),
+    h.OpenIdentities: _listed(lambda clerk, _: clerk.messenger.identities.all_open()),
+    h.TrustAuthorities: _listed(
+        lambda clerk, asked: clerk.messenger.identities.authorities.trust(asked.certificates, asked.lists)
+    ),
+    h.AskAuthorities: _listed(lambda clerk, _: clerk.messenger.identities.authorities.all()),
+    h.Distrust: lambda clerk, asked: clerk.messenger.identities.authorities.distrust(asked.which),
     h.AskStatus: lambda clerk, _: clerk.messenger.status(),
 }

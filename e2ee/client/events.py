@@ -50,6 +50,7 @@ class SentMessage:
 class MessageReceived:
     """A text. `repeated`: it may have been printed before a crash. `late`: its gap was marked.
 
+    `verified_by`: the authority that certified the sender's account key when it came.
     `position` is its place among what is unshown in the vault; pass the event to
     `Messenger.mark_printing` before, and `Messenger.mark_shown` after it was flushed.
     """
@@ -65,17 +66,22 @@ class MessageReceived:
     repeated: bool = False
     late: bool = False
     position: int = 0
+    verified_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChanged:
-    """The account key of a contact is another one since `at`; nothing is sent until it is trusted."""
+    """The account key of a contact is another one since `at`; nothing is sent until it is trusted.
+
+    `verified_by`: a trusted authority certifies it, and it is used already.
+    """
 
     address: Address
     name: str | None
     at: int
     repeated: bool = False
     position: int = 0
+    verified_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,22 +183,32 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody in the address book. Who only wrote to us has no name and is not accepted."""
+    """Somebody in the address book. Who only wrote to us has no name and is not accepted.
+
+    `verified`: the user has compared the safety number. `verified_by`: the trusted certification
+    authority that certifies the account key now.
+    """
 
     address: Address
     name: str | None
     accepted: bool
     blocked: bool
     verified: bool
+    verified_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SafetyNumber:
-    """60 digits that are the same at both ends, unless somebody is in between."""
+    """60 digits that are the same at both ends, unless somebody is in between.
+
+    `verified_by` as in Contact; `refusal`: why a certificate that came with the key proves nothing.
+    """
 
     address: Address
     digits: str
     verified: bool
+    verified_by: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +235,7 @@ class HistoryEntry:
     verified: bool
     late: bool
     state: SentState | None
+    verified_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 
 from msgspec import Meta, Raw, Struct
 
+from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.events import (
     Contact,
     Drained,
@@ -56,6 +57,8 @@ Number = Annotated[int, Meta(ge=0, lt=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 Line = Annotated[str, Meta(max_length=1000)]
 Body = Annotated[str, Meta(max_length=128 * 1024)]
+Certificates = Annotated[bytes, Meta(max_length=64 * 1024)]
+RevocationLists = Annotated[bytes, Meta(max_length=512 * 1024)]
 Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
 
 
@@ -239,6 +242,54 @@ class RemovePin(Request[None], frozen=True, tag="remove_pin"):
     """The account has none."""
 
 
+class AttachIdentity(Request[OwnIdentity], frozen=True, tag="attach_identity"):
+    """Show contacts this certificate; its key signs once. Both are PEM."""
+
+    certificate: Certificates
+    key: Certificates
+
+
+class RemoveIdentity(Request[None], frozen=True, tag="remove_identity"):
+    """Show none."""
+
+
+class AskOwnIdentity(Request[OwnIdentity | None], frozen=True, tag="own_identity"):
+    """What the server shows."""
+
+
+class IsIdentityOpen(Request[bool], frozen=True, tag="is_identity_open"):
+    """Whether the directory could have a certificate that the vault has not."""
+
+    address: Address
+
+
+class AskIdentity(Request[None], frozen=True, tag="ask_identity"):
+    """Ask it about this number."""
+
+    address: Address
+
+
+class OpenIdentities(Request[tuple[Address, ...]], frozen=True, tag="open_identities"):
+    """About whom in the address book it is worth asking."""
+
+
+class TrustAuthorities(Request[tuple[TrustedAuthority, ...]], frozen=True, tag="trust_authorities"):
+    """Trust these certification authorities, and keep these revocation lists."""
+
+    certificates: Certificates | None
+    lists: RevocationLists | None
+
+
+class AskAuthorities(Request[tuple[TrustedAuthority, ...]], frozen=True, tag="authorities"):
+    """Those that are trusted."""
+
+
+class Distrust(Request[TrustedAuthority], frozen=True, tag="distrust"):
+    """Trust one no more."""
+
+    which: Line
+
+
 class AskStatus(Request[Status], frozen=True, tag="status"):
     """What vault and link know."""
 
@@ -360,7 +411,9 @@ AnyRequest = (
     | UnshownCount | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | Online | WatchPresence | Resolve | Contacts | AddContact | RenameContact
     | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
-    | SetPin | RemovePin | AskStatus | Take | Subscribe
+    | SetPin | RemovePin | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen
+    | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
+    | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Accepted)
 """What waits for something else than this machine: it may be asked again elsewhere, at any time."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from e2ee.client.certification import issuer_of
 from e2ee.client.sequence import pass_over, skip_text, take_text
-from e2ee.client.trust import Standing, StatementRefused, judge, note_statement, statement_for
+from e2ee.client.trust import Served, Standing, StatementRefused, judge, note_statement, statement_for
 from e2ee.crypto.account_statement import statement_hash
 from e2ee.crypto.content import Content, Text, decode_content
 from e2ee.crypto.handshake import Handshake
@@ -37,13 +38,6 @@ class Pushed:
     envelope: bytes = field(repr=False)
     envelope_id: EnvelopeId
     received_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What the directory serves for the sender's number; None where it knows no such account."""
-
-    statement: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +182,14 @@ class Incoming:
                 raise Unconfirmed(f"the account key of {pushed.address} has to be looked up")
             if served is not None and served.statement != signed:
                 raise OpenFailed
-            noted = note_statement(tx, signed, pushed.address, warn=self.warn, now=pushed.received_at)
+            noted = note_statement(
+                tx,
+                signed,
+                pushed.address,
+                identity=None if served is None else served.identity,
+                warn=self.warn,
+                now=pushed.received_at,
+            )
         except StatementRefused:
             raise OpenFailed from None
         return noted.arrival
@@ -230,6 +231,7 @@ class Incoming:
             verified=contact.verified and contact.trusted_key == opened.account_key,
             late=False,
             state=RELEASED,
+            verified_by=issuer_of(tx, address, opened.account_key, pushed.received_at),
         )
         return take_text(tx, record, pushed.device)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from e2ee.client import outbox_plan, settling
 from e2ee.client.context import Context
 from e2ee.client.events import Event, MessageSent, SentState
+from e2ee.client.link import LinkPhase
 from e2ee.client.outgoing import Outgoing, note_accepted
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.shown import sent_state
@@ -58,6 +59,15 @@ class Lane:
     def at_work(self) -> bool:
         """Whether something is being done, or an answer is still to come on the present connection."""
         return self._busy or (bool(self._in_flight) and self._connection == self._context.connection)
+
+    @property
+    def asks_about_key(self) -> bool:
+        """Whether the directory is still to say, on the present or the first connection, which account
+        key this contact has."""
+        if self._context.link_state.phase in (LinkPhase.DOWN, LinkPhase.STOPPED):
+            return False
+        asked = self._looked_up and self._connection == self._context.connection
+        return self._busy or not asked
 
     def wake(self) -> None:
         """Look what there is to do, unless it is being done."""
@@ -132,7 +142,8 @@ class Lane:
         """Once on each connection: the directory may serve the trusted key again."""
         if not self._looked_up:
             self._looked_up = True
-            self._again = await settling.look_up_again(self._context, self._address)
+            self._again, news = await settling.look_up_again(self._context, self._address)
+            self._tell(news)
 
     def _wait(self, seconds: float) -> None:
         if self._take_back_timer is not None:
@@ -197,7 +208,7 @@ class Lane:
         """Do what the refusal asks for. `again`: it came in spite of `restart`."""
         context, entry, answer = self._context, refused.entry, refused.answer
         if isinstance(answer, m.StaleDevice):
-            self._tell(await settling.stale_device(context, entry, answer.statement))
+            self._tell(await settling.stale_device(context, entry, answer))
         elif _is_held(answer) and not again:
             return
         elif answer.refusal is m.RefusalCode.UNKNOWN_RECIPIENT:

@@ -24,6 +24,7 @@ from e2ee.client.events import (
     TrustChange,
 )
 from e2ee.client.gaps import Gaps
+from e2ee.client.identities import Identities
 from e2ee.client.incoming import Incoming
 from e2ee.client.link_watch import LinkWatch
 from e2ee.client.network_link import MakeLink, network_link
@@ -85,23 +86,21 @@ class Messenger:
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
         self._receiver = Receiver(
-            context,
-            directory,
-            Incoming(own, context.warn),
-            Gaps(context),
+            context, directory, Incoming(own, context.warn), Gaps(context),
             changed=self._sender.wake,
             stock_unknown=self._prekeeper.stock_unknown,
             drained=self._drained,
-        )
+        )  # fmt: skip
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
         self._profile = open_profile
         self._online = False
+        self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
-        self.archive = Archive(context)
         self.readers = Readers(context)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper)
+        self.archive = Archive(context, self._upkeep.erasure.forgotten)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
 
@@ -260,6 +259,7 @@ class Messenger:
     def _connected(self, logged_in: m.LoggedIn) -> None:
         self._receiver.connected()
         self._presence.connected()
+        self.identities.connected()
         self._sender.wake_all()
         self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)
 

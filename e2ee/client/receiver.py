@@ -15,9 +15,10 @@ from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import Drained, Event, KeyChanged
 from e2ee.client.gaps import Gaps
-from e2ee.client.incoming import Incoming, Pushed, Served, Taken, Unconfirmed
+from e2ee.client.incoming import Incoming, Pushed, Taken, Unconfirmed
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.shown import describe
+from e2ee.client.trust import Served
 from e2ee.errors import StoreError
 from e2ee.ids import Address, DeviceId, EnvelopeId
 from e2ee.store.client import envelopes
@@ -135,8 +136,7 @@ class Receiver:
         try:
             return await self._open(pushed, None)
         except Unconfirmed:
-            served = Served(await self._directory.look_up(pushed.address))
-            return await self._open(pushed, served)
+            return await self._open(pushed, await self._directory.look_up(pushed.address))
 
     async def _open(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
         if not self.careful:

@@ -20,6 +20,7 @@ from e2ee.crypto.limits import TEXT_BYTES
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import arrivals, messages, outbox
+from e2ee.store.client.authorities import trusts_any
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 
@@ -148,12 +149,20 @@ class Sender:
             sent = await self.sent(message_id)
             if sent.state is SentState.FAILED:
                 await self._context.write(lambda tx: _note_told(tx, message_id))
-            if sent.state is not SentState.QUEUED or _is_final(sent.error, deadline) or deadline.passed:
+            final = _is_final(sent.error, deadline) and not await self._may_be_certified(sent)
+            if sent.state is not SentState.QUEUED or final or deadline.passed:
                 return sent
             state = self._context.link_state
             if state.phase is LinkPhase.STOPPED and state.failure is not None:
                 raise state.failure
             await self._wait(sent.to, deadline)
+
+    async def _may_be_certified(self, sent: SentMessage) -> bool:
+        """Whether it waits for a word about a changed key that the directory may still bring."""
+        lane = self._lanes.get(sent.to)
+        if sent.error is None or sent.error.code is not Code.KEY_CHANGED or lane is None:
+            return False
+        return lane.asks_about_key and await self._context.vault.read(trusts_any)
 
     async def has_sent(self, timeout: float | None) -> None:
         """Wait until the server has answered to all that can be sent now, as long as it is connected."""

@@ -62,18 +62,19 @@ def _fail_unknown(tx: Connection, entry: OutboxRecord, now: int) -> list[Event]:
     return [*shown, MessageSent(sent_state(tx, text, now))]
 
 
-async def stale_device(context: Context, entry: OutboxRecord, signed: bytes) -> list[Event]:
+async def stale_device(context: Context, entry: OutboxRecord, answer: m.StaleDevice) -> list[Event]:
     """The recipient has another device: sealed again if the account key is the trusted one.
 
     The entry keeps message id, sequence number and time.
     """
+    signed = answer.statement
     if statement_hash(signed) == entry.statement_hash:
         return await note_waiting(
             context, entry, Failure(Code.UNAVAILABLE, "the server contradicts itself about the recipient")
         )
 
     def settle(tx: Connection) -> list[Event]:
-        noted = note_statement(tx, signed, entry.address, warn=context.warn, now=context.now)
+        noted = _note(tx, context, entry.address, signed, answer.identity)
         if noted.trusted:
             outbox.unseal(tx, entry.address)
         return list(describe(tx, _news(noted)))
@@ -106,7 +107,7 @@ async def fetch_bundle(context: Context, outgoing: Outgoing, address: Address) -
 def _begin(
     tx: Connection, context: Context, outgoing: Outgoing, address: Address, bundle: m.Bundle
 ) -> list[Event]:
-    noted = note_statement(tx, bundle.statement, address, warn=context.warn, now=context.now)
+    noted = _note(tx, context, address, bundle.statement, bundle.identity)
     if noted.trusted:
         one_time = None if bundle.one_time is None else (bundle.one_time.key_id, bundle.one_time.key)
         checked = verify_bundle(bundle.statement, bundle.signed_prekey, bundle.kem_prekey, one_time)
@@ -114,16 +115,29 @@ def _begin(
     return list(describe(tx, _news(noted)))
 
 
-async def look_up_again(context: Context, address: Address) -> bool:
-    """Whether the directory serves the trusted account key (again). Raises LinkLost."""
+async def look_up_again(context: Context, address: Address) -> tuple[bool, list[Event]]:
+    """Whether the directory serves an account key that can be used, and what is to be told of it.
+
+    Raises LinkLost.
+    """
+
+    def note(tx: Connection) -> tuple[bool, list[Event]]:
+        noted = _note(tx, context, address, answer.statement, answer.identity)
+        return noted.trusted, list(describe(tx, _news(noted)))
+
     try:
         answer = await context.ask(m.LookUp(0, str(address)), m.LookedUp)
-        noted = await context.write(
-            lambda tx: note_statement(tx, answer.statement, address, warn=context.warn, now=context.now)
-        )
+        return await context.write(note)
     except (Refusal, StatementRefused):
-        return False
-    return noted.trusted
+        return False, []
+
+
+def _note(
+    tx: Connection, context: Context, address: Address, statement: bytes, identity: bytes | None
+) -> Noted:
+    return note_statement(
+        tx, statement, address, identity=identity, warn=context.warn, now=context.now
+    )
 
 
 async def _distrust(context: Context, entry: OutboxRecord, refused: Exception) -> list[Event]:

@@ -80,7 +80,7 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
     name = contacts.load_contact(tx, arrival.address).name
     repeated, position = arrival.repeated, arrival.position
     if arrival.kind is ArrivalKind.KEY_CHANGED:
-        return KeyChanged(arrival.address, name, arrival.at, repeated, position)
+        return KeyChanged(arrival.address, name, arrival.at, repeated, position, arrival.verified_by)
     if arrival.kind is ArrivalKind.UNDECRYPTABLE:
         return Undecryptable(arrival.address, name, arrival.at, repeated, position)
     if arrival.kind is ArrivalKind.GAP or arrival.message is None:
@@ -102,6 +102,7 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         repeated=repeated,
         late=record.late,
         position=position,
+        verified_by=record.verified_by,
     )
 
 

@@ -7,9 +7,10 @@ come by: whoever calls has had the directory confirm an account key that is new 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from e2ee.client.certification import issuer_of, keep_identity
 from e2ee.crypto.account_statement import AccountStatement, verify_statement
 from e2ee.crypto.keys import AccountKey
 from e2ee.crypto.own_device import OwnDevice
@@ -93,18 +94,30 @@ class Noted:
     arrival: int | None = None
 
 
-def note_statement(tx: Connection, signed: bytes, address: Address, *, warn: bool, now: int) -> Noted:
-    """Take note of a statement that the directory serves for this number.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the directory has for a number; no statement where it knows no such account."""
 
-    The first account key of a contact is used, unverified. Another one waits for the user's word,
-    and an arrival says so; with `warn` (a setting of the profile) it is used at once if the contact
-    was not verified. `now` is ms since 1970. Raises StatementRefused.
+    statement: bytes | None
+    identity: bytes | None = None
+
+
+def note_statement(
+    tx: Connection, signed: bytes, address: Address, *, identity: bytes | None, warn: bool, now: int
+) -> Noted:
+    """Take note of a statement that the directory serves for this number, with this X.509 identity.
+
+    The first account key of a contact is used, unverified. Another one waits for the user's word, and
+    an arrival says so. Unless the user has compared the safety number with the old one, it is used at
+    once if a trusted authority certifies it, or with `warn` (a setting of the profile). `now` is ms
+    since 1970. Raises StatementRefused.
     """
     statement = statement_for(signed, address)
     key = statement.account_key.raw
     standing = judge(tx, statement, signed)
     contacts.keep_contact(tx, address)
     contacts.save_statement(tx, address, key, signed)
+    keep_identity(tx, address, key, identity, now)
     contact = contacts.load_contact(tx, address)
     if standing is Standing.CHANGED:
         return _note_change(tx, contact, key, warn and not contact.verified, now)
@@ -116,7 +129,9 @@ def note_statement(tx: Connection, signed: bytes, address: Address, *, warn: boo
 
 
 def _note_change(tx: Connection, contact: ContactRecord, key: bytes, use_it: bool, now: int) -> Noted:
-    arrival = None
+    arrival = accept_certified(tx, replace(contact, pending_key=key), now)
+    if arrival is not None:
+        return Noted(trusted=True, arrival=arrival)
     if contact.pending_key != key:
         arrival = add_arrival(tx, Arrival(ArrivalKind.KEY_CHANGED, contact.address, now))
     if use_it:
@@ -124,6 +139,22 @@ def _note_change(tx: Connection, contact: ContactRecord, key: bytes, use_it: boo
     else:
         contacts.mark_pending(tx, contact.address, key)
     return Noted(use_it, arrival)
+
+
+def accept_certified(tx: Connection, contact: ContactRecord, now: int) -> int | None:
+    """Use the account key that waits for a word if a trusted authority certifies it.
+
+    The arrival that tells of it, or None. Not where the user has compared the safety number with the
+    old key himself: no authority's word takes the place of that.
+    """
+    if contact.verified:
+        return None
+    issuer = issuer_of(tx, contact.address, contact.pending_key, now)
+    if issuer is None or contact.pending_key is None:
+        return None
+    use_key(tx, contact.address, contact.pending_key)
+    told = Arrival(ArrivalKind.KEY_CHANGED, contact.address, now, verified_by=issuer)
+    return add_arrival(tx, told)
 
 
 def use_key(tx: Connection, address: Address, account_key: bytes) -> None:

@@ -6,6 +6,7 @@ Knows when; what is done stands with those who do it.
 from __future__ import annotations
 
 from e2ee.client.context import Context
+from e2ee.client.erasure import Erasure
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.sender import Sender
 from e2ee.crypto.limits import DAY_MS
@@ -27,6 +28,7 @@ class Upkeep:
         self._context = context
         self._sender = sender
         self._prekeeper = prekeeper
+        self.erasure = Erasure(context)
         self._connects = False
 
     async def begin(self) -> bool:
@@ -39,7 +41,9 @@ class Upkeep:
             history.forget_forgotten(tx, now - ENVELOPE_MEMORY_MS)
             return load_mark(tx, _RUNNING) is not None
 
-        return await self._context.vault.write(prepare)
+        crashed = await self._context.vault.write(prepare)
+        await self.erasure.run()
+        return crashed
 
     async def go_online(self) -> None:
         """What belongs before the first connection."""
@@ -49,11 +53,13 @@ class Upkeep:
         self._context.tasks.later(ROUND_SECONDS, self._round)
 
     async def end(self) -> None:
-        """Note that this process ended cleanly."""
+        """Note that this process ended cleanly, and leave no traces of what was forgotten."""
+        await self.erasure.run()
         if self._connects:
             await self._context.vault.write(lambda tx: forget_mark(tx, _RUNNING))
 
     def _round(self) -> None:
         self._context.tasks.spawn(self._sender.fail_overdue())
+        self._context.tasks.spawn(self.erasure.run())
         self._prekeeper.wake()
         self._context.tasks.later(ROUND_SECONDS, self._round)

@@ -14,6 +14,7 @@ KEM_PREKEY = b"e2ee/1 KEM prekey"
 REGISTRATION_BY_ACCOUNT = b"e2ee/1 registration, account key"
 REGISTRATION_BY_DEVICE = b"e2ee/1 registration, device signing key"
 LOGIN_BY_CLIENT = b"e2ee/1 login, client's device signing key"
+X509_IDENTITY = b"e2ee/1 X.509 identity"
 
 # --- handshake ---------------------------------------------------------------------------------
 

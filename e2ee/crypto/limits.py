@@ -14,6 +14,11 @@ SIGNED_PREKEY_BYTES = 256
 KEM_PREKEY_BYTES = 2048
 """A signed ML-KEM-1024 prekey has 1,648 bytes."""
 
+IDENTITY_BYTES = 8 * 1024
+"""An X.509 identity: a chain of three with RSA keys of 4096 bits has about 6 KiB."""
+IDENTITY_CERTIFICATES = 4
+"""Certificates of one identity: the account's own, and those between it and an authority."""
+
 TEXT_BYTES = 64 * 1024
 """A text message, in UTF-8."""
 ENVELOPE_BYTES = 96 * 1024

@@ -11,6 +11,7 @@ id (4), time (8), key (length-prefixed with 2 bytes), signature (64).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from e2ee.crypto import labels, limits, primitives
 from e2ee.crypto.encoding import FieldReader, number, prefixed
@@ -84,6 +85,15 @@ def verify_signed_prekey(signed: bytes, owner: DeviceSigningKey) -> SignedPreKey
     """Decode and verify; raises SignatureRefused (encoding, signature) or KeyRefused."""
     if len(signed) > limits.SIGNED_PREKEY_BYTES:
         raise SignatureRefused("a signed prekey is too long")
+    return _verified_signed(signed, owner)
+
+
+@lru_cache(maxsize=limits.STATEMENTS_REMEMBERED)
+def _verified_signed(signed: bytes, owner: DeviceSigningKey) -> SignedPreKey:
+    """`verify_signed_prekey`, once for the same bytes and owner: a contact's is the same for a week.
+
+    One-time keys come once, so theirs are not worth remembering; a refusal is not remembered.
+    """
     body, signature = signed[: -primitives.SIGNATURE_BYTES], signed[-primitives.SIGNATURE_BYTES :]
     try:
         prekey = _decode_signed(body)

@@ -75,13 +75,27 @@ class DeviceSigningSecretKey(SigningSecretKey):
 
 @dataclass(frozen=True, slots=True)
 class AgreementSecretKey:
-    """An X25519 private key of 32 bytes."""
+    """An X25519 private key of 32 bytes; KeyRefused for another length.
+
+    Parsed when it is used first: that takes as long as a Diffie-Hellman, and a session comes from the
+    vault and goes back for every envelope, of which most need none.
+    """
 
     raw: bytes = field(repr=False)
-    parsed: primitives.X25519Secret = field(init=False, repr=False, compare=False)
+    _parsed: primitives.X25519Secret | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parsed", primitives.x25519_secret(self.raw))
+        if len(self.raw) != primitives.KEY_BYTES:
+            raise KeyRefused("an X25519 private key has 32 bytes")
+
+    @property
+    def parsed(self) -> primitives.X25519Secret:
+        """The library's object, made once."""
+        parsed = self._parsed
+        if parsed is None:
+            parsed = primitives.x25519_secret(self.raw)
+            object.__setattr__(self, "_parsed", parsed)
+        return parsed
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
@@ -151,7 +165,7 @@ class RatchetSecretKey(AgreementSecretKey):
         """The signed prekey as the recipient's first ratchet key, without parsing it again."""
         key = cls.__new__(cls)
         object.__setattr__(key, "raw", prekey.raw)
-        object.__setattr__(key, "parsed", prekey.parsed)
+        object.__setattr__(key, "_parsed", prekey.parsed)
         return key
 
     @property

@@ -14,8 +14,9 @@ from enum import Enum
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from e2ee.errors import E2eeError
@@ -27,6 +28,18 @@ RSA_BITS: Final = 3072
 
 Certificate = x509.Certificate
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for certificates and lists that it cannot read, wherever it looks into them."""
 
 
 class CredentialsRefused(E2eeError):
@@ -96,7 +109,7 @@ def load_credentials(certificate_pem: bytes, key_pem: bytes | None = None) -> Cr
     """
     try:
         chain = tuple(x509.load_pem_x509_certificates(certificate_pem))
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate in PEM form") from None
     key = load_key(certificate_pem if key_pem is None else key_pem)
     if _spki_pin(key.public_key()) != certificate_pin(chain[0]):
@@ -108,7 +121,7 @@ def load_certificates(pem: bytes) -> tuple[Certificate, ...]:
     """The certificates of a CA file. Raises CredentialsRefused if there is none."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except UNREADABLE:
         raise CredentialsRefused("there is no readable certificate in PEM form") from None
 
 
@@ -148,6 +161,11 @@ def certificates_to_pem(chain: Sequence[Certificate]) -> bytes:
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
 
 
+def certificates_to_der(chain: Sequence[Certificate]) -> tuple[bytes, ...]:
+    """Each by itself."""
+    return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in chain)
+
+
 def make_backup_key() -> bytes:
     """A key pair for a later certificate, as PEM; its `key_pin` is handed out from day one."""
     return key_to_pem(KeyKind.ECDSA_P256.generate())
@@ -161,7 +179,7 @@ def make_self_signed(
 ) -> Credentials:
     """A certificate for these host names and IP addresses that vouches for itself."""
     key = KeyKind.ECDSA_P256.generate() if key is None else key
-    subject = _name(names[0])
+    subject = distinguished_name(names[0])
     builder = _server_builder(names, key, now, years).issuer_name(subject)
     return Credentials((builder.sign(key, hashes.SHA256()),), key)
 
@@ -171,12 +189,12 @@ def make_authority(
 ) -> Credentials:
     """A private certification authority that may issue server certificates and nothing below."""
     key = kind.generate()
-    subject = _name(name)
+    subject = distinguished_name(name)
     builder = (
-        _builder(subject, key, now, years)
+        certificate_builder(subject, key.public_key(), now, years)
         .issuer_name(subject)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(key_usage(ca=True), critical=True)
     )
     return Credentials((builder.sign(key, hashes.SHA256()),), key)
 
@@ -204,29 +222,31 @@ def _server_builder(
     names: Sequence[str], key: PrivateKey, now: datetime.datetime, years: int
 ) -> x509.CertificateBuilder:
     return (
-        _builder(_name(names[0]), key, now, years)
+        certificate_builder(distinguished_name(names[0]), key.public_key(), now, years)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
 
 
-def _builder(
-    subject: x509.Name, key: PrivateKey, now: datetime.datetime, years: int
+def certificate_builder(
+    subject: x509.Name, key: PublicKey, now: datetime.datetime, years: int
 ) -> x509.CertificateBuilder:
+    """What every certificate has. The issuer is still to be named."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + datetime.timedelta(days=365 * years + years // 4))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
-def _key_usage(ca: bool) -> x509.KeyUsage:
+def key_usage(ca: bool) -> x509.KeyUsage:
+    """An authority signs certificates and revocation lists, anybody else whatever else."""
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,
@@ -240,7 +260,8 @@ def _key_usage(ca: bool) -> x509.KeyUsage:
     )
 
 
-def _name(text: str) -> x509.Name:
+def distinguished_name(text: str) -> x509.Name:
+    """A name of one part."""
     # A common name has 64 characters at the most (RFC 5280, appendix A); names are matched by SAN.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
@@ -256,6 +277,10 @@ def _general_name(text: str) -> x509.GeneralName:
         raise CredentialsRefused(f"{text!a} cannot stand in a certificate as a host name") from None
 
 
-def _spki_pin(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).digest()
+def public_key_bytes(key: PublicKey) -> bytes:
+    """A public key as certificates have it: SubjectPublicKeyInfo in DER."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _spki_pin(key: PublicKey) -> bytes:
+    return hashlib.sha256(public_key_bytes(key)).digest()

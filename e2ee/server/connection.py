@@ -197,6 +197,8 @@ class Connection:
                 return await rooms.registration.pins.set(where, message)
             case m.RemovePin():
                 return await rooms.registration.pins.remove(where, message)
+            case m.SetIdentity():
+                return await rooms.directory.set_identity(where, message)
             case m.Watch():
                 return rooms.presence.watch(self, message)
             case m.AcknowledgeNotice():

@@ -153,8 +153,9 @@ class Courier:
         account = await self._accounts.find(address)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
+        identity = await self._accounts.identity_of(account)
         self._counters.stale += 1
-        return m.StaleDevice(number, account.statement)
+        return m.StaleDevice(number, account.statement, identity)
 
     def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
         """The recipient has kept an envelope; raises WrongAcknowledgement."""

@@ -59,7 +59,7 @@ class Directory:
     async def look_up(self, asker: Address, message: m.LookUp) -> m.LookedUp:
         """The account statement of a number. Raises Refusal: RATE_LIMITED, UNKNOWN_RECIPIENT."""
         account = await self._account(asker, Address(message.number))
-        return m.LookedUp(message.n, account.statement)
+        return m.LookedUp(message.n, account.statement, await self._accounts.identity_of(account))
 
     async def fetch_bundle(self, asker: Address, message: m.FetchBundle) -> m.Bundle:
         """What a first message needs. Raises Refusal: RATE_LIMITED, UNKNOWN_RECIPIENT."""
@@ -76,7 +76,18 @@ class Directory:
             keys.signed_prekey,
             keys.kem_prekey,
             None if one_time is None else m.OneTimePreKey(one_time.key_id, one_time.encoded),
+            await self._accounts.identity_of(account),
         )
+
+    async def set_identity(self, where: DeviceAddress, message: m.SetIdentity) -> m.Done:
+        """Hand this X.509 identity out with the statement, or none. Raises Refusal: LOGGED_OUT.
+
+        It is not looked into: to whom it proves something decides whom he trusts, and the server is
+        not among them.
+        """
+        if not await self._accounts.set_identity(where, message.identity):
+            raise logged_out()
+        return m.Done(message.n)
 
     async def publish(self, where: DeviceAddress, message: m.Publish) -> m.Published:
         """Store prekeys, each verified against the device's signing key.

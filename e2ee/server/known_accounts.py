@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 
-from e2ee.ids import Address
+from e2ee.ids import Address, DeviceAddress
 from e2ee.store.server.ports import Account, Accounts
 
 REMEMBERED_ACCOUNTS = 10_000
@@ -39,6 +39,16 @@ class KnownAccounts:
             self._known[address] = found
             while len(self._known) > self._remembered:
                 self._known.popitem(last=False)
+        return found
+
+    async def identity_of(self, account: Account) -> bytes | None:
+        """The X.509 identity kept with an account. Not remembered: it is long, and seldom asked for."""
+        return await self._accounts.identity(account.address) if account.has_identity else None
+
+    async def set_identity(self, where: DeviceAddress, identity: bytes | None) -> bool:
+        """Keep another one with the account of this device, or none; False if the device is gone."""
+        found = await self._accounts.set_identity(where, identity)
+        self.forget(where.address)
         return found
 
     def forget(self, address: Address) -> None:

@@ -71,6 +71,19 @@ class GroupCommit:
         """
         return self._checkpoint("TRUNCATE")
 
+    def rewrite(self) -> bool:
+        """Make the file anew from its rows, so that nothing else is in it, and empty the log.
+
+        False if there was no room for both, or another process kept it from that. Raises StoreBroken.
+        """
+        try:
+            self._connection.execute("VACUUM")
+        except Exception as error:
+            if lacks_room(error):
+                return False
+            raise broken(error) from error
+        return self.truncate_log()
+
     def shorten_log(self) -> bool:
         """Move what no reader needs any more, without waiting. Raises StoreBroken."""
         return self._checkpoint("PASSIVE")

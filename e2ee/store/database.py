@@ -20,7 +20,7 @@ from e2ee.store.connection import Connection, connect
 from e2ee.store.figures import CommitFigures
 from e2ee.store.lanes import Lane, Lanes, ThreadLanes
 from e2ee.store.upgrade import schema_files, upgrade
-from e2ee.store.workers import Call, Reader, TruncateLog, Writer
+from e2ee.store.workers import Call, Reader, Rewrite, TruncateLog, Writer
 
 __all__ = ["Connection", "Database"]
 
@@ -61,6 +61,7 @@ class Database:
         on_broken: Callable[[BaseException], None],
         *,
         single_connection: bool = False,
+        tidy: Callable[[Connection], None] | None = None,
         lanes: Lanes | None = None,
         connector: Callable[[Path, bytes], Connection] = connect,
     ) -> Database:
@@ -68,7 +69,8 @@ class Database:
 
         `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
         StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
-        With `single_connection` reads run where writes run. `lanes` and `connector` are for tests.
+        With `single_connection` reads run where writes run. `tidy` is an operation that is run after
+        writes, before the log is emptied. `lanes` and `connector` are for tests.
 
         Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
         for a newer schema or what the file system refuses.
@@ -88,7 +90,7 @@ class Database:
 
         self._aside = Aside(lambda: connector(path, key), lanes)
         log = path.with_name(path.name + "-wal")
-        writer = Writer(open_writer, log, lanes.deliver, self, self.commits)
+        writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:
             reader = Reader(lambda: connector(path, key), lanes.deliver, self)
@@ -135,6 +137,15 @@ class Database:
     def waiting(self) -> int:
         """Operations without an answer."""
         return self._waiting
+    async def rewrite(self) -> None:
+        """Make the file anew from its rows, so that nothing of deleted ones is anywhere in it.
+
+        Takes as long as to copy the file, and room for it twice: StoreUnavailable without.
+        """
+        item = Rewrite(Deferred())
+        self._put(self._writer, item)
+        if not await item.answer:
+            raise StoreUnavailable("there is no room on the disk to make the database anew")
 
     async def close(self) -> None:
         """Finish what waits, empty the write-ahead log, end the threads. May be called twice."""
@@ -161,7 +172,7 @@ class Database:
             raise error
         return lane
 
-    def _put(self, lane: Lane, call: Call) -> None:
+    def _put(self, lane: Lane, call: Call | Rewrite) -> None:
         if self._closed:
             raise StoreError("the database is closed")
         if self._broken:
@@ -184,6 +195,12 @@ class Database:
                 call.answer.errback(outcome.error)
             else:
                 call.answer.callback(outcome.value)
+
+    def rewritten(self, item: Rewrite, done: bool) -> None:
+        """For the workers: the file was made anew, or could not be now."""
+        self._waiting -= 1
+        if not self._broken:
+            item.answer.callback(done)
 
     def truncated(self, done: bool) -> None:
         """For the workers: the log is empty, or it has to be tried again."""

@@ -36,11 +36,21 @@ class TruncateLog:
     """An item that asks the writer to empty the write-ahead log."""
 
 
+@dataclass(eq=False, slots=True)
+class Rewrite:
+    """An item that asks the writer to make the file anew. `answer` says whether there was room."""
+
+    answer: Deferred[bool]
+
+
 class Desk(Protocol):
     """Where workers answer; each of these runs on the reactor's thread."""
 
     def answered(self, answers: Sequence[tuple[Call, Outcome]]) -> None:
         """These are settled."""
+
+    def rewritten(self, item: Rewrite, done: bool) -> None:
+        """The file was made anew, or could not be now."""
 
     def truncated(self, done: bool) -> None:
         """The log was emptied, or could not be now."""
@@ -72,7 +82,10 @@ class _Opener:
 
 
 class Writer(_Opener):
-    """Commits batches. After a failure of the database it answers nothing, ever."""
+    """Commits batches. After a failure of the database it answers nothing, ever.
+
+    `tidy`, if given, is run after writes, in a transaction of its own, before the log is emptied.
+    """
 
     def __init__(
         self,
@@ -81,13 +94,16 @@ class Writer(_Opener):
         deliver: Deliver,
         desk: Desk,
         figures: CommitFigures,
+        tidy: Callable[[Connection], None] | None = None,
     ) -> None:
         super().__init__(open_connection, deliver)
         self._log = log
         self._desk = desk
         self._figures = figures
+        self._tidy = tidy
+        self._untidy = False
 
-    def work(self, batch: list[Call | TruncateLog]) -> None:
+    def work(self, batch: list[Call | TruncateLog | Rewrite]) -> None:
         """Commit the calls of this batch together, answer them in one hop, then tidy the log."""
         if self._broken or self._connection is None:
             return
@@ -104,20 +120,24 @@ class Writer(_Opener):
         if self._broken or self._connection is None:
             return
         try:
-            GroupCommit(self._connection).truncate_log()
+            self._empty_log(GroupCommit(self._connection))
             self._connection.close()
         except BaseException as error:
             self._break(broken(error))
 
-    def _turn(self, commit: GroupCommit, batch: list[Call | TruncateLog]) -> None:
+    def _turn(self, commit: GroupCommit, batch: list[Call | TruncateLog | Rewrite]) -> None:
         calls = [item for item in batch if isinstance(item, Call)]
         if calls:
             began = perf_counter()
             outcomes = commit.run([call.operation for call in calls])
             self._count(outcomes, perf_counter() - began)
+            self._untidy |= self._tidy is not None and any(not call.reads for call in calls)
             self._deliver(self._desk.answered, list(zip(calls, outcomes, strict=True)))
-        if len(calls) < len(batch):
-            self._deliver(self._desk.truncated, commit.truncate_log())
+        for item in batch:
+            if isinstance(item, Rewrite):
+                self._deliver(self._desk.rewritten, item, commit.rewrite())
+        if any(isinstance(item, TruncateLog) for item in batch):
+            self._deliver(self._desk.truncated, self._empty_log(commit))
         elif self._log_bytes() > LOG_BYTES:
             commit.shorten_log()
 
@@ -127,6 +147,12 @@ class Writer(_Opener):
         for outcome in outcomes:
             if isinstance(outcome.error, StoreUnavailable):
                 self._figures.unavailable += 1
+
+    def _empty_log(self, commit: GroupCommit) -> bool:
+        if self._tidy is not None and self._untidy:
+            (outcome,) = commit.run([Operation(self._tidy)])
+            self._untidy = outcome.error is not None
+        return commit.truncate_log() and not self._untidy
 
     def _log_bytes(self) -> int:
         try:

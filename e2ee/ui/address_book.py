@@ -13,8 +13,9 @@ from e2ee.client.events import Contact
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.qr import qr_records
-from e2ee.ui import render
+from e2ee.ui import render, trust_records
 from e2ee.ui.exit_codes import DONE
+from e2ee.ui.identities import ask_server
 from e2ee.ui.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -58,14 +59,17 @@ async def verify(call: Invocation, who: str, digits: str | None, qr: bool = Fals
     async with call.conversations() as messenger:
         address = await messenger.resolve(who)
         number = await with_link(call, messenger, lambda: messenger.safety_number(address))
+        if await messenger.certificates.is_open(address):
+            await ask_server(call, messenger, lambda: messenger.certificates.ask(address))
+            number = await messenger.safety_number(address)
         if digits is not None:
             number = await messenger.confirm(address, digits)
             await _send_waiting(call, messenger, address)
-        shown = render.safety_number_object(number)
+        shown = trust_records.safety_number_object(number)
         if qr:
             shown["qr"] = QR_PREFIX + number.digits
             await call.draw(qr_records(shown["qr"]))
-        await call.show(render.safety_number_records(number), shown)
+        await call.show(trust_records.safety_number_records(number), shown)
     return DONE
 
 
@@ -74,7 +78,7 @@ async def trust(call: Invocation, who: str) -> int:
     async with call.conversations(once=True) as messenger:
         address = await messenger.resolve(who)
         change = await messenger.trust(address)
-        await call.show(render.trust_records(change), render.trust_object(address, change))
+        await call.show(trust_records.trust_records(change), trust_records.trust_object(address, change))
         await _send_waiting(call, messenger, address)
     return DONE
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Failure
 from e2ee.ids import Address
-from e2ee.ui import render
+from e2ee.ui import render, trust_records
 from e2ee.ui.address_book import checked_digits
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ async def verify(messenger: Conversations, address: Address, digits: str) -> lis
         number = await messenger.confirm(address, checked_digits(digits))
     else:
         number = await messenger.safety_number(address)
-    return [render.notice(record) for record in render.safety_number_records(number)]
+    return [render.notice(record) for record in trust_records.safety_number_records(number)]
 
 
 async def trust(messenger: Conversations, address: Address) -> list[str]:
     """Both safety numbers after the change was accepted. Raises Failure."""
-    return [render.notice(record) for record in render.trust_records(await messenger.trust(address))]
+    return [render.notice(record) for record in trust_records.trust_records(await messenger.trust(address))]
 
 
 async def past(
@@ -66,6 +66,16 @@ async def who(messenger: Conversations, address: Address) -> list[str]:
     """Whom this chat is with."""
     known = [contact for contact in await messenger.contacts() if contact.address == address]
     return [render.notice(render.contact_record(known[0]) if known else str(address))]
+
+
+async def marks_of(messenger: Conversations, address: Address) -> str:
+    """Whether and by whom this one is verified, to stand behind the name; empty if by nobody."""
+    marks = []
+    for contact in await messenger.contacts():
+        if contact.address == address:
+            marks += ["verified"] * contact.verified
+            marks += [] if contact.verified_by is None else [f"verified by {contact.verified_by}"]
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def error(failure: Failure) -> str:

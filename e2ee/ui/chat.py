@@ -201,7 +201,8 @@ class Chat:
     async def _enter(self, address: Address) -> None:
         self._partner = address
         self._partner_name = await answers.name_of(self._messenger, address)
-        await self._notice(f"chat with {self._partner_name}; /help lists commands, menu leaves")
+        marks = await answers.marks_of(self._messenger, address)
+        await self._notice(f"chat with {self._partner_name}{marks}; /help lists commands, menu leaves")
 
     async def _leave(self) -> None:
         if self._partner is None:

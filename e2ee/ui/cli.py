@@ -18,7 +18,7 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, completion, conversation, job, people, pin, profiles
+from e2ee.ui.verbs import affairs, completion, conversation, identity, job, people, pin, profiles
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
 ABSENT = ("agent", "rpc", "account")
@@ -62,6 +62,7 @@ for _command in (
     affairs.restore,
     affairs.status,
     affairs.outbox,
+    identity.identity,
     pin.pin,
     profiles.profiles,
     completion.completion,

@@ -22,11 +22,9 @@ from e2ee.client.events import (
     KeyChanged,
     MessageFailed,
     MessageReceived,
-    SafetyNumber,
     SentMessage,
     SentState,
     ShownEvent,
-    TrustChange,
     Undecryptable,
 )
 from e2ee.errors import Failure
@@ -64,6 +62,9 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
             time = short_time(min(event.sent_at, event.received_at), now, zone)
             marks = " late" * event.late + " repeated" * event.repeated
             return f"[{time}{marks}] {label(event.name, event.address)}: {event.text}"
+        case KeyChanged(verified_by=str(issuer)):
+            who = label(event.name, event.address)
+            return notice(f"the key of {who} has changed; the new one is verified by {issuer} and is used")
         case KeyChanged():
             who = label(event.name, event.address)
             return notice(
@@ -89,7 +90,12 @@ def event_object(event: ShownEvent) -> JsonObject:
         case MessageReceived():
             return _received_object(event)
         case KeyChanged():
-            body: JsonObject = {"type": "key_changed", "address": str(event.address), "at": rfc3339(event.at)}
+            body: JsonObject = {
+                "type": "key_changed",
+                "address": str(event.address),
+                "at": rfc3339(event.at),
+                "verified_by": event.verified_by,
+            }
         case Undecryptable():
             body = {
                 "type": "undecryptable",
@@ -119,6 +125,7 @@ def _received_object(event: MessageReceived) -> JsonObject:
         "received_at": rfc3339(event.received_at),
         "text": event.text,
         "verified": event.verified,
+        "verified_by": event.verified_by,
         "repeated": event.repeated,
         "late": event.late,
     }
@@ -188,7 +195,10 @@ def online_object(address: Address, name: str | None) -> JsonObject:
 
 def contact_record(contact: Contact) -> str:
     """`ADDRESS NAME (what there is to know)`."""
-    marks = ["verified"] * contact.verified + ["blocked"] * contact.blocked
+    marks = ["verified"] * contact.verified
+    if contact.verified_by is not None:
+        marks.append(f"verified by {contact.verified_by}")
+    marks += ["blocked"] * contact.blocked
     marks += ["not accepted"] * (not contact.accepted and not contact.blocked)
     record = online_record(contact.address, contact.name)
     return f"{record} ({', '.join(marks)})" if marks else record
@@ -203,6 +213,7 @@ def contact_object(contact: Contact) -> JsonObject:
         "accepted": contact.accepted,
         "blocked": contact.blocked,
         "verified": contact.verified,
+        "verified_by": contact.verified_by,
     }
 
 
@@ -233,6 +244,7 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "received_at": None if entry.received_at is None else rfc3339(entry.received_at),
         "text": entry.text,
         "verified": entry.verified,
+        "verified_by": entry.verified_by,
         "late": entry.late,
         "state": None if entry.state is None else entry.state.value,
     }
@@ -252,39 +264,3 @@ def forgotten(what: str, kind: str, gone: Forgotten) -> tuple[list[str], JsonObj
 def backup_record(path: Path, contacts: int, messages: int) -> str:
     """Which file has how much."""
     return f"backup {path} contacts {contacts} messages {messages}"
-
-
-# --- trust ------------------------------------------------------------------------------------
-
-
-def digit_groups(digits: str) -> str:
-    """A safety number in groups of five."""
-    return " ".join(digits[start : start + 5] for start in range(0, len(digits), 5))
-
-
-def safety_number_records(number: SafetyNumber) -> list[str]:
-    """The digits, and whether they have been compared."""
-    return [digit_groups(number.digits), "verified" if number.verified else "not verified"]
-
-
-def safety_number_object(number: SafetyNumber) -> JsonObject:
-    """The digits in one piece."""
-    return {
-        "type": "safety_number",
-        "address": str(number.address),
-        "digits": number.digits,
-        "verified": number.verified,
-    }
-
-
-def trust_records(change: TrustChange) -> list[str]:
-    """Both safety numbers, or that there was nothing to accept."""
-    if change.new_digits is None:
-        return ["nothing to accept"]
-    old = digit_groups(change.old_digits) if change.old_digits else "none"
-    return [f"old: {old}", f"new: {digit_groups(change.new_digits)}"]
-
-
-def trust_object(address: Address, change: TrustChange) -> JsonObject:
-    """The same for scripts; both are null if there was nothing to accept."""
-    return {"type": "trust", "address": str(address), "old": change.old_digits, "new": change.new_digits}

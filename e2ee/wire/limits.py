@@ -25,6 +25,8 @@ SIGNED_PREKEY_BYTES = 256
 """A signed X25519 prekey."""
 KEM_PREKEY_BYTES = 2048
 """A signed KEM prekey: 1,568 bytes of ML-KEM-1024 and its frame."""
+IDENTITY_BYTES = 8 * 1024
+"""An X.509 identity: a chain of three with RSA keys of 4096 bits has about 6 KiB."""
 ONE_TIME_UPLOAD = 100
 KEM_ONE_TIME_UPLOAD = 32
 """As many ML-KEM-1024 keys as fit into one frame with room to spare."""

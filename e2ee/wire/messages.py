@@ -34,6 +34,7 @@ Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Statement = Annotated[bytes, Meta(min_length=1, max_length=limits.STATEMENT_BYTES)]
 SignedPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNED_PREKEY_BYTES)]
 KemPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.KEM_PREKEY_BYTES)]
+Identity = Annotated[bytes, Meta(min_length=1, max_length=limits.IDENTITY_BYTES)]
 Envelope = Annotated[bytes, Meta(min_length=1, max_length=limits.ENVELOPE_BYTES)]
 OutcomeBytes = Annotated[bytes, Meta(min_length=1, max_length=64)]
 Features = Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**16)], ...], Meta(max_length=64)]
@@ -240,6 +241,13 @@ class Published(Message, tag="publish=", frozen=True):
     kem_one_time_stock: Count
 
 
+class SetIdentity(Message, tag="identity", frozen=True):
+    """Hand this X.509 identity out with the account statement from now on, or none."""
+
+    n: RequestNumber
+    identity: Identity | None
+
+
 class LookUp(Message, tag="lookup", frozen=True):
     """The account statement of a number; consumes nothing."""
 
@@ -250,6 +258,7 @@ class LookUp(Message, tag="lookup", frozen=True):
 class LookedUp(Message, tag="lookup=", frozen=True):
     n: RequestNumber
     statement: Statement
+    identity: Identity | None = None
 
 
 class FetchBundle(Message, tag="bundle", frozen=True):
@@ -266,6 +275,7 @@ class Bundle(Message, tag="bundle=", frozen=True):
     signed_prekey: SignedPreKeyBytes
     kem_prekey: KemPreKeyBytes
     one_time: OneTimePreKey | None
+    identity: Identity | None = None
 
 
 class StockLow(Message, tag="stock", frozen=True):
@@ -304,6 +314,7 @@ class StaleDevice(Message, tag="stale", frozen=True):
 
     n: RequestNumber
     statement: Statement
+    identity: Identity | None = None
 
 
 class Push(Message, tag="push", frozen=True):
@@ -376,7 +387,7 @@ class RemovePin(Message, tag="pin-remove", frozen=True):
 
 
 class Done(Message, tag="done", frozen=True):
-    """`SetPresence`, `SetPin` or `RemovePin` is on the server's disk."""
+    """`SetPresence`, `SetPin`, `RemovePin` or `SetIdentity` is on the server's disk."""
 
     n: RequestNumber
 
@@ -438,7 +449,7 @@ class Refused(Message, tag="no", frozen=True):
 
 ClientMessage = (
     Hello | RequestCode | Start | Prove | ProvePin | LogIn | Publish | LookUp | FetchBundle | Send
-    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | Watch | Ping
+    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | SetIdentity | Watch | Ping
 )
 ServerMessage = (
     Welcome | CodeRequested | Started | Proved | PinRequired | LoggedIn | Published | LookedUp | Bundle

@@ -49,6 +49,7 @@ _CLIENT_WHEN_READY: Final[Transitions] = dict.fromkeys(
         m.SetPresence,
         m.SetPin,
         m.RemovePin,
+        m.SetIdentity,
         m.Watch,
         m.Ping,
     ),
@@ -133,6 +134,7 @@ ANSWERS: Final[Mapping[type[m.Message], tuple[type[m.Message], ...]]] = {
     m.SetPresence: (m.Done,),
     m.SetPin: (m.Done,),
     m.RemovePin: (m.Done,),
+    m.SetIdentity: (m.Done,),
     m.Watch: (m.Online,),
     m.Ping: (m.Pong,),
 }

@@ -5,20 +5,25 @@ from __future__ import annotations
 import datetime
 import os
 import stat
+import sys
+from io import StringIO
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from certs.make_certs import main
 from e2ee.net import x509
+from e2ee.net.authority import load_authorities, load_revocation_lists
+from e2ee.net.certificate_path import Trusted, check_path, check_subject
 from e2ee.net.connect_link import format_pin
+from e2ee.net.identity_key import load_identity_key
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 LATER = NOW + datetime.timedelta(days=600)
 
 
-class MakeCertsTests(SynchronousTestCase):
-    """ca, server, renew."""
+class ToolCase(SynchronousTestCase):
+    """A folder, and the tool."""
 
     def setUp(self) -> None:
         self.dir = Path(self.mktemp()) / "made"
@@ -29,6 +34,10 @@ class MakeCertsTests(SynchronousTestCase):
         written: list[str] = []
         self.assertEqual(main([command, str(self.dir), *options], now, written.append), code, written)
         return "".join(written)
+
+
+class MakeCertsTests(ToolCase):
+    """ca, server, renew."""
 
     def credentials(self) -> x509.Credentials:
         return x509.load_credentials(
@@ -107,3 +116,81 @@ class MakeCertsTests(SynchronousTestCase):
         self.run_tool("ca", "--name", "Our company")
         self.assertIn("cannot stand", self.run_tool("server", "--host", "b\u00fccher.example", code=1))
         self.assertFalse((self.dir / "server-key.pem").exists())
+
+
+class IdentityTests(ToolCase):
+    """identity, revoke, crl: what clients accept of it."""
+
+    number = "+15550100101"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.run_tool("ca", "--name", "Our company")
+
+    def made(self, what: str, number: str = number) -> bytes:
+        return (self.dir / f"{number}-{what}.pem").read_bytes()
+
+    def check(self, now: datetime.datetime = NOW) -> None:
+        """As a client that trusts the authority, with its list if there is one."""
+        [authority] = load_authorities((self.dir / "ca.pem").read_bytes(), NOW)
+        path = self.dir / "ca-crl.pem"
+        lists = load_revocation_lists(path.read_bytes()) if path.exists() else ()
+        chain = x509.load_certificates(self.made("certificate"))
+        check_subject(chain[0], self.number, now)
+        check_path(chain, Trusted((authority.encoded,), tuple(one.encoded for one in lists)), now)
+
+    def test_each_kind_of_key_is_accepted(self) -> None:
+        for option in ([], ["--rsa"], ["--ed25519"]):
+            said = self.run_tool("identity", "--number", "+1 555 010 0101", "--name", "Alice", *option)
+            self.assertIn("e2ee identity attach", said)
+            self.check()
+            [certificate] = x509.load_certificates(self.made("certificate"))
+            load_identity_key(self.made("key"), certificate)
+            (self.dir / f"{self.number}-key.pem").unlink()
+
+    def test_it_is_valid_for_a_year_unless_asked_for_more(self) -> None:
+        self.run_tool("identity", "--number", self.number)
+        self.check(NOW + datetime.timedelta(days=365))
+        later = NOW + datetime.timedelta(days=366)
+        self.assertRaises(x509.CredentialsRefused, self.check, later)
+
+    def test_no_key_of_a_person_is_replaced_and_a_number_must_be_one(self) -> None:
+        self.run_tool("identity", "--number", self.number)
+        self.assertIn("exists", self.run_tool("identity", "--number", self.number, code=1))
+        self.patch(sys, "stderr", StringIO())
+        for arguments in (["--number", "bob"], ["--number", self.number, "--years", "31"]):
+            self.assertRaises(SystemExit, main, ["identity", str(self.dir), *arguments], NOW, str)
+
+    def test_revoked_ones_stay_revoked_in_every_later_list(self) -> None:
+        self.run_tool("identity", "--number", self.number)
+        self.run_tool("identity", "--number", "+15550100102")
+        self.run_tool("crl")
+        self.check()
+        self.run_tool("revoke", str(self.dir / f"{self.number}-certificate.pem"))
+        self.assertIn("revoked", str(self.assertRaises(x509.CredentialsRefused, self.check)))
+        self.run_tool("revoke", str(self.dir / "+15550100102-certificate.pem"))
+        self.run_tool("crl", now=NOW + datetime.timedelta(days=20))
+        refused = self.assertRaises(x509.CredentialsRefused, self.check, NOW + datetime.timedelta(days=45))
+        self.assertIn("revoked", str(refused))
+        [made] = load_revocation_lists((self.dir / "ca-crl.pem").read_bytes())
+        self.assertEqual(len(made.content), 2)
+
+    def test_a_list_is_valid_for_thirty_days_unless_asked_for_more(self) -> None:
+        self.run_tool("identity", "--number", self.number)
+        self.run_tool("crl")
+        self.check(NOW + datetime.timedelta(days=30))
+        self.assertRaises(x509.CredentialsRefused, self.check, NOW + datetime.timedelta(days=31))
+        self.run_tool("crl", "--days", "60")
+        self.check(NOW + datetime.timedelta(days=60))
+
+    def test_what_another_authority_has_made_is_not_revoked_or_continued(self) -> None:
+        own, self.dir = self.dir, Path(self.mktemp())
+        self.run_tool("ca", "--name", "Other")
+        self.run_tool("identity", "--number", self.number)
+        self.run_tool("crl")
+        other, self.dir = self.dir, own
+        strange = str(other / f"{self.number}-certificate.pem")
+        self.assertIn("has not issued", self.run_tool("revoke", strange, code=1))
+        for content in ((other / "ca-crl.pem").read_bytes(), b"nothing"):
+            (self.dir / "ca-crl.pem").write_bytes(content)
+            self.assertIn("list that is there", self.run_tool("crl", code=1))

@@ -47,6 +47,8 @@ class Account:
     last_resort: bytes
     one_time: dict[int, bytes] = field(default_factory=dict)
     kem_one_time: list[bytes] = field(default_factory=list)
+    handed_out: set[bytes] = field(default_factory=set)
+    """One-time keys that were: they never come back, however often they are uploaded."""
     mailbox: list[Waiting] = field(default_factory=list)
     notices: dict[int, m.Notice] = field(default_factory=dict)
     link: FakeLink | None = None
@@ -54,6 +56,7 @@ class Account:
     """Another statement than the account's own, for a directory that lies."""
     presence: tuple[bytes, bool] | None = None
     pin: tuple[bytes, bytes] | None = None
+    identity: bytes | None = None
 
     @property
     def statement(self) -> bytes:
@@ -125,7 +128,7 @@ class FakeRelay:
             return (
                 refused(m.RefusalCode.UNKNOWN_RECIPIENT)
                 if found is None
-                else m.LookedUp(0, found.statement)
+                else m.LookedUp(0, found.statement, found.identity)
             )
         if isinstance(message, m.FetchBundle):
             return self._bundle(message)
@@ -140,6 +143,9 @@ class FakeRelay:
         if isinstance(message, m.RemovePin):
             self.accounts[link.address].pin = None
             return m.Done(0)
+        if isinstance(message, m.SetIdentity):
+            self.accounts[link.address].identity = message.identity
+            return m.Done(0)
         if isinstance(message, m.Watch):
             return self._online(link.address, message)
         raise AssertionError(f"no answer for {message}")
@@ -149,11 +155,13 @@ class FakeRelay:
         if account is None:
             return refused(m.RefusalCode.UNKNOWN_RECIPIENT)
         kem = account.kem_one_time.pop(0) if account.kem_one_time else account.last_resort
+        account.handed_out.add(kem)
         one_time = None
         if account.one_time:
             key_id = min(account.one_time)
             one_time = m.OneTimePreKey(key_id, account.one_time.pop(key_id))
-        return m.Bundle(0, account.statement, account.signed_prekey, kem, one_time)
+            account.handed_out.add(one_time.key)
+        return m.Bundle(0, account.statement, account.signed_prekey, kem, one_time, account.identity)
 
     def _publish(self, account: Account, message: m.Publish) -> m.Message:
         account.signed_prekey = message.signed_prekey or account.signed_prekey
@@ -161,8 +169,10 @@ class FakeRelay:
         if message.replace_stock:
             account.one_time.clear()
             account.kem_one_time.clear()
-        account.one_time.update({one.key_id: one.key for one in message.one_time})
-        account.kem_one_time += [one for one in message.kem_one_time if one not in account.kem_one_time]
+        fresh = (one for one in message.one_time if one.key not in account.handed_out)
+        account.one_time.update({one.key_id: one.key for one in fresh})
+        known = account.handed_out.union(account.kem_one_time)
+        account.kem_one_time += [one for one in message.kem_one_time if one not in known]
         return m.Published(0, len(account.one_time), len(account.kem_one_time))
 
     def _online(self, me: Address, message: m.Watch) -> m.Message:
@@ -186,7 +196,7 @@ class FakeRelay:
             reply(refused(m.RefusalCode.UNKNOWN_RECIPIENT))
         elif statement_hash(account.statement) != message.statement_hash:
             link.held.add(message.number)
-            reply(m.StaleDevice(0, account.statement))
+            reply(m.StaleDevice(0, account.statement, account.identity))
         else:
             self._keep(account, link, message.envelope, lambda outcome: reply(m.Accepted(0, outcome)))
 

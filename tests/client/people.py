@@ -30,6 +30,7 @@ from e2ee.store.connection import Connection
 from e2ee.store.stepping import SteppedLanes
 from e2ee.testing.entropy import seeded_entropy
 from tests.client.fake_relay import Account, FakeLink, FakeRelay
+from tests.store.vault_image import image
 
 T = TypeVar("T")
 
@@ -134,6 +135,15 @@ class Person:
         self.messenger._context.tasks.spawn = _ignore  # type: ignore[method-assign]
         self.run(self.messenger._context.tasks.finish())
         self.reopen()
+
+    def stolen(self) -> bytes:
+        """What somebody with the key reads in the vault's files after the client's end; then it goes on."""
+        self.stop()
+        self.world.result(self.vault.close())
+        stolen = image(self.path / "vault", KEY)
+        self.vault = self._open()
+        self.start()
+        return stolen
 
     def reopen(self) -> None:
         """The vault as it is on the disk."""

@@ -18,6 +18,7 @@ from e2ee.ids import Address, MessageId
 from tests.client.fake_relay import FakeLink
 from tests.client.people import World
 from tests.client.sharing import Command, Table
+from tests.net.authorities import TestAuthority, key_pem, p256, pem
 
 ALICE, BOB, CAROL = "+15550100101", "+15550100102", "+15550100103"
 ID = MessageId(b"\x05" * 16)
@@ -76,6 +77,8 @@ class DyingHolderTests(Roamers):
 
     def test_every_request_is_answered_by_the_next_holder(self) -> None:
         bob = self.bob.address
+        company, key = TestAuthority(), p256()
+        certificate, lists = company.issue(str(self.alice.address), key), pem(company.revoke())
         calls: list[tuple[type, Callable[[Command], Any]]] = [
             (h.Accepted, lambda one: one.accepted(ID, 5.0)),
             (h.Sent, lambda one: one.sent(ID)),
@@ -96,6 +99,14 @@ class DyingHolderTests(Roamers):
             (h.AskSafetyNumber, lambda one: one.safety_number(bob)),
             (h.Trust, lambda one: one.trust(bob)),
             (h.Cancel, lambda one: one.cancel(ID)),
+            (h.AttachIdentity, lambda one: one.certificates.attach(pem(certificate), key_pem(key))),
+            (h.AskOwnIdentity, lambda one: one.certificates.own()),
+            (h.RemoveIdentity, lambda one: one.certificates.remove()),
+            (h.TrustAuthorities, lambda one: one.certificates.trust(pem(company.certificate), lists)),
+            (h.AskAuthorities, lambda one: one.certificates.authorities()),
+            (h.IsIdentityOpen, lambda one: one.certificates.is_open(bob)),
+            (h.AskIdentity, lambda one: one.certificates.ask(bob)),
+            (h.OpenIdentities, lambda one: one.certificates.ask_for_all()),
         ]
         self.table.result(self.table.command().queue(bob, "hello", ID))
         for kind, call in calls:
@@ -104,6 +115,23 @@ class DyingHolderTests(Roamers):
                     command = self.table.command()
                     self.lose(kind, performed=performed)
                     self.finish(Deferred.fromCoroutine(call(command)))
+
+    def test_certificates_go_through_a_holder_as_they_are(self) -> None:
+        """Values come back whole, and what is refused is refused there."""
+        company, key = TestAuthority(), p256()
+        certificate = company.issue(str(self.alice.address), key)
+        holder, command = self.table.command().certificates, self.table.command().certificates
+        attached = self.table.result(command.attach(pem(certificate), key_pem(key)))
+        self.assertEqual(attached.serial, f"{certificate.serial_number:x}")
+        self.assertEqual(self.table.result(holder.own()), attached)
+        self.table.result(command.remove())
+        self.assertIsNone(self.table.result(holder.own()))
+        named = self.table.result(command.trust(pem(company.certificate), pem(company.revoke())))
+        self.assertEqual(self.table.result(holder.authorities()), named)
+        self.assertEqual([self.table.result(command.distrust("Our company"))], named)
+        for wrong in (command.distrust("Our company"), command.trust(b"", None), command.attach(b"", b"")):
+            failure = self.assertRaises(Failure, self.table.result, wrong)
+            self.assertIs(failure.code, Code.USAGE)
 
     def test_fifty_commands_and_a_holder_killed_in_the_middle(self) -> None:
         commands = [self.table.command() for _ in range(50)]

@@ -28,7 +28,8 @@ class Labels(SynchronousTestCase):
 
 class Limits(SynchronousTestCase):
     def test_cryptography_and_wire_agree_on_sizes(self) -> None:
-        for name in ("STATEMENT_BYTES", "SIGNED_PREKEY_BYTES", "KEM_PREKEY_BYTES", "ENVELOPE_BYTES"):
+        for name in ("STATEMENT_BYTES", "SIGNED_PREKEY_BYTES", "KEM_PREKEY_BYTES", "ENVELOPE_BYTES",
+                     "IDENTITY_BYTES"):
             self.assertEqual(getattr(limits, name), getattr(wire_limits, name), name)
 
     def test_an_unanswered_chain_ends_before_its_keys_are_too_many_to_skip(self) -> None:

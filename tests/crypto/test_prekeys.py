@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto import bundle, labels, limits
+from e2ee.crypto import bundle, labels, limits, primitives
 from e2ee.crypto.bundle import verify_bundle
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.prekey_secrets import (
@@ -51,6 +51,23 @@ class Prekeys(SynchronousTestCase):
             self.assertEqual((prekey.key_id, prekey.one_time, prekey.created_at), (0, one_time, NOW))
             self.assertEqual(prekey.key, secret.secret.public)
             self.assertLessEqual(len(signed), limits.KEM_PREKEY_BYTES)
+
+    def test_the_same_bytes_are_verified_once_for_one_owner_and_no_refusal_is_remembered(self) -> None:
+        _, signed = make_signed_prekey(self.owner, 1, NOW, self.entropy)
+        verified: list[bytes] = []
+
+        def counted(public: primitives.Ed25519Public, message: bytes, signature: bytes) -> None:
+            verified.append(signature)
+            ed25519_verify(public, message, signature)
+
+        ed25519_verify = primitives.ed25519_verify
+        self.patch(primitives, "ed25519_verify", counted)
+        first = verify_signed_prekey(signed, self.owner.public)
+        self.assertEqual(verify_signed_prekey(bytes(bytearray(signed)), self.owner.public), first)
+        self.assertEqual(len(verified), 1)
+        for _ in range(2):
+            self.assertRaises(SignatureRefused, verify_signed_prekey, signed, self.other.public)
+        self.assertEqual(len(verified), 3)
 
     def test_no_changed_byte_is_accepted(self) -> None:
         _, signed = make_signed_prekey(self.owner, 1, NOW, self.entropy)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.crypto import limits, sealing
+from e2ee.crypto import limits, primitives, sealing
 from e2ee.crypto.content import Text, decode_content, encode_content
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.own_device import sign_statement
@@ -73,6 +73,25 @@ class Conversation(SynchronousTestCase):
         ours, later = ours.seal(b"4", NOW, self.alice.entropy, encapsulate)
         self.assertIsNone(peek(later).handshake)
         self.assertEqual(theirs.open(later, NOW)[1], b"4")
+
+    def test_a_session_from_the_vault_parses_a_private_key_only_for_a_turn(self) -> None:
+        ours, theirs = established(self.alice, self.bob)
+        parsed: list[bytes] = []
+
+        def counted(raw: bytes) -> primitives.X25519Secret:
+            parsed.append(raw)
+            return x25519_secret(raw)
+
+        x25519_secret = primitives.x25519_secret
+        self.patch(primitives, "x25519_secret", counted)
+        ours, envelope = Session.decode(ours.encode()).seal(b"1", NOW, self.alice.entropy, encapsulate)
+        turned = len(parsed)
+        ours, later = Session.decode(ours.encode()).seal(b"2", NOW, self.alice.entropy, encapsulate)
+        self.assertEqual(len(parsed), turned)
+        theirs, _ = Session.decode(theirs.encode()).open(envelope, NOW)
+        self.assertEqual(len(parsed), turned + 1)
+        _, content = Session.decode(theirs.encode()).open(later, NOW)
+        self.assertEqual((content, len(parsed)), (b"2", turned + 1))
 
     def test_any_of_the_first_messages_can_begin_the_session(self) -> None:
         ours = begun(self.alice, self.bob)

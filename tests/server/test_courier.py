@@ -231,6 +231,9 @@ class RefusalTests(CourierCase):
         own = self.now(self.town.settle_in(BOB))
         answer = self.successResultOf(self.town.submit(self.alice, old))
         self.assertEqual(answer, m.StaleDevice(1, own.signed_statement))
+        self.now(self.town.rooms.known.set_identity(self.town.where(BOB), b"identity"))
+        answer = self.successResultOf(self.town.submit(self.alice, old))
+        self.assertEqual(answer, m.StaleDevice(1, own.signed_statement, b"identity"))
         self.successResultOf(self.town.submit(self.alice, self.town.send(BOB, b"again")))
 
     def test_a_takeover_while_an_envelope_is_held_is_stale(self) -> None:

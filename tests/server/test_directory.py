@@ -40,6 +40,19 @@ class BundleTests(DirectoryCase):
         answer = self.now(self.directory.look_up(ALICE, m.LookUp(1, str(BOB))))
         self.assertEqual(answer, m.LookedUp(1, self.town.devices[BOB].signed_statement))
 
+    def test_an_identity_is_handed_out_with_the_statement_as_it_was_uploaded(self) -> None:
+        """Whatever it is: the server neither looks into it nor makes one."""
+        self.fetch()
+        where = self.town.where(BOB)
+        for identity in (b"whatever", None, b"another"):
+            done = self.now(self.directory.set_identity(where, m.SetIdentity(7, identity)))
+            self.assertEqual(done, m.Done(7))
+            looked_up = self.now(self.directory.look_up(ALICE, m.LookUp(1, str(BOB))))
+            self.assertEqual((looked_up.identity, self.fetch().identity), (identity, identity))
+        gone = type(where)(BOB, self.town.where(ALICE).device)
+        refusal = self.refused(self.directory.set_identity(gone, m.SetIdentity(1, b"x")))
+        self.assertIs(refusal.code, RefusalCode.LOGGED_OUT)
+
     def test_each_one_time_key_is_handed_out_once_oldest_first(self) -> None:
         upload = self.town.publication(BOB, one_time=2, kem=2)
         self.publish(upload)
@@ -82,6 +95,26 @@ class BundleTests(DirectoryCase):
         self.town.network.advance(DAY_SECONDS)
         self.assertEqual(self.refused(self.directory.look_up(ALICE, third)).code,
                          RefusalCode.UNKNOWN_RECIPIENT)
+
+
+class DrainedStockTests(DirectoryCase):
+    """Twenty accounts ask for one target's keys, again and again."""
+
+    policy = Policy()
+
+    def test_they_get_a_bucket_of_keys_and_nobody_is_refused_a_bundle(self) -> None:
+        self.publish(self.town.publication(BOB, one_time=100, kem=32))
+        drainers = [Address(f"+155501002{number:02}") for number in range(20)]
+        for _ in range(5):
+            for drainer in drainers:
+                answer = self.now(self.directory.fetch_bundle(drainer, m.FetchBundle(1, str(BOB), None)))
+                self.assertTrue(answer.signed_prekey and answer.kem_prekey)
+        self.assertIsNone(self.fetch().one_time)
+        left = self.publish(m.Publish(1, None, None, (), ()))
+        self.assertEqual((left.one_time_stock, left.kem_one_time_stock), (70, 2))
+        self.now(self.town.accounts.set_presence(self.town.where(BOB), token_hash(), False))
+        self.town.rooms.known.forget(BOB)
+        self.assertIsNotNone(self.fetch(TOKEN).one_time)
 
 
 class UploadTests(DirectoryCase):

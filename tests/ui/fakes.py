@@ -71,6 +71,8 @@ class FakeMessenger:
         self.connection: Failure | None = None
         self.undrained: Failure | None = None
         self.people: dict[Address, str] = {}
+        self.marks: dict[Address, tuple[bool, str | None]] = {}
+        """Whether the digits of somebody were compared, and who certifies him."""
         self.present: list[tuple[Address, str | None]] = []
         self.waiting: list[ShownEvent] = []
         self.page = 100
@@ -185,7 +187,10 @@ class FakeMessenger:
         return self.present
 
     async def contacts(self) -> list[Contact]:
-        return [Contact(address, name, True, False, False) for address, name in self.people.items()]
+        return [
+            Contact(address, name, True, False, *self.marks.get(address, (False, None)))
+            for address, name in self.people.items()
+        ]
 
     async def safety_number(self, address: Address) -> SafetyNumber:
         return SafetyNumber(address, DIGITS, False)
@@ -213,8 +218,19 @@ class FakeMessenger:
         return self.state
 
     @property
+    def certificates(self) -> FakeIdentities:
+        return FakeIdentities()
+
+    @property
     def archive(self) -> FakeArchive:
         return FakeArchive(self)
+
+
+class FakeIdentities:
+    """Nobody has a certificate."""
+
+    async def is_open(self, address: Address) -> bool:
+        return False
 
 
 class FakeArchive:

@@ -98,6 +98,12 @@ class MenuTests(ChatTestCase):
         self.assertEqual(self.console.prompts[:3], [">", "address:", "bob>"])
         self.assertEqual(self.shown(), [ENTERED])
 
+    def test_who_is_verified_is_marked_when_a_chat_is_opened(self) -> None:
+        self.messenger.marks[BOB] = (True, "Our company")
+        self.begin("chat bob")
+        both = "bob (verified, verified by Our company);"
+        self.assertEqual(self.shown(), [ENTERED.replace("bob;", both)])
+
     def test_after_2_a_bad_address_is_an_error_and_the_chat_goes_on(self) -> None:
         self.begin("2", "nobody", "4")
         self.assertTrue(self.shown()[0].startswith("* error: "))

@@ -21,7 +21,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
-from e2ee.ui import render
+from e2ee.ui import render, trust_records
 from tests.ui.fakes import ALICE, BOB, DEVICE, DIGITS, NOON, failed, message
 
 ID = MessageId(bytes(range(16)))
@@ -71,6 +71,7 @@ class EventTests(SynchronousTestCase):
                 "received_at": "2023-11-15T12:00:00.005Z",
                 "text": "\u202ehi\n",
                 "verified": False,
+                "verified_by": None,
                 "repeated": False,
                 "late": False,
             },
@@ -80,7 +81,14 @@ class EventTests(SynchronousTestCase):
         at = "2023-11-15T12:00:00.000Z"
         common = {"name": None, "repeated": False}
         for event, expected in (
-            (KeyChanged(BOB, None, NOON), {"type": "key_changed", "address": BOB, "at": at}),
+            (
+                KeyChanged(BOB, None, NOON),
+                {"type": "key_changed", "address": BOB, "at": at, "verified_by": None},
+            ),
+            (
+                KeyChanged(BOB, None, NOON, verified_by="Our company"),
+                {"type": "key_changed", "address": BOB, "at": at, "verified_by": "Our company"},
+            ),
             (Undecryptable(BOB, None, NOON), {"type": "undecryptable", "from": BOB, "received_at": at}),
             (Gap(BOB, None, 3), {"type": "gap", "from": BOB, "missing": 3}),
             (
@@ -137,19 +145,37 @@ class ValueTests(SynchronousTestCase):
                 "accepted": False,
                 "blocked": True,
                 "verified": True,
+                "verified_by": None,
             },
         )
 
+    def test_whom_an_authority_certifies(self) -> None:
+        contact = Contact(BOB, "bob", accepted=True, blocked=False, verified=False, verified_by="Our company")
+        self.assertEqual(render.contact_record(contact), "+15550100102 bob (verified by Our company)")
+        self.assertEqual(render.contact_object(contact)["verified_by"], "Our company")
+        number = SafetyNumber(BOB, DIGITS, False, "Our company")
+        marks = trust_records.safety_number_records(number)[1:]
+        self.assertEqual(marks, ["not verified", "verified by Our company"])
+        refused = SafetyNumber(BOB, DIGITS, False, None, "it expired")
+        shown = trust_records.safety_number_records(refused)
+        self.assertEqual(shown[2], "certificate not accepted: it expired")
+        self.assertEqual(trust_records.safety_number_object(refused)["certificate_error"], "it expired")
+        changed = render.event_record(KeyChanged(BOB, "bob", NOON, verified_by="Our company"), NOON)
+        self.assertIn("verified by Our company and is used", changed)
+        self.assertNotIn("Nothing is sent", changed)
+
     def test_a_safety_number_is_shown_in_groups_of_five(self) -> None:
-        first, second = render.safety_number_records(SafetyNumber(BOB, DIGITS, True))
+        first, second = trust_records.safety_number_records(SafetyNumber(BOB, DIGITS, True))
         self.assertEqual(first.split(" "), ["01234", "56789"] * 6)
         self.assertEqual(second, "verified")
-        self.assertEqual(render.safety_number_object(SafetyNumber(BOB, DIGITS, False))["digits"], DIGITS)
+        number = SafetyNumber(BOB, DIGITS, False)
+        self.assertEqual(trust_records.safety_number_object(number)["digits"], DIGITS)
 
     def test_trust_shows_both_numbers_or_that_there_is_nothing(self) -> None:
         change = TrustChange("1" * 60, "2" * 60)
-        self.assertEqual([line[:9] for line in render.trust_records(change)], ["old: 1111", "new: 2222"])
-        self.assertEqual(render.trust_records(TrustChange(None, None)), ["nothing to accept"])
+        shown = trust_records.trust_records(change)
+        self.assertEqual([line[:9] for line in shown], ["old: 1111", "new: 2222"])
+        self.assertEqual(trust_records.trust_records(TrustChange(None, None)), ["nothing to accept"])
 
     def test_the_past_has_direction_and_state(self) -> None:
         own = HistoryEntry(

@@ -22,6 +22,8 @@ CLIENT: tuple[m.Message, ...] = (
     m.SetPresence(1, b"h" * 32, True),
     m.SetPin(1, b"s" * 16, b"p" * 32),
     m.RemovePin(1),
+    m.SetIdentity(1, b"identity"),
+    m.SetIdentity(2, None),
     m.Watch(1, (m.Target(NUMBER, b"t" * 16),)),
     m.Ping(1),
 )
@@ -35,6 +37,7 @@ SERVER: tuple[m.Message, ...] = (
     m.LoggedIn(1, None, 0, 100, 32),
     m.Published(1, 100, 32),
     m.LookedUp(1, b"statement"),
+    m.LookedUp(1, b"statement", b"identity"),
     m.Bundle(1, b"statement", b"signed", b"kem", m.OneTimePreKey(7, b"k" * 32)),
     m.StockLow(3, 4),
     m.Accepted(1, m.Outcome.STORED),

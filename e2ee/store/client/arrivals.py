@@ -27,7 +27,10 @@ class ArrivalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something to be shown. `message` is the row of a text, `missing` the size of a gap."""
+    """Something to be shown. `message` is the row of a text, `missing` the size of a gap.
+
+    `verified_by` is the authority whose word was enough for a changed key.
+    """
 
     kind: ArrivalKind
     address: Address
@@ -36,16 +39,25 @@ class Arrival:
     missing: int = 0
     repeated: bool = False  # it may have been printed before a crash
     position: int = 0
+    verified_by: str | None = None
 
 
-_COLUMNS = "kind, address, at, message, missing, repeated, position"
+_COLUMNS = "kind, address, at, message, missing, repeated, position, verified_by"
 
 
 def add_arrival(tx: Connection, arrival: Arrival) -> int:
     """Put this behind all others; its position."""
     row = tx.execute(
-        "INSERT INTO arrival (kind, address, at, message, missing) VALUES (?, ?, ?, ?, ?) RETURNING position",
-        (arrival.kind, arrival.address, arrival.at, arrival.message, arrival.missing),
+        "INSERT INTO arrival (kind, address, at, message, missing, verified_by) VALUES (?, ?, ?, ?, ?, ?)"
+        " RETURNING position",
+        (
+            arrival.kind,
+            arrival.address,
+            arrival.at,
+            arrival.message,
+            arrival.missing,
+            arrival.verified_by,
+        ),
     ).fetchone()
     return int(row[0])
 
@@ -69,8 +81,8 @@ def arrivals_at(tx: Connection, positions: Sequence[int]) -> list[Arrival]:
 
 
 def _arrival(row: Sequence[Any]) -> Arrival:
-    kind, address, at, message, missing, repeated, position = row
-    return Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), position)
+    kind, address, at, message, missing, repeated, *rest = row
+    return Arrival(ArrivalKind(kind), Address(address), at, message, missing, bool(repeated), *rest)
 
 
 def newest_position(tx: Connection) -> int:

@@ -66,6 +66,12 @@ def accepted_addresses(tx: Connection) -> list[Address]:
     return [Address(address) for (address,) in rows]
 
 
+def waiting_contacts(tx: Connection) -> list[ContactRecord]:
+    """Those whose account key is another one, which waits for the user's word."""
+    rows = tx.execute(f"SELECT {_COLUMNS} FROM contact WHERE pending_key IS NOT NULL ORDER BY address")  # noqa: S608
+    return [_record(row) for row in rows]
+
+
 def address_of_name(tx: Connection, name: str) -> Address | None:
     """Whose name this is, or None."""
     row = tx.execute("SELECT address FROM contact WHERE name = ?", (name,)).fetchone()

@@ -35,6 +35,7 @@ class MessageRecord:
     state: str
     reason: str | None = None
     row: int = 0
+    verified_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Stream:
 
 _COLUMNS = (
     "direction, address, device, message_id, sequence, sent_at, received_at, text, verified, late, state,"
-    " reason, row"
+    " reason, row, verified_by"
 )
 
 
@@ -75,7 +76,8 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
     place = None if record.state == HELD else next_count(tx, _PLACE)
     row = tx.execute(
         "INSERT INTO message (direction, address, device, message_id, sequence, sent_at, received_at, text,"
-        " verified, late, state, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
+        " verified, late, state, place, verified_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
         (
             record.direction,
             record.address,
@@ -89,6 +91,7 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
             int(record.late),
             record.state,
             place,
+            record.verified_by,
         ),
     ).fetchone()
     return int(row[0])

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
+from e2ee.store.client.traces import rewrite_secrets
 from e2ee.store.database import Database
 from e2ee.store.lanes import Lanes
 
@@ -33,5 +34,12 @@ async def open_vault(
     `Database.open`.
     """
     return await Database.open(
-        path, key, "client", reactor, on_broken, single_connection=True, lanes=lanes
+        path,
+        key,
+        "client",
+        reactor,
+        on_broken,
+        single_connection=True,
+        tidy=rewrite_secrets,
+        lanes=lanes,
     )

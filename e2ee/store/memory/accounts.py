@@ -87,6 +87,19 @@ class MemoryAccounts:
             device.account = replace(device.account, token_hash=token_hash, hidden=hidden)
         return device is not None
 
+    async def set_identity(self, where: DeviceAddress, identity: bytes | None) -> bool:
+        """See `ports.Accounts.set_identity`."""
+        device = self._store.device(where)
+        if device is not None:
+            device.identity = identity
+            device.account = replace(device.account, has_identity=identity is not None)
+        return device is not None
+
+    async def identity(self, address: Address) -> bytes | None:
+        """See `ports.Accounts.identity`."""
+        device = self._store.devices.get(address)
+        return None if device is None else device.identity
+
     async def delete(self, address: Address, now: float) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
         return self._store.remove(address, NoticeKind.DELETED)

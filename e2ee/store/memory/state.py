@@ -42,6 +42,7 @@ class Device:
     used_at: float
     keys: Keys
     pin: StoredPin | None = None
+    identity: bytes | None = None
     epoch: int = 0
     last_seq: int = 0
     mail: dict[int, tuple[MailItem, float]] = field(default_factory=dict)

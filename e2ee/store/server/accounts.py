@@ -81,6 +81,27 @@ class SqlAccounts:
 
         return await self._database.write(store)
 
+    async def set_identity(self, where: DeviceAddress, identity: bytes | None) -> bool:
+        """See `ports.Accounts.set_identity`."""
+
+        def store(connection: Connection) -> bool:
+            stored = connection.execute(
+                f"UPDATE account SET identity = ? WHERE {_OF_DEVICE}",  # noqa: S608
+                (identity, where.address, bytes(where.device)),
+            )
+            return stored.rowcount > 0
+
+        return await self._database.write(store, frees_room=identity is None)
+
+    async def identity(self, address: Address) -> bytes | None:
+        """See `ports.Accounts.identity`."""
+
+        def find(connection: Connection) -> bytes | None:
+            row = connection.execute("SELECT identity FROM account WHERE address = ?", (address,)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._database.read(find)
+
     async def delete(self, address: Address, now: float) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
         return await self._database.write(
@@ -123,14 +144,14 @@ class SqlAccounts:
 def _find(connection: Connection, address: Address) -> Account | None:
     row = connection.execute(
         "SELECT device, account_key, signing_key, generation, statement, statement_hash,"
-        " token_hash, hidden, last_login_at, logged_out FROM account JOIN device USING (address)"
-        " WHERE address = ?",
+        " token_hash, hidden, last_login_at, logged_out, identity IS NOT NULL"
+        " FROM account JOIN device USING (address) WHERE address = ?",
         (address,),
     ).fetchone()
     if row is None:
         return None
     device, account_key, signing_key, generation, statement, statement_hash, token = row[:7]
-    hidden, login, logged_out = row[7:]
+    hidden, login, logged_out, has_identity = row[7:]
     return Account(
         address=address,
         device=DeviceId(device),
@@ -143,6 +164,7 @@ def _find(connection: Connection, address: Address) -> Account | None:
         hidden=bool(hidden),
         last_login_at=login,
         logged_out=bool(logged_out),
+        has_identity=bool(has_identity),
     )
 
 

@@ -27,7 +27,10 @@ from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessi
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account with its one device. `statement` is the signed account statement, as received."""
+    """One account with its one device. `statement` is the signed account statement, as received.
+
+    `has_identity`: an X.509 identity is kept with it, which `Accounts.identity` has.
+    """
 
     address: Address
     device: DeviceId
@@ -40,6 +43,7 @@ class Account:
     hidden: bool
     last_login_at: int | None
     logged_out: bool = False
+    has_identity: bool = False
 
     @property
     def where(self) -> DeviceAddress:
@@ -134,6 +138,15 @@ class Accounts(Protocol):
 
     async def set_presence(self, where: DeviceAddress, token_hash: bytes, hidden: bool) -> bool:
         """Store the hash of the contact token and whether the account hides; False if gone."""
+
+    async def set_identity(self, where: DeviceAddress, identity: bytes | None) -> bool:
+        """Keep an X.509 identity with the account, as opaque bytes, or none; False if the device is gone.
+
+        It goes with the account: whoever takes the number over begins without one.
+        """
+
+    async def identity(self, address: Address) -> bytes | None:
+        """The X.509 identity that is kept with the account of this number."""
 
     async def delete(self, address: Address, now: float) -> DeviceId | None:
         """Remove an account with all that belongs to it; senders of waiting envelopes get notices.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from e2ee.ui.options import given_options
+from e2ee.errors import Code, Failure
+from e2ee.ui.options import FilePath, given_options
 from e2ee.ui.verbs.verb import verb, verb_group
 
 if TYPE_CHECKING:
@@ -119,11 +121,41 @@ def verify(address: str, confirm: str | None, qr: bool) -> int:
     return run(given_options(click.get_current_context()), lambda call: run_verify(call, address, digits, qr))
 
 
-@verb("trust", "e2ee trust bob")
-@click.argument("address")
-def trust(address: str) -> int:
-    """Accept the changed key of ADDRESS, and show the old and the new safety number."""
+@verb(
+    "trust",
+    "e2ee trust bob",
+    "e2ee trust --ca company-ca.pem --crl company-crl.pem",
+    "e2ee trust --list-ca",
+    "e2ee trust --remove-ca 'Our company'",
+)
+@click.argument("address", required=False, metavar="[ADDRESS]")
+@click.option("--ca", metavar="FILE", type=FilePath(), help="Trust these certification authorities (PEM).")
+@click.option("--crl", metavar="FILE", type=FilePath(),
+              help="Revocation lists of trusted authorities (PEM or DER), in place of older ones.")
+@click.option("--list-ca", is_flag=True, help="List the authorities that are trusted.")
+@click.option("--remove-ca", metavar="NAME",
+              help="Trust one no more: its name, or the beginning of its fingerprint.")
+def trust(
+    address: str | None, ca: Path | None, crl: Path | None, list_ca: bool, remove_ca: str | None
+) -> int:
+    """Accept the changed key of ADDRESS, and show the old and the new safety number.
+
+    Or say whose word counts: contacts with a certificate of a trusted authority are shown as verified by
+    it, and a changed key that comes with one is used with a notice. Each authority can vouch for every
+    number, so trust only those that you would let do so.
+    """
+    chosen = [address is not None, ca is not None or crl is not None, list_ca, remove_ca is not None]
+    if sum(chosen) != 1:
+        raise Failure(Code.USAGE, "give one of ADDRESS, --ca and --crl, --list-ca, --remove-ca")
+    from e2ee.ui import identities
     from e2ee.ui.address_book import trust as run_trust
     from e2ee.ui.runner import run
 
-    return run(given_options(click.get_current_context()), lambda call: run_trust(call, address))
+    options = given_options(click.get_current_context())
+    if address is not None:
+        return run(options, lambda call: run_trust(call, address))
+    if remove_ca is not None:
+        return run(options, lambda call: identities.distrust(call, remove_ca))
+    if list_ca:
+        return run(options, identities.list_authorities)
+    return run(options, lambda call: identities.trust_authorities(call, ca, crl))

@@ -189,6 +189,40 @@ class AccountsContract(ContractCase):
         assert found is not None
         self.assertEqual((found.token_hash, found.hidden, found.last_login_at), (b"T" * 32, True, 99))
 
+    # --- X.509 identities ---
+
+    def keep_identity(self, identity: bytes | None, device: int = 1) -> bool:
+        return self.done(self.stores.accounts.set_identity(at(ALICE, device), identity))
+
+    def kept_identity(self) -> bytes | None:
+        return self.done(self.stores.accounts.identity(ALICE))
+
+    def test_an_identity_is_kept_replaced_and_removed(self) -> None:
+        self.register(new_account(ALICE))
+        self.register(new_account(BOB))
+        for identity in (b"one", b"other", None):
+            self.assertTrue(self.keep_identity(identity))
+            found = self.find()
+            assert found is not None
+            self.assertEqual((self.kept_identity(), found.has_identity), (identity, identity is not None))
+        self.assertIsNone(self.done(self.stores.accounts.identity(BOB)))
+
+    def test_only_the_device_of_the_account_sets_its_identity(self) -> None:
+        self.assertFalse(self.keep_identity(b"one"))
+        self.register(new_account(ALICE))
+        self.assertFalse(self.keep_identity(b"one", device=2))
+        self.assertIsNone(self.kept_identity())
+
+    def test_whoever_takes_a_number_over_begins_without_its_identity(self) -> None:
+        self.register(new_account(ALICE))
+        self.keep_identity(b"one")
+        self.register(new_account(ALICE, 2, 2))
+        self.assertIsNone(self.kept_identity())
+        self.assertFalse(self.keep_identity(b"one", device=1))
+        found = self.find()
+        assert found is not None
+        self.assertFalse(found.has_identity)
+
     # --- the registration PIN ---
 
     def protect(self, device: int = 1, pin: ports.StoredPin | None = PIN) -> bool:

@@ -81,6 +81,10 @@ def _account_calls() -> st.SearchStrategy[Call]:
         st.tuples(places, st.sampled_from([None, ports.StoredPin(b"s" * 16, b"H" * 32)])).map(
             lambda a: lambda s, now: s.accounts.set_pin(*a)
         ),
+        st.tuples(places, st.sampled_from([None, b"identity"])).map(
+            lambda a: lambda s, now: s.accounts.set_identity(*a)
+        ),
+        addresses.map(lambda a: lambda s, now: s.accounts.identity(a)),
         st.tuples(
             news, st.sampled_from([b"H" * 32, b"I" * 32]), st.sampled_from([None, None, *INVITES])
         ).map(lambda a: lambda s, now: s.accounts.register_with_pin(*a, now)),

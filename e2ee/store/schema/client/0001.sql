@@ -95,6 +95,32 @@ CREATE TABLE account_statement (
     PRIMARY KEY (address, account_key)
 ) STRICT;
 
+-- === X.509 identities (e2ee/store/client/authorities.py) ======================================
+
+-- Certification authorities whose word on account keys counts.
+CREATE TABLE authority (
+    fingerprint BLOB PRIMARY KEY,       -- SHA-256 of the certificate
+    certificate BLOB NOT NULL,          -- DER
+    name TEXT NOT NULL                  -- what it calls itself
+) STRICT;
+
+-- Certificates that a trusted authority has taken back: its latest list.
+CREATE TABLE revocation_list (
+    authority BLOB PRIMARY KEY,         -- the fingerprint
+    content BLOB NOT NULL,              -- DER
+    issued_at INTEGER NOT NULL,         -- ms since 1970
+    next_update INTEGER NOT NULL        -- ms since 1970: not valid from then on
+) STRICT;
+
+-- What the directory has served with an account key. It is judged when it is asked for.
+CREATE TABLE contact_identity (
+    address TEXT NOT NULL,
+    account_key BLOB NOT NULL,
+    identity BLOB NOT NULL,
+    asked_at INTEGER NOT NULL,          -- ms since 1970
+    PRIMARY KEY (address, account_key)
+) STRICT;
+
 -- === sessions (e2ee/store/client/sessions.py) =================================================
 
 CREATE TABLE session (
@@ -125,7 +151,8 @@ CREATE TABLE message (
     state TEXT NOT NULL,                -- out: SentState; in: 'held' before a gap, 'released'
     place INTEGER,                      -- order of display; NULL while held
     envelope_id BLOB,                   -- out: of the last envelope that carried it
-    reason TEXT                         -- out: why it failed
+    reason TEXT,                        -- out: why it failed
+    verified_by TEXT                    -- in: the authority that certified the sender's key then
 ) STRICT;
 CREATE UNIQUE INDEX message_sent ON message (message_id) WHERE direction = 'out';
 CREATE UNIQUE INDEX message_received ON message (address, message_id) WHERE direction = 'in';
@@ -180,6 +207,7 @@ CREATE TABLE arrival (
     message INTEGER REFERENCES message (row),
     at INTEGER NOT NULL,                -- ms since 1970
     missing INTEGER NOT NULL DEFAULT 0, -- of a gap
+    verified_by TEXT,                   -- of a changed key: the authority whose word was enough
     printing INTEGER NOT NULL DEFAULT 0,
     repeated INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -1,6 +1,7 @@
 -- The server's state. Nothing here opens a message: keys are public halves, envelopes are sealed by
 -- the clients, codes are sealed under a key that is not in this file; pin_hash is that of a
--- registration PIN which its owner's client has stretched with pin_salt.
+-- registration PIN which its owner's client has stretched with pin_salt; identity is what the owner has
+-- uploaded of X.509 certificates, and nothing here reads it.
 -- Columns named `at` and `…_at` are service time in seconds, but last_login_at: milliseconds since 1970.
 
 CREATE TABLE account (
@@ -14,6 +15,7 @@ CREATE TABLE account (
     last_login_at INTEGER,
     pin_salt BLOB,
     pin_hash BLOB,
+    identity BLOB,
     CHECK ((pin_salt IS NULL) = (pin_hash IS NULL))
 ) STRICT, WITHOUT ROWID;
 
