@@ -11,8 +11,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from e2ee.crypto import limits
 from e2ee.crypto.extension import EXTENSION_BYTES, Extension, decode_extension, encode_extension
+from e2ee.crypto.limits import ENVELOPE_BYTES, HANDSHAKE_BYTES, MESSAGE_NUMBERS
 from e2ee.crypto.primitives import BLOCK_BYTES, IV_BYTES
 from e2ee.crypto.sealing import TAG_BYTES
 from e2ee.errors import OpenFailed
@@ -23,6 +23,7 @@ _WITH_HANDSHAKE = 1
 _PLAIN = 2
 _HEAD = Struct(">BB8s32sIIH")
 _LENGTH = Struct(">H")
+_HEAD_BYTES = _HEAD.size
 
 _tuple = tuple.__new__
 """Makes a named tuple in half the time of calling its class, where one is made for every message."""
@@ -60,15 +61,15 @@ def encode_head(
 
 def decode_envelope(envelope: bytes) -> Envelope:
     """Take an envelope apart; raises OpenFailed."""
-    if not _HEAD.size <= len(envelope) <= limits.ENVELOPE_BYTES:
+    if not _HEAD_BYTES <= len(envelope) <= ENVELOPE_BYTES:
         raise OpenFailed
     version, kind, session_id, ratchet_key, previous, number, length = _HEAD.unpack_from(envelope)
     if version != _VERSION or kind not in (_WITH_HANDSHAKE, _PLAIN) or length > EXTENSION_BYTES:
         raise OpenFailed
-    if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
+    if previous >= MESSAGE_NUMBERS or number >= MESSAGE_NUMBERS:
         raise OpenFailed
-    at = _HEAD.size + length
-    extension = decode_extension(envelope[_HEAD.size : at]) if length else None
+    at = _HEAD_BYTES + length
+    extension = decode_extension(envelope[_HEAD_BYTES : at]) if length else None
     handshake = None
     if kind == _WITH_HANDSHAKE:
         handshake, at = _take_handshake(envelope, at)
@@ -99,6 +100,6 @@ def _take_handshake(envelope: bytes, at: int) -> tuple[bytes, int]:
         raise OpenFailed
     (length,) = _LENGTH.unpack_from(envelope, at)
     end = begin + length
-    if length > limits.HANDSHAKE_BYTES or end > len(envelope):
+    if length > HANDSHAKE_BYTES or end > len(envelope):
         raise OpenFailed
     return envelope[begin:end], end

@@ -20,6 +20,7 @@ from e2ee.crypto.chains import Chain, hybrid_root_step, root_step, skip
 from e2ee.crypto.extension import ANSWER, OFFER, Extension
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.keys import RatchetKemKey, RatchetKey
+from e2ee.crypto.limits import MESSAGE_NUMBERS
 from e2ee.crypto.primitives import Entropy
 from e2ee.crypto.secret_keys import RatchetKemSecretKey, RatchetSecretKey
 from e2ee.crypto.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
@@ -127,7 +128,7 @@ class Ratchet(NamedTuple):
         state = self if self.sending.chain is not None else self._turn(now, entropy, encapsulate)
         root_key, half, receiving, messages, since = state
         own, public, chain, previous, offer, answer = half
-        if chain is None or chain.number >= limits.MESSAGE_NUMBERS:
+        if chain is None or chain.number >= MESSAGE_NUMBERS:
             raise ValueError("a sending chain has less than 2**31 messages")
         message_key, advanced = chain.step()
         sent = _tuple(SendingHalf, (own, public, advanced, previous, offer, answer))
@@ -165,22 +166,28 @@ class Ratchet(NamedTuple):
         What the header alone can refuse is refused before any computation.
         """
         ratchet_key, previous, number, extension = header
-        if previous >= limits.MESSAGE_NUMBERS or number >= limits.MESSAGE_NUMBERS:
+        if previous >= MESSAGE_NUMBERS or number >= MESSAGE_NUMBERS:
             raise OpenFailed
-        if extension is not None and self.since is None:
+        root_key, sending, half, messages, since = self
+        if extension is not None and since is None:
             raise OpenFailed
-        half = self.receiving
-        if half.skipped is not NO_SKIPPED_KEYS:
-            kept = half.skipped.find((ratchet_key, number), now)
+        theirs, chain, retired, skipped, offer = half
+        if skipped is not NO_SKIPPED_KEYS:
+            kept = skipped.find((ratchet_key, number), now)
             if kept is not None:
-                rest = half.skipped.without((ratchet_key, number))
-                opened = ReceivingHalf(half.theirs, half.chain, half.retired, rest, half.offer)
+                rest = skipped.without((ratchet_key, number))
+                opened = ReceivingHalf(theirs, chain, retired, rest, offer)
                 return self._opened(opened, header), kept
-        if half.theirs is None or ratchet_key != half.theirs.raw:
+        if theirs is None or ratchet_key != theirs.raw:
             return self._receive_turn(header, now)
-        if half.chain is None:
+        if chain is None:
             raise OpenFailed
-        received, message_key = _advance(half.theirs, half.chain, half, number, now)
+        if number == chain.number and extension is None:
+            # Most messages are the next ones of their chains: no time for them to be treated as late.
+            message_key, advanced = chain.step()
+            received = _tuple(ReceivingHalf, (theirs, advanced, retired, skipped, offer))
+            return _tuple(Ratchet, (root_key, sending, received, messages + 1, since)), message_key
+        received, message_key = _advance(theirs, chain, half, number, now)
         return self._opened(received, header), message_key
 
     def _opened(self, half: ReceivingHalf, header: Header) -> Ratchet:
@@ -193,8 +200,6 @@ class Ratchet(NamedTuple):
     def forgetting_old(self, now: int) -> Ratchet:
         """Without the skipped keys that have waited too long."""
         skipped = self.receiving.skipped
-        if skipped is NO_SKIPPED_KEYS:
-            return self
         fresh = skipped.forgetting_old(now)
         return self if fresh is skipped else self._with_skipped(fresh)
 

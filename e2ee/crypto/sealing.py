@@ -6,7 +6,8 @@ OpenFailed (Double Ratchet, section 5.2).
 
 from __future__ import annotations
 
-from e2ee.crypto import labels, limits
+from e2ee.crypto.labels import MESSAGE_KEYS
+from e2ee.crypto.limits import PADDING_FLOOR_BYTES, PADDING_STEP_BYTES
 from e2ee.crypto.primitives import (
     KEY_BYTES,
     aes_cbc_decrypt,
@@ -19,13 +20,14 @@ from e2ee.errors import OpenFailed
 
 TAG_BYTES = 32
 _MARK = b"\x80"
+_KEYS_BYTES = 2 * KEY_BYTES
 
 
 def padded_size(size: int) -> int:
     """The size in bytes that a content of `size` bytes and its mark are padded to."""
-    if size >= limits.PADDING_STEP_BYTES:
-        return (size // limits.PADDING_STEP_BYTES + 1) * limits.PADDING_STEP_BYTES
-    return max(limits.PADDING_FLOOR_BYTES, 1 << size.bit_length())
+    if size >= PADDING_STEP_BYTES:
+        return (size // PADDING_STEP_BYTES + 1) * PADDING_STEP_BYTES
+    return max(PADDING_FLOOR_BYTES, 1 << size.bit_length())
 
 
 def pad(content: bytes) -> bytes:
@@ -35,10 +37,10 @@ def pad(content: bytes) -> bytes:
 
 def unpad(padded: bytes) -> bytes:
     """The content; OpenFailed if it is not padded to exactly its step. Only after the MAC was checked."""
-    size = padded.rfind(_MARK)
-    if size < 0 or padded[size:] != _MARK.ljust(padded_size(size) - size, b"\0"):
+    marked = padded.rstrip(b"\0")
+    if not marked.endswith(_MARK) or len(padded) != padded_size(len(marked) - 1):
         raise OpenFailed
-    return padded[:size]
+    return marked[:-1]
 
 
 def seal(message_key: bytes, iv: bytes, associated: bytes, head: bytes, content: bytes) -> bytes:
@@ -62,5 +64,5 @@ def open_sealed(
 
 
 def _keys(message_key: bytes, iv: bytes) -> tuple[bytes, bytes]:
-    keys = hkdf_expand(message_key, labels.MESSAGE_KEYS + iv, 2 * KEY_BYTES)
+    keys = hkdf_expand(message_key, MESSAGE_KEYS + iv, _KEYS_BYTES)
     return keys[:KEY_BYTES], keys[KEY_BYTES:]

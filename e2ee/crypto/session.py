@@ -25,6 +25,7 @@ from e2ee.crypto.ratchet import Header, Ratchet
 from e2ee.crypto.ratchet_codec import encode_ratchet, read_ratchet
 from e2ee.crypto.sealing import open_sealed, seal
 from e2ee.crypto.secret_keys import RatchetKemSecretKey, RatchetSecretKey
+from e2ee.crypto.skipped_keys import NO_SKIPPED_KEYS
 from e2ee.errors import EncodingRefused, OpenFailed
 
 _VERSION = b"\x01"
@@ -106,8 +107,10 @@ class Session(NamedTuple):
         head = encode_head(self.session_id, *header, self.handshake)
         sender = _FROM_INITIATOR if self.initiator else _FROM_RECIPIENT
         envelope = seal(message_key, entropy(IV_BYTES), self.associated + sender, head, content)
+        if ratchet.receiving.skipped is not NO_SKIPPED_KEYS:
+            ratchet = ratchet.forgetting_old(now)
         since = now if self.unanswered_since is None else self.unanswered_since
-        return self._with(ratchet.forgetting_old(now), self.handshake, self.opened_any, since), envelope
+        return _tuple(Session, (*self[:7], since, ratchet)), envelope
 
     def open(self, envelope: bytes, now: int) -> tuple[Session, bytes]:
         """The next session and the content; raises OpenFailed, and this session is as before."""
@@ -118,19 +121,18 @@ class Session(NamedTuple):
 
     def _open(self, parts: Envelope, now: int) -> tuple[Session, bytes]:
         _, ratchet_key, previous, place, extension, _, iv, ciphertext, tag, covered = parts
+        session_id, initiator, fixed, statement, generation, _, _, since, ratchet = self
         header = _tuple(Header, (ratchet_key, previous, place, extension))
-        ratchet, message_key = self.ratchet.receive(header, now)
-        associated = self.associated + (_FROM_RECIPIENT if self.initiator else _FROM_INITIATOR)
+        ratchet, message_key = ratchet.receive(header, now)
+        associated = fixed + (_FROM_RECIPIENT if initiator else _FROM_INITIATOR)
         content = open_sealed(message_key, iv, associated, covered, ciphertext, tag)
-        # Their new ratchet key ends our sending chain: it answers whatever was sent before.
-        since = self.unanswered_since if ratchet.sending.chain is not None else None
-        return self._with(ratchet.forgetting_old(now), None, True, since), content
-
-    def _with(
-        self, ratchet: Ratchet, handshake: bytes | None, opened_any: bool, since: int | None
-    ) -> Session:
-        # The first five fields never change.
-        return _tuple(Session, (*self[:5], handshake, opened_any, since, ratchet))
+        if ratchet.receiving.skipped is not NO_SKIPPED_KEYS:
+            ratchet = ratchet.forgetting_old(now)
+        if ratchet.sending.chain is None:
+            # Their new ratchet key ends our sending chain: it answers whatever was sent before.
+            since = None
+        kept = (session_id, initiator, fixed, statement, generation, None, True, since, ratchet)
+        return _tuple(Session, kept), content
 
     def encode(self) -> bytes:
         """For the vault only: holds keys in the clear."""
