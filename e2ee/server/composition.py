@@ -33,6 +33,7 @@ from e2ee.server.policy import (
 from e2ee.server.presence import Presence
 from e2ee.server.registration import Registration
 from e2ee.server.rooms import Rooms
+from e2ee.server.state_tokens import StateTokens
 from e2ee.server.upkeep import Upkeep, interval
 from e2ee.server.workers import Prover
 from e2ee.store.database import Database
@@ -93,6 +94,7 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
     known = KnownAccounts(stores.accounts)
     presence = Presence(policy.presence)
     deliveries = Deliveries(stores.mailbox, around.reactor, around.now)
+    tokens = StateTokens(stores.mailbox)
     lookups = LookUps(policy.lookups_per_day, around.now, around.entropy)
     volatile = stores.volatile
     return Rooms(
@@ -102,16 +104,17 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
         admission=Admission(policy),
         registration=_registration(stores, policy, around),
         login=Login(
-            stores.accounts, stores.prekeys, deliveries, presence, around.wall, around.now
+            stores.accounts, stores.prekeys, deliveries, presence, tokens, around.wall, around.now
         ),
         directory=Directory(
             known, stores.prekeys, volatile, lookups, policy, around.now,
             around.in_thread, _tell_owner(deliveries),
         ),
-        courier=Courier(deliveries, known, presence, volatile, lookups, policy, around.now),
+        courier=Courier(deliveries, known, presence, tokens, volatile, lookups, policy, around.now),
         deliveries=deliveries,
         presence=presence,
         notices=Notices(stores.mailbox),
+        state_tokens=tokens,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from e2ee.server.policy import Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import logged_out
 from e2ee.server.registration import Registration
+from e2ee.server.state_tokens import StateTokens
 from e2ee.store.server.ports import Accounts
 from e2ee.wire.messages import Done, SetPresence
 
@@ -39,6 +40,7 @@ class Rooms:
     deliveries: Deliveries
     presence: Presence
     notices: Notices
+    state_tokens: StateTokens
     fallbacks: int = 0
     stopping: bool = False
 
@@ -67,6 +69,12 @@ class Rooms:
         Deferred.fromCoroutine(self._tell_all()).addErrback(
             lambda failure: Logger().error("notices: {kind}", kind=type(failure.value).__name__)
         )
+
+    async def settle(self) -> None:
+        """Take nothing more; returns when nothing is in memory alone."""
+        self.stopping = True
+        await self.deliveries.settle()
+        await self.state_tokens.write_all()
 
     async def _tell_all(self) -> None:
         for peer in list(self.deliveries.peers()):

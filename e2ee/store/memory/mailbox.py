@@ -16,6 +16,7 @@ from e2ee.store.server.ports import (
     NoticeKind,
     StoredNotice,
 )
+from e2ee.store.server.mailbox import state_tokens
 from e2ee.store.server.quotas import Usage, refusal
 
 
@@ -32,7 +33,9 @@ class MemoryMailbox:
         if device is None:
             return None
         device.epoch += 1
-        return Attached(device.epoch, max(device.mail, default=0), len(device.mail))
+        return Attached(
+            device.epoch, max(device.mail, default=0), len(device.mail), device.state_token
+        )
 
     async def append(self, items: Sequence[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
         """See `ports.Mailbox.append`."""
@@ -44,7 +47,15 @@ class MemoryMailbox:
             if isinstance(result, AppendRefused):
                 refused.add(pair)
             results.append(result)
+        for sender, token in state_tokens(items).items():
+            await self.keep_state_token(sender, token)
         return results
+
+    async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
+        """See `ports.Mailbox.keep_state_token`."""
+        device = self._store.device(where)
+        if device is not None:
+            device.state_token = max(device.state_token or b"", token)
 
     async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
         """See `ports.Mailbox.after`."""
