@@ -13,11 +13,14 @@ from e2ee.client.events import (
     KeyChanged,
     MessageFailed,
     MessageReceived,
+    PutBack,
     Selection,
+    SentAgain,
     SentMessage,
     SentState,
     ShownEvent,
     Undecryptable,
+    WhatWasPutBack,
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, DeviceId
@@ -31,6 +34,10 @@ UNKNOWN_RECIPIENT = "unknown_recipient"
 CANCELLED = "cancelled"
 
 _PAGE = 1000
+_PUT_BACK = {
+    ArrivalKind.PROFILE_PUT_BACK: WhatWasPutBack.PROFILE,
+    ArrivalKind.SERVER_PUT_BACK: WhatWasPutBack.SERVER,
+}
 
 
 def describe(tx: Connection, positions: Iterable[int]) -> list[ShownEvent]:
@@ -83,6 +90,10 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         return KeyChanged(arrival.address, name, arrival.at, repeated, position, arrival.verified_by)
     if arrival.kind is ArrivalKind.UNDECRYPTABLE:
         return Undecryptable(arrival.address, name, arrival.at, repeated, position)
+    if arrival.kind is ArrivalKind.SENT_AGAIN:
+        return SentAgain(arrival.address, name, arrival.missing, arrival.at, repeated, position)
+    if arrival.kind in _PUT_BACK:
+        return PutBack(_PUT_BACK[arrival.kind], arrival.address, arrival.at, repeated, position)
     if arrival.kind is ArrivalKind.GAP or arrival.message is None:
         return Gap(arrival.address, name, arrival.missing, repeated, position)
     record = messages.message_by_row(tx, arrival.message)

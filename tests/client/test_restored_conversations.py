@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.backup_content import loader, read_manifest, vault_records
-from e2ee.client.events import Gap, MessageReceived, SentState, Undecryptable
-from e2ee.client.renewal import renew
+from e2ee.client.events import Gap, MessageReceived, SentAgain, SentState, Undecryptable
+from e2ee.client.renewal import renew_restored
 from e2ee.store.client.filling import fill_vault
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
@@ -54,7 +54,7 @@ class RestoredCase(SynchronousTestCase):
         fill_vault(restored.path / "vault", KEY, manifest.schema, loader(manifest, rest))
         restored.vault = restored._open()
         now = int(self.world.clock.seconds() * 1000)
-        restored.run(restored.vault.write(lambda tx: renew(tx, now, restored.entropy)))
+        restored.run(restored.vault.write(lambda tx: renew_restored(tx, now, restored.entropy)))
         restored.own, restored.address, restored.account = lost.own, lost.address, account
         self.alice = restored
         return restored.start() if start else restored
@@ -120,16 +120,22 @@ class TalkingTests(RestoredCase):
         self.assertNotIn(CAROL, sent)
         self.assertEqual(self.bob.unshown(), [])
 
-    def test_what_was_sealed_for_the_lost_machine_is_shown_as_unreadable_once(self) -> None:
+    def test_what_was_sealed_for_the_lost_machine_is_unreadable_and_then_sent_again(self) -> None:
         records = self.backup()
         self.alice.stop()
         self.bob.say(self.alice, "on the old session")
         self.restore(records)
-        (shown,) = self.alice.unshown()
-        self.assertIsInstance(shown, Undecryptable)
+        unreadable, text = self.alice.unshown()
+        self.assertIsInstance(unreadable, Undecryptable)
+        assert isinstance(text, MessageReceived)
+        self.assertEqual((text.text, text.repeated, text.late), ("on the old session", True, False))
+        (told,) = self.bob.unshown()
+        assert isinstance(told, SentAgain)
+        self.assertEqual((told.address, told.messages), (ALICE, 1))
         self.bob.say(self.alice, "on the new one")
-        self.world.wait(6)
-        self.assertEqual(self.alice.read(), ["on the new one"])
+        text = self.alice.unshown()[-1]
+        assert isinstance(text, MessageReceived)
+        self.assertEqual((text.text, text.repeated, text.late), ("on the new one", False, False))
 
     def test_a_first_message_to_a_lost_prekey_is_set_aside(self) -> None:
         records = self.backup()
@@ -159,27 +165,39 @@ class OldBackupTests(RestoredCase):
         for number in range(3):
             self.alice.say(self.bob, f"new {number}")
         self.bob.start()
-        shown = self.bob.unshown()
+        told, *shown = self.bob.unshown()
+        self.assertIsInstance(told, SentAgain)
         self.assertEqual(
             [(one.text, one.late) for one in shown if isinstance(one, MessageReceived)],
             [(f"new {number}", False) for number in range(3)],
         )
         self.assertEqual(len(shown), 3)
 
-    def test_what_the_lost_machine_received_is_a_gap(self) -> None:
+    def test_what_the_lost_machine_has_confirmed_is_a_gap_and_the_rest_is_sent_again(self) -> None:
         self.restore(self.records)
         self.bob.say(self.alice, "after all")
         self.world.wait(6)
-        gap, message = self.alice.unshown()
+        gap, again, message = self.alice.unshown()
         assert isinstance(gap, Gap)
+        assert isinstance(again, MessageReceived)
         assert isinstance(message, MessageReceived)
-        self.assertEqual((gap.missing, message.text, message.late), (3, "after all", False))
+        self.assertEqual((gap.missing, again.text, again.repeated), (2, "received after it 2", True))
+        self.assertEqual((message.text, message.late, message.repeated), ("after all", False, False))
+
+    def test_the_gap_is_settled_and_nothing_more_is_asked_for(self) -> None:
+        self.restore(self.records)
+        self.bob.say(self.alice, "after all")
+        self.world.wait(6)
+        sends = len(self.world.relay.sends(self.alice.address)), len(self.world.relay.sends(self.bob.address))
+        self.world.wait(2 * 24 * 3600)
+        after = len(self.world.relay.sends(self.alice.address)), len(self.world.relay.sends(self.bob.address))
+        self.assertEqual(after, sends)
 
     def test_a_backup_can_be_restored_again_and_again(self) -> None:
         for number in range(3):
             self.restore(self.records)
             self.alice.say(self.bob, f"machine {number}")
-            (shown,) = self.bob.unshown()
+            shown = self.bob.unshown()[-1]
             assert isinstance(shown, MessageReceived)
             self.assertEqual((shown.text, shown.late), (f"machine {number}", False))
             self.bob.read()

@@ -148,7 +148,8 @@ class Contents(SynchronousTestCase):
             self.assertRaises(ValueError, encode_content, replace(RESUME, **{name: ranges}))  # type: ignore[arg-type]
         longer = encode_content(replace(RESUME, gone=ranges[:64]))
         at = len(longer) - 64 * 16 - 1
-        changed = longer[:at] + b"\x41" + longer[at + 1 :] + b"".join(n.to_bytes(8, "big") for n in ranges[64])
+        one_more = b"".join(end.to_bytes(8, "big") for end in ranges[64])
+        changed = longer[:at] + b"\x41" + longer[at + 1 :] + one_more
         self.assertRaises(OpenFailed, decode_content, changed)
 
     def test_ranges_have_one_spelling(self) -> None:
@@ -164,7 +165,7 @@ class Contents(SynchronousTestCase):
             self.assertRaises(OpenFailed, decode_content, encoded)
 
     def test_other_types_versions_flags_and_lengths_are_refused(self) -> None:
-        for encoded in map(encode_content, (TEXT, NOTICE, RESUME)):
+        for encoded in (encode_content(TEXT), encode_content(NOTICE), encode_content(RESUME)):
             for changed in resized(encoded):
                 self.assertRaises(OpenFailed, decode_content, changed)
             for at, value in ((0, 0), (0, 4), (0, 255), (1, 0), (1, 2), (50, 2)):

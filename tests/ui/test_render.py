@@ -21,7 +21,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
-from e2ee.ui import render, trust_records
+from e2ee.ui import event_render, render, trust_records
 from tests.ui.fakes import ALICE, BOB, DEVICE, DIGITS, NOON, failed, message
 
 ID = MessageId(bytes(range(16)))
@@ -31,7 +31,7 @@ class EventTests(SynchronousTestCase):
     """docs/command-line.md: arrivals are `[time] name: text`, notices begin with `* `."""
 
     def shown(self, event: object) -> str:
-        return render.event_record(event, NOON, UTC)  # type: ignore[arg-type]
+        return event_render.event_record(event, NOON, UTC)  # type: ignore[arg-type]
 
     def test_a_message_has_time_name_and_text(self) -> None:
         self.assertEqual(self.shown(message("hi there", name="bob")), "[12:00] bob: hi there")
@@ -60,7 +60,7 @@ class EventTests(SynchronousTestCase):
 
     def test_a_message_as_json(self) -> None:
         self.assertEqual(
-            render.event_object(message("\u202ehi\n", name="bob")),
+            event_render.event_object(message("\u202ehi\n", name="bob")),
             {
                 "type": "message",
                 "id": "00000000000000000000000000000001",
@@ -96,7 +96,7 @@ class EventTests(SynchronousTestCase):
                 {"type": "failed", "id": "0" * 31 + "1", "to": BOB, "reason": "taken_over"},
             ),
         ):
-            self.assertEqual(render.event_object(event), {**expected, **common})
+            self.assertEqual(event_render.event_object(event), {**expected, **common})
 
 
 class ValueTests(SynchronousTestCase):
@@ -160,7 +160,7 @@ class ValueTests(SynchronousTestCase):
         shown = trust_records.safety_number_records(refused)
         self.assertEqual(shown[2], "certificate not accepted: it expired")
         self.assertEqual(trust_records.safety_number_object(refused)["certificate_error"], "it expired")
-        changed = render.event_record(KeyChanged(BOB, "bob", NOON, verified_by="Our company"), NOON)
+        changed = event_render.event_record(KeyChanged(BOB, "bob", NOON, verified_by="Our company"), NOON)
         self.assertIn("verified by Our company and is used", changed)
         self.assertNotIn("Nothing is sent", changed)
 

@@ -80,9 +80,10 @@ class CodecTests(SynchronousTestCase):
     def test_both_sides_of_a_length(self) -> None:
         envelope = b"x" * limits.ENVELOPE_BYTES
         codec.decode_client(plain("send", 1, NUMBER, b"h" * 32, None, envelope, b"s" * 40, False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, envelope + b"x", False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"", False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 31, None, b"x", False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, envelope + b"x", b"s" * 40, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"", b"s" * 40, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"x", b"s" * 39, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 31, None, b"x", b"s" * 40, False))
 
     def test_a_number_is_ascii_digits_and_nothing_behind_them(self) -> None:
         codec.decode_client(plain("lookup", 1, NUMBER))

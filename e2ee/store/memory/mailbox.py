@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from e2ee.ids import DeviceAddress
 from e2ee.store.memory.state import Device, MemoryStore
+from e2ee.store.server.mailbox import state_tokens
 from e2ee.store.server.ports import (
     Appended,
     AppendRefused,
@@ -16,7 +17,6 @@ from e2ee.store.server.ports import (
     NoticeKind,
     StoredNotice,
 )
-from e2ee.store.server.mailbox import state_tokens
 from e2ee.store.server.quotas import Usage, refusal
 
 
