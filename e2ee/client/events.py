@@ -205,7 +205,7 @@ Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | Pre
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which of the unshown is wanted: of these `people`, or of all; `own_affairs`: only what no person
-    wrote, changed keys and own messages that failed."""
+    wrote, such as changed keys and own messages that failed."""
 
     people: tuple[Address, ...] | None = None
     own_affairs: bool = False

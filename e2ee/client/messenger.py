@@ -180,9 +180,10 @@ class Messenger:
         return await self._sender.accepted(message_id, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
-        """Wait until the server has answered to all in the outbox that does not have to wait; returns
-        early without a connection, and at the timeout."""
+        """Wait until the server has answered to all in the outbox that does not have to wait, and has new
+        prekeys if others had to go; returns early without a connection, and at the timeout."""
         await self._sender.has_sent(timeout)
+        await self._prekeeper.replaced(timeout)
 
     async def sent(self, message_id: MessageId) -> SentMessage:
         """An own text as it stands. Raises Failure(USAGE) for an unknown id."""

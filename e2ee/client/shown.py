@@ -34,6 +34,15 @@ UNKNOWN_RECIPIENT = "unknown_recipient"
 CANCELLED = "cancelled"
 
 _PAGE = 1000
+_OWN_AFFAIRS = frozenset(
+    {
+        ArrivalKind.KEY_CHANGED,
+        ArrivalKind.FAILED,
+        ArrivalKind.SENT_AGAIN,
+        ArrivalKind.PROFILE_PUT_BACK,
+        ArrivalKind.SERVER_PUT_BACK,
+    }
+)
 _PUT_BACK = {
     ArrivalKind.PROFILE_PUT_BACK: WhatWasPutBack.PROFILE,
     ArrivalKind.SERVER_PUT_BACK: WhatWasPutBack.SERVER,
@@ -57,7 +66,7 @@ def choose(
         for arrival in page:
             if limit is not None and texts >= limit:
                 return chosen
-            own_affair = arrival.kind in (ArrivalKind.KEY_CHANGED, ArrivalKind.FAILED)
+            own_affair = arrival.kind in _OWN_AFFAIRS
             if arrival.position not in barred and _selected(arrival.address, own_affair, selection):
                 texts += arrival.kind is ArrivalKind.MESSAGE
                 chosen.append(arrival)
@@ -68,7 +77,7 @@ def choose(
 def event_selected(event: ShownEvent, selection: Selection) -> bool:
     """Whether this event is among what is wanted."""
     address = event.to if isinstance(event, MessageFailed) else event.address
-    return _selected(address, isinstance(event, KeyChanged | MessageFailed), selection)
+    return _selected(address, isinstance(event, KeyChanged | MessageFailed | SentAgain | PutBack), selection)
 
 
 def _selected(address: Address, own_affair: bool, selection: Selection) -> bool:

@@ -228,7 +228,7 @@ class OldVaultTests(PutBackCase):
         self.alice.say(self.bob, "two")
         tokens = [read_state_token(self.alice.own, one.state_token)
                   for one in self.world.relay.sends(self.alice.address)]  # fmt: skip
-        self.assertEqual(tokens, sorted(set(tokens)))  # type: ignore[type-var]
+        self.assertEqual(tokens, sorted(set(tokens)))
         self.world.relay.lose_answers = True
         self.alice.queue(self.bob, "thrice")
         for _ in range(2):
