@@ -124,7 +124,8 @@ class PreKeeper:
         try:
             while self._again and self._context.is_up:
                 self._again = False
-                self._replacing = await self._context.vault.read(_is_replaced)
+                mark = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE))
+                self._replacing = mark is not None
                 await self._rotate()
                 await self._refill()
         except LinkLost:
@@ -184,7 +185,7 @@ class PreKeeper:
     # --- one-time keys ----------------------------------------------------------------------
 
     async def _refill(self) -> None:
-        replace = await self._context.vault.read(_is_replaced)
+        replace = self._replacing
         enough = all(count >= self._low(kind) for kind, count in self._stock.items())
         if not replace and (enough or self._postponed):
             return
@@ -289,10 +290,6 @@ class PreKeeper:
 def replace_all(tx: Connection) -> None:
     """Have the whole stock in the directory replaced at the next connection, with keys that are here."""
     save_mark(tx, _REPLACE, b"\1")
-
-
-def _is_replaced(tx: Connection) -> bool:
-    return load_mark(tx, _REPLACE) is not None
 
 
 def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:

@@ -225,11 +225,15 @@ class Person:
 
     def read(self) -> list[str]:
         """The unshown texts, shown now."""
-        texts: list[str] = []
+        return [event.text for event in self.seen() if isinstance(event, MessageReceived)]
+
+    def seen(self) -> list[ShownEvent]:
+        """All that no reader has shown, shown now."""
+        seen: list[ShownEvent] = []
         while events := self.unshown():
             self.run(self.reader.mark_shown(event.position for event in events))
-            texts += [event.text for event in events if isinstance(event, MessageReceived)]
-        return texts
+            seen += events
+        return seen
 
     def past(self, query: HistoryQuery | None = None) -> list[HistoryEntry]:
         """What the history has of these texts."""

@@ -74,14 +74,12 @@ class HealingCase(SynchronousTestCase):
 
     def shown(self, person: Person) -> list[object]:
         """Texts, and what else there is, in order; read then."""
-        events = person.unshown()
-        person.read()
         return [
             one.text + "!" * one.late if isinstance(one, MessageReceived)
             else one.missing if isinstance(one, Gap)
             else one.messages if isinstance(one, SentAgain)
             else type(one)
-            for one in events
+            for one in person.seen()
         ]  # fmt: skip
 
     def resume(
@@ -605,7 +603,7 @@ class FailedTests(HealingCase):
             failed = self.alice.heard(MessageFailed)[-1]
             self.assertEqual((failed.message_id, failed.to), (sent.message_id, BOB))
             self.assertIs(failed.reason, FailedReason(reason.value))
-            self.assertIn(failed, self.alice.unshown())
+            self.assertIn(failed, self.alice.seen())
             self.bob.link.connect()
             self.world.settle()
 

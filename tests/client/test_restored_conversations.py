@@ -75,7 +75,7 @@ class TalkingTests(RestoredCase):
         self.assertIs(self.bob.say(self.alice, "three").state, SentState.DELIVERED)
         self.assertIs(self.alice.say(self.bob, "four").state, SentState.DELIVERED)
         self.assertEqual((self.alice.read(), self.bob.read()), (["three"], ["four"]))
-        self.assertEqual((self.alice.unshown(), self.bob.unshown()), ([], []))
+        self.assertEqual((self.alice.seen(), self.bob.seen()), ([], []))
 
     def test_the_safety_number_is_the_same_and_verified_on_both_sides(self) -> None:
         self.restore(self.backup())
@@ -118,22 +118,22 @@ class TalkingTests(RestoredCase):
         )
         sent = [one.number for one in self.world.relay.sends(self.alice.address)]
         self.assertNotIn(CAROL, sent)
-        self.assertEqual(self.bob.unshown(), [])
+        self.assertEqual(self.bob.seen(), [])
 
     def test_what_was_sealed_for_the_lost_machine_is_unreadable_and_then_sent_again(self) -> None:
         records = self.backup()
         self.alice.stop()
         self.bob.say(self.alice, "on the old session")
         self.restore(records)
-        unreadable, text = self.alice.unshown()
+        unreadable, text = self.alice.seen()
         self.assertIsInstance(unreadable, Undecryptable)
         assert isinstance(text, MessageReceived)
         self.assertEqual((text.text, text.repeated, text.late), ("on the old session", True, False))
-        (told,) = self.bob.unshown()
+        (told,) = self.bob.seen()
         assert isinstance(told, SentAgain)
         self.assertEqual((told.address, told.messages), (ALICE, 1))
         self.bob.say(self.alice, "on the new one")
-        text = self.alice.unshown()[-1]
+        text = self.alice.seen()[-1]
         assert isinstance(text, MessageReceived)
         self.assertEqual((text.text, text.repeated, text.late), ("on the new one", False, False))
 
@@ -143,7 +143,7 @@ class TalkingTests(RestoredCase):
         self.alice.stop()
         carol.say(self.alice, "hello")
         self.restore(records)
-        (shown,) = self.alice.unshown()
+        (shown,) = self.alice.seen()
         self.assertIsInstance(shown, Undecryptable)
 
 
@@ -165,7 +165,7 @@ class OldBackupTests(RestoredCase):
         for number in range(3):
             self.alice.say(self.bob, f"new {number}")
         self.bob.start()
-        told, *shown = self.bob.unshown()
+        told, *shown = self.bob.seen()
         self.assertIsInstance(told, SentAgain)
         self.assertEqual(
             [(one.text, one.late) for one in shown if isinstance(one, MessageReceived)],
@@ -177,7 +177,7 @@ class OldBackupTests(RestoredCase):
         self.restore(self.records)
         self.bob.say(self.alice, "after all")
         self.world.wait(6)
-        gap, again, message = self.alice.unshown()
+        gap, again, message = self.alice.seen()
         assert isinstance(gap, Gap)
         assert isinstance(again, MessageReceived)
         assert isinstance(message, MessageReceived)
@@ -197,7 +197,7 @@ class OldBackupTests(RestoredCase):
         for number in range(3):
             self.restore(self.records)
             self.alice.say(self.bob, f"machine {number}")
-            shown = self.bob.unshown()[-1]
+            shown = self.bob.seen()[-1]
             assert isinstance(shown, MessageReceived)
             self.assertEqual((shown.text, shown.late), (f"machine {number}", False))
             self.bob.read()
@@ -220,7 +220,7 @@ class OldBackupTests(RestoredCase):
         carol.read()
         self.restore(self.records)
         self.alice.say(carol, "third")
-        (shown,) = carol.unshown()
+        (shown,) = carol.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.late), ("third", False))
 
@@ -240,7 +240,7 @@ class WaitingTests(RestoredCase):
         self.assertIs(state, SentState.DELIVERED)
         self.assertEqual(self.bob.read(), [])
         self.alice.say(self.bob, "next")
-        (shown,) = self.bob.unshown()
+        (shown,) = self.bob.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.late), ("next", False))
 
@@ -253,7 +253,7 @@ class WaitingTests(RestoredCase):
     def test_what_nobody_had_read_is_there_marked_as_perhaps_shown(self) -> None:
         self.bob.say(self.alice, "unread")
         self.restore(self.backup())
-        (shown,) = self.alice.unshown()
+        (shown,) = self.alice.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.repeated), ("unread", True))
 
@@ -264,7 +264,7 @@ class WaitingTests(RestoredCase):
         records = self.backup()
         self.assertEqual(len(self.alice.stored.mailbox), 1)
         self.restore(records)
-        self.assertEqual(self.alice.unshown(), [])
+        self.assertEqual(self.alice.seen(), [])
         self.assertEqual(self.alice.stored.mailbox, [])
 
     def test_blocked_and_changed_contacts_are_told_nothing(self) -> None:
@@ -275,4 +275,4 @@ class WaitingTests(RestoredCase):
         self.world.wait(2)
         self.assertEqual(len(self.world.relay.sends(self.alice.address)), before)
         self.bob.say(self.alice, "hello?")
-        self.assertEqual(self.alice.unshown(), [])
+        self.assertEqual(self.alice.seen(), [])

@@ -13,11 +13,14 @@ from e2ee.client.events import (
     Gap,
     HistoryEntry,
     KeyChanged,
+    PutBack,
     SafetyNumber,
+    SentAgain,
     SentMessage,
     SentState,
     TrustChange,
     Undecryptable,
+    WhatWasPutBack,
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
@@ -52,6 +55,9 @@ class EventTests(SynchronousTestCase):
             Undecryptable(BOB, "bob", NOON),
             Gap(BOB, None, 2),
             failed(1, BOB, FailedReason.EXPIRED),
+            SentAgain(BOB, None, 2, NOON),
+            PutBack(WhatWasPutBack.PROFILE, BOB, NOON),
+            PutBack(WhatWasPutBack.SERVER, BOB, NOON),
         ):
             self.assertTrue(self.shown(event).startswith("* "))
 
@@ -91,12 +97,22 @@ class EventTests(SynchronousTestCase):
             ),
             (Undecryptable(BOB, None, NOON), {"type": "undecryptable", "from": BOB, "received_at": at}),
             (Gap(BOB, None, 3), {"type": "gap", "from": BOB, "missing": 3}),
+            (SentAgain(BOB, None, 2, NOON), {"type": "sent_again", "to": BOB, "messages": 2, "at": at}),
             (
                 failed(1, BOB, FailedReason.TAKEN_OVER),
                 {"type": "failed", "id": "0" * 31 + "1", "to": BOB, "reason": "taken_over"},
             ),
         ):
             self.assertEqual(event_render.event_object(event), {**expected, **common})
+        for what in WhatWasPutBack:
+            self.assertEqual(
+                event_render.event_object(PutBack(what, BOB, NOON)),
+                {"type": "put_back", "what": what.value, "at": at, "repeated": False},
+            )
+
+    def test_one_message_and_several(self) -> None:
+        self.assertIn("1 message to bob is sent again", self.shown(SentAgain(BOB, "bob", 1, NOON)))
+        self.assertIn("2 messages to bob are sent again", self.shown(SentAgain(BOB, "bob", 2, NOON)))
 
 
 class ValueTests(SynchronousTestCase):
