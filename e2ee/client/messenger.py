@@ -91,9 +91,7 @@ class Messenger:
         healer = Healer(context, self._sender.wake)
         self._receiver = Receiver(
             context, directory, Incoming(own, context.warn), Gaps(context, healer), healer,
-            changed=self._sender.wake,
-            stock_unknown=self._prekeeper.stock_unknown,
-            drained=self._drained,
+            changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
@@ -130,6 +128,7 @@ class Messenger:
         """End the connection and everything that runs. The profile may be closed then."""
         await self._context.link.stop()
         await self._context.tasks.finish()
+        await self._upkeep.end()
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Tell `listener` of every event from now on; returns what ends that."""

@@ -447,6 +447,25 @@ class ResumeTests(HealingCase):
         self.resume(self.bob, self.alice, ((1, EVERYTHING),))
         self.assertEqual(self.alice.heard(SentAgain), [])
 
+    def test_from_the_key_before_it_gives_nothing_any_more(self) -> None:
+        """Its session still opens what comes, if a server lets it come."""
+        self.alice.link.disconnect()
+        self.resume(self.bob, self.alice, ((1, EVERYTHING),))
+        late = self.alice.stored.mailbox[-1]
+        self.alice.stored.mailbox.clear()
+        self.bob.stop()
+        self.bob.register()
+        self.bob.start()
+        self.alice.link.connect()
+        self.world.settle()
+        self.alice.say(self.bob, "to the old key")
+        self.alice.run(self.alice.messenger.trust(self.bob.address))
+        self.world.settle()
+        self.push(self.alice, late)
+        self.assertEqual(self.alice.heard(Undecryptable), [])
+        self.assertEqual(self.alice.heard(SentAgain), [])
+        self.assertEqual(self.alice.look("SELECT 1 FROM message WHERE sent_again > 0"), [])
+
     def test_for_somebody_elses_message_it_gives_nothing(self) -> None:
         carol = self.world.person(CAROL).start()
         self.alice.say(carol, "for carol's eyes")
