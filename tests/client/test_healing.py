@@ -26,7 +26,7 @@ from e2ee.store.client import outbox
 from e2ee.store.client.outbox import OutboxKind
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
-from tests.client.fake_relay import Waiting, refused
+from tests.client.fake_relay import FakeLink, Waiting, refused
 from tests.client.people import Person, World
 
 ALICE, BOB, CAROL = "+15550100101", "+15550100102", "+15550100103"
@@ -177,6 +177,33 @@ class UnreadableTests(HealingCase):
         self.assertEqual([text.strip("!") for text in texts], [f"a{number}" for number in range(1, 60)])
         self.assertEqual(self.alice.run(self.alice.messenger.outbox()), [])
 
+    def test_what_waited_sealed_when_the_resume_came_arrives_at_once(self) -> None:
+        self.alice.link.disconnect()
+        self.alice.queue(self.bob, "sealed without a connection")
+        self.bob.look("DELETE FROM session RETURNING 1")
+        self.push(self.bob, self.garbage())
+        self.alice.link.connect()
+        self.world.settle()
+        self.assertEqual(self.bob.read(), ["sealed without a connection"])
+        self.assertEqual(self.alice.run(self.alice.messenger.outbox()), [])
+
+    def test_what_is_sent_again_comes_before_what_waits(self) -> None:
+        self.bob.link.disconnect()
+        self.alice.say(self.bob, "dropped")
+        self.bob.stored.mailbox.clear()
+        self.bob.link.connect()
+        self.world.settle()
+        self.alice.link.disconnect()
+        self.alice.queue(self.bob, "waits")
+        self.resume(self.bob, self.alice, ((2, EVERYTHING),), have_up_to=1)
+        refusals = iter([refused(m.RefusalCode.BUSY, 1.0)])
+        self.world.relay.intercept[self.alice.address] = lambda message: (
+            next(refusals, None) if isinstance(message, m.Send) else None
+        )
+        self.alice.link.connect()
+        self.world.wait(2)
+        self.assertEqual(self.shown(self.bob), ["dropped", "waits"])
+
     def test_both_lose_their_sessions_at_once(self) -> None:
         for one in (self.alice, self.bob):
             one.look("DELETE FROM session WHERE rank > 0 RETURNING 1")
@@ -195,8 +222,21 @@ class UnreadableTests(HealingCase):
         self.bob.link.disconnect()
         self.alice.say(self.bob, "a1")
         self.bob.stored.mailbox.insert(0, self.garbage())
+        held: list[m.Message] = []
+        push = FakeLink.push
+        patch = self.patch(
+            FakeLink,
+            "push",
+            lambda link, one: held.append(one) if isinstance(one, m.Drained) else push(link, one),
+        )
+        before = self.handshakes(self.bob)
         self.bob.link.connect()
+        self.world.wait(10)
+        self.assertEqual(self.handshakes(self.bob), before)
+        patch.restore()
+        self.bob.link.push(held[0])
         self.world.settle()
+        self.assertEqual(self.handshakes(self.bob), before + 1)
         self.assertEqual(self.shown(self.bob), [Undecryptable, "a1"])
         self.assertEqual(self.shown(self.alice), [])
 

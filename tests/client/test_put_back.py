@@ -118,7 +118,8 @@ class OldVaultTests(PutBackCase):
             self.assertNotIn(one.envelope[2:10], old)
 
     def test_the_first_text_after_it_has_a_handshake_even_if_it_was_queued_offline(self) -> None:
-        self.alice.say(self.bob, "a1")
+        for number in range(1, 4):
+            self.alice.say(self.bob, f"a{number}")
         self.alice.stop()
         self.alice.put_back(self.copy)
         self.alice.start(connect=False)
