@@ -235,6 +235,7 @@ class SetAsideTests(ReceiverCase):
 
     def test_what_is_skipped_is_not_asked_for(self) -> None:
         """It would come again, and kill the client again."""
+        self.bob.say(self.alice, "accepts her")
         (waiting,) = self.mailbox("poison")
         self.bob.kill()
         for _ in range(2):
