@@ -51,7 +51,8 @@ class HealingWorldTests(SynchronousTestCase):
         for kind in destruction:
             steps.insert(chance.randrange(4, len(steps)), kind)
         for what in steps:
-            self.step(chance, *chance.sample(people, 2), what)
+            one, other = chance.sample(people, 2)
+            self.step(chance, one, other, what)
             for _ in range(chance.randrange(6)):
                 self.world.clock.advance(0)
                 self.world.lanes.step()
