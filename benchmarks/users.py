@@ -17,11 +17,15 @@ from e2ee.client.known_server import KnownServer
 from e2ee.client.new_identity import make_keys
 from e2ee.client.passcode_run import PasscodeRun
 from e2ee.crypto.own_device import OwnDevice
+from e2ee.crypto.state_token import STATE_TOKEN_BYTES
 from e2ee.ids import Address, EnvelopeId, PasscodeSessionId
 from e2ee.store.client.identity import PendingKeys, ServerRecord
 from e2ee.wire import messages as m
 
 T = TypeVar("T")
+
+STATE_TOKEN = bytes(STATE_TOKEN_BYTES)
+"""Opaque to the server, but for its size."""
 
 
 async def _at_once(work: Callable[[], T]) -> T:
@@ -73,7 +77,7 @@ class User:
     def send(self, other: User, envelope: bytes) -> Awaitable[m.Message]:
         """Send an envelope; the answer."""
         return self.channel.request(
-            m.Send(0, str(other.address), other.own.statement_hash, None, envelope)
+            m.Send(0, str(other.address), other.own.statement_hash, None, envelope, STATE_TOKEN)
         )
 
     async def _open(self) -> Channel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import backoff, enrolment, gaps, identities, outgoing, prekeeper
+from e2ee.client import backoff, enrolment, gaps, identities, incoming, outgoing, prekeeper
 from e2ee.client.authorities import AUTHORITIES
 from e2ee.crypto import limits as crypto
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
@@ -53,6 +53,14 @@ VALUES = {
     "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
     "outbox": (outgoing.ENVELOPE_MS, outgoing.WAITING_MS, 14 * DAY_MS, 30 * DAY_MS),
     "reconnect": (backoff.FIRST_SECONDS, backoff.LONGEST_SECONDS, 0.5, 60),
+    "healing": (
+        crypto.HEALING_MS, crypto.HEALING_MS_MAX, crypto.HEALING_FORGOTTEN_MS,
+        DAY_MS // 24, DAY_MS, 2 * DAY_MS,
+    ),
+    "sent again": (crypto.SENT_AGAIN_MS, crypto.SENT_AGAIN_TIMES, 30 * DAY_MS, 2),
+    "unconfirmed": (crypto.UNCONFIRMED_MS, 10 * 60 * 1000),
+    "resume": (crypto.RESUME_RANGES, 64),
+    "crashes": (incoming.CRASHES, 2),
     "gap": (gaps.GAP_SECONDS, 5),
 }  # fmt: skip
 """What there is, then what it must be."""

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client.link import LinkPhase, LinkState
 from e2ee.client.listeners import Listeners
+from e2ee.client.opening import Opening
 from e2ee.client.refusals import LinkLost
 from e2ee.client.tasks import Tasks
 from e2ee.crypto.own_device import OwnDevice
@@ -64,6 +65,7 @@ class Context:
     warn: bool
     hidden: bool
     tasks: Tasks
+    opening: Opening
     listeners: Listeners = field(default_factory=Listeners)
     connection: int = 0
     link_state: LinkState = field(default_factory=lambda: LinkState(LinkPhase.CONNECTING))

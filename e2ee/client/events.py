@@ -119,6 +119,36 @@ class MessageFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SentAgain:
+    """`messages` own messages that `address` says not to have wait in the outbox once more."""
+
+    address: Address
+    name: str | None
+    messages: int
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+class WhatWasPutBack(StrEnum):
+    """Whose state is an older one."""
+
+    PROFILE = "profile"  # a copy of the vault was put back, or used elsewhere
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """This profile, or its server, goes on from an older state; `address` is the own number."""
+
+    what: WhatWasPutBack
+    address: Address
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MessageSent:
     """The state of an own message has changed, or the reason why it waits.
 
@@ -163,7 +193,7 @@ class PresenceChanged:
     online: bool
 
 
-ShownEvent = MessageReceived | KeyChanged | Undecryptable | Gap | MessageFailed
+ShownEvent = MessageReceived | KeyChanged | Undecryptable | Gap | MessageFailed | SentAgain | PutBack
 """Kept in the vault until a reader has shown it; has a `position`."""
 
 Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
@@ -175,7 +205,7 @@ Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | Pre
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which of the unshown is wanted: of these `people`, or of all; `own_affairs`: only what no person
-    wrote, changed keys and own messages that failed."""
+    wrote, such as changed keys and own messages that failed."""
 
     people: tuple[Address, ...] | None = None
     own_affairs: bool = False

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from e2ee.client.context import Context
-from e2ee.client.events import Event
+from e2ee.client.events import Event, Gap
+from e2ee.client.healing import Healer
 from e2ee.client.sequence import mark_gaps
 from e2ee.client.shown import describe
 from e2ee.ids import Address, DeviceId
@@ -21,8 +22,9 @@ GAP_SECONDS = 5.0
 class Gaps:
     """One profile's. What is held without a connection stays held until one has been drained."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, healer: Healer) -> None:
         self._context = context
+        self._healer = healer
         self._draining = True
         self._timers: dict[tuple[Address, DeviceId], Callable[[], None]] = {}
 
@@ -62,6 +64,8 @@ class Gaps:
 
         events, oldest = await self._context.write(mark)
         self._context.listeners.tell(events)
+        if any(isinstance(event, Gap) for event in events):
+            self._healer.look()
         if oldest is not None:
             waited = (self._context.now - oldest) / 1000
             self._wait(address, device, min(GAP_SECONDS, max(0.0, GAP_SECONDS - waited)))

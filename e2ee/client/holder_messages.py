@@ -26,8 +26,10 @@ from e2ee.client.events import (
     MessageReceived,
     MessageSent,
     PresenceChanged,
+    PutBack,
     SafetyNumber,
     Selection,
+    SentAgain,
     SentMessage,
     Status,
     TrustChange,
@@ -331,6 +333,18 @@ class FailedTold(Told, frozen=True, tag="failed"):
     event: MessageFailed
 
 
+class SentAgainTold(Told, frozen=True, tag="sent_again"):
+    """Own texts that wait once more."""
+
+    event: SentAgain
+
+
+class PutBackTold(Told, frozen=True, tag="put_back"):
+    """An older state of the profile, or of the server."""
+
+    event: PutBack
+
+
 class SentTold(Told, frozen=True, tag="sent"):
     """An own text's state."""
 
@@ -367,7 +381,9 @@ class PresenceTold(Told, frozen=True, tag="presence"):
     event: PresenceChanged
 
 
-ShownTold = MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold
+ShownTold = (
+    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | SentAgainTold | PutBackTold
+)
 AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
 
 WRAPPINGS: Final[dict[type, Any]] = {
@@ -376,6 +392,8 @@ WRAPPINGS: Final[dict[type, Any]] = {
     Undecryptable: UndecryptableTold,
     Gap: GapTold,
     MessageFailed: FailedTold,
+    SentAgain: SentAgainTold,
+    PutBack: PutBackTold,
     MessageSent: SentTold,
     LinkUp: LinkUpTold,
     LinkDown: LinkDownTold,

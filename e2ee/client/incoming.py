@@ -11,22 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from e2ee.client.certification import issuer_of
+from e2ee.client.first_message import UnknownOneTimeKey, secrets_for, use_up
+from e2ee.client.need import want
+from e2ee.client.resuming import note_confirmation, note_resume
 from e2ee.client.sequence import pass_over, skip_text, take_text
 from e2ee.client.trust import Served, Standing, StatementRefused, judge, note_statement, statement_for
 from e2ee.crypto.account_statement import statement_hash
-from e2ee.crypto.content import Content, Text, decode_content
+from e2ee.crypto.content import Content, Resume, Text, decode_content
 from e2ee.crypto.handshake import Handshake
 from e2ee.crypto.own_device import OwnDevice
-from e2ee.crypto.prekey_secrets import KemPreKeySecret, OneTimePreKeySecret, PreKeySecrets, SignedPreKeySecret
 from e2ee.crypto.session import Session, accept_session, peek
 from e2ee.errors import E2eeError, OpenFailed, RepeatedFirstMessage
 from e2ee.ids import Address, DeviceId, EnvelopeId
-from e2ee.store.client import contacts, envelopes, prekeys, sessions
+from e2ee.store.client import contacts, envelopes, healings, prekeys, sessions
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.client.healings import Wanted
 from e2ee.store.client.messages import RELEASED, MessageRecord, is_received
-from e2ee.store.client.prekeys import PreKeyKind
 from e2ee.store.client.sessions import SessionRecord
 from e2ee.store.connection import Connection
+
+CRASHES = 2
+"""An envelope over which as many processes have died is not opened a third time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +51,38 @@ class Taken:
     """What became of an envelope. `arrivals` are positions of what is to be shown because of it.
 
     `opened`: its sender may be told so; for a blocked one it stays open whether it was ever looked at.
-    `held`: its text waits for a gap. `stock_unknown`: it named a one-time key that is not here.
+    `held`: its text waits for a gap. `stock_unknown`: it named a one-time key that is not here. `wake`:
+    there may be something to send to its sender. `heal`: something may be missing.
     """
 
     opened: bool
     arrivals: Sequence[int] = ()
     held: bool = False
     stock_unknown: bool = False
+    wake: bool = False
+    heal: bool = False
 
 
 class Unconfirmed(E2eeError):
     """The envelope opens, with an account key that is believed only once the directory serves it."""
 
 
-class _UnknownOneTimeKey(OpenFailed):
-    """A first message for a one-time key that was used, or never was."""
+class _Contradicted(OpenFailed):
+    """Session, statement, directory and the sender that the server names do not agree: not even its
+    sender is known, so nothing is healed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A content, whose account key sent it, and the arrival that tells that this key is another one."""
+    """A content, whose account key sent it, and the arrival that tells that this key is another one.
+
+    `begins`: the session begins with it.
+    """
 
     account_key: bytes
     content: Content
     key_changed: int | None = None
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +99,36 @@ class Incoming:
         answer as `served` then.
         """
         seen = envelopes.was_opened(tx, pushed.envelope_id)
-        envelopes.forget_attempts(tx, pushed.envelope_id)
         if seen:
             return Taken(opened=not contacts.load_contact(tx, pushed.address).blocked)
+        if envelopes.crashes(tx, pushed.envelope_id) >= CRASHES:
+            return self.set_aside(tx, pushed)
+        envelopes.forget_attempts(tx, pushed.envelope_id)
         try:
             opened = self._open(tx, pushed, served)
         except RepeatedFirstMessage:
             return Taken(opened=False)
-        except _UnknownOneTimeKey:
-            return replace(self.set_aside(tx, pushed), stock_unknown=seen is None)
-        except OpenFailed:
+        except UnknownOneTimeKey:
+            return replace(self._unreadable(tx, pushed), stock_unknown=seen is None)
+        except _Contradicted:
             return self.set_aside(tx, pushed)
+        except OpenFailed:
+            return self._unreadable(tx, pushed)
         envelopes.note_opened(tx, pushed.envelope_id, pushed.address, pushed.received_at)
-        arrivals, held = self._keep(tx, pushed, opened)
+        taken = self._keep(tx, pushed, opened)
         if opened.key_changed is not None:
-            arrivals = [opened.key_changed, *arrivals]
-        blocked = contacts.load_contact(tx, pushed.address).blocked
-        return Taken(not blocked, arrivals, held)
+            taken = replace(taken, arrivals=[opened.key_changed, *taken.arrivals])
+        return taken
+
+    def _unreadable(self, tx: Connection, pushed: Pushed) -> Taken:
+        """What claims to come from somebody who may have lost his session, or we ours."""
+        taken = self.set_aside(tx, pushed)
+        if taken.arrivals:
+            want(tx, pushed.address, Wanted.HANDSHAKE)
+        return replace(taken, heal=bool(taken.arrivals))
 
     def set_aside(self, tx: Connection, pushed: Pushed) -> Taken:
-        """Keep an envelope that cannot be opened; tell of it once, unless its number is blocked."""
+        """Keep an envelope that is not opened; tell of it once, unless its number is blocked."""
         seen = envelopes.was_opened(tx, pushed.envelope_id) is not None
         envelopes.forget_attempts(tx, pushed.envelope_id)
         envelopes.note_set_aside(
@@ -131,9 +155,12 @@ class Incoming:
 
     def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed) -> _Opened:
         if record.device != pushed.device:
-            raise OpenFailed
-        session, encoded = Session.decode(record.state).open(pushed.envelope, pushed.received_at)
+            raise _Contradicted
+        before = Session.decode(record.state)
+        session, encoded = before.open(pushed.envelope, pushed.received_at)
         content = decode_content(encoded)
+        if not before.opened_any:
+            healings.note_answered(tx, pushed.address, session.session_id)
         sessions.save_opened(tx, replace(record, state=session.encode()))
         return _Opened(record.account_key, content)
 
@@ -143,10 +170,10 @@ class Incoming:
         try:
             statement = statement_for(handshake.signed_statement, pushed.address)
         except StatementRefused:
-            raise OpenFailed from None
+            raise _Contradicted from None
         if statement.device != pushed.device:
-            raise OpenFailed
-        secrets = _secrets(tx, handshake)
+            raise _Contradicted
+        secrets = secrets_for(tx, handshake)
         session, encoded = accept_session(self.own, pushed.envelope, secrets, pushed.received_at)
         content = decode_content(encoded)
         key_changed = self._believe(tx, handshake.signed_statement, pushed, served)
@@ -162,8 +189,8 @@ class Incoming:
                 state=session.encode(),
             ),
         )
-        _use_up(tx, handshake)
-        return _Opened(account_key, content, key_changed)
+        use_up(tx, handshake)
+        return _Opened(account_key, content, key_changed, begins=True)
 
     def _believe(
         self, tx: Connection, signed: bytes, pushed: Pushed, served: Served | None
@@ -181,7 +208,7 @@ class Incoming:
             if served is None and not self._is_confirmed(tx, statement.account_key.raw, signed, pushed):
                 raise Unconfirmed(f"the account key of {pushed.address} has to be looked up")
             if served is not None and served.statement != signed:
-                raise OpenFailed
+                raise _Contradicted
             noted = note_statement(
                 tx,
                 signed,
@@ -191,7 +218,7 @@ class Incoming:
                 now=pushed.received_at,
             )
         except StatementRefused:
-            raise OpenFailed from None
+            raise _Contradicted from None
         return noted.arrival
 
     @staticmethod
@@ -203,64 +230,57 @@ class Incoming:
 
     # --- keeping ----------------------------------------------------------------------------
 
-    def _keep(self, tx: Connection, pushed: Pushed, opened: _Opened) -> tuple[list[int], bool]:
+    def _keep(self, tx: Connection, pushed: Pushed, opened: _Opened) -> Taken:
         address, content = pushed.address, opened.content
         contact = contacts.load_contact(tx, address)
+        heal = False
+        taken = Taken(opened=not contact.blocked)
+        if content.token is not None:
+            contacts.save_token(tx, address, content.token)
         if contact.trusted_key == opened.account_key:
             # Of another key it would be about texts that this key never got.
             contacts.save_have_up_to(tx, address, content.have_up_to)
-        if content.token is not None:
-            contacts.save_token(tx, address, content.token)
+            if isinstance(content, Resume):
+                return self._resume(tx, pushed, opened, content)
+            heal = note_confirmation(tx, contact, pushed.received_at)
         if not isinstance(content, Text):
-            return [], False
+            return replace(taken, heal=heal)
         if is_received(tx, address, content.message_id):
-            return pass_over(tx, address, pushed.device, content.sequence), False
+            return replace(taken, arrivals=pass_over(tx, address, pushed.device, content.sequence), heal=heal)
         if contact.blocked:
             skip_text(tx, address, pushed.device, content.sequence)
-            return [], False
+            return taken
         contacts.touch_contact(tx, address, accepted=False)
-        record = MessageRecord(
-            direction="in",
-            address=address,
-            device=pushed.device,
-            message_id=content.message_id,
-            sequence=content.sequence,
-            sent_at=content.sent_at,
-            received_at=pushed.received_at,
-            text=content.text,
-            verified=contact.verified and contact.trusted_key == opened.account_key,
-            late=False,
-            state=RELEASED,
-            verified_by=issuer_of(tx, address, opened.account_key, pushed.received_at),
+        arrivals, held = take_text(
+            tx, _received(tx, pushed, opened, content, contact), pushed.device
         )
-        return take_text(tx, record, pushed.device)
+        return replace(taken, arrivals=arrivals, held=held, heal=heal)
+
+    @staticmethod
+    def _resume(tx: Connection, pushed: Pushed, opened: _Opened, content: Resume) -> Taken:
+        contact = contacts.load_contact(tx, pushed.address)
+        answered = note_resume(
+            tx, contact, pushed.device, content, pushed.received_at, begins=opened.begins
+        )
+        return Taken(
+            opened=not contact.blocked, arrivals=answered.arrivals, wake=answered.wake, heal=answered.heal
+        )
 
 
-def _secrets(tx: Connection, handshake: Handshake) -> PreKeySecrets:
-    """The private halves that a handshake names; raises OpenFailed where one is not here."""
-    signed = prekeys.prekey_secret(tx, PreKeyKind.SIGNED, handshake.signed_prekey_id)
-    kem = prekeys.prekey_secret(tx, _kem_kind(handshake), handshake.kem_prekey_id)
-    if signed is None:
-        raise OpenFailed
-    if kem is None:
-        raise _UnknownOneTimeKey if handshake.kem_one_time else OpenFailed
-    one_time = None
-    if handshake.one_time_id is not None:
-        encoded = prekeys.prekey_secret(tx, PreKeyKind.ONE_TIME, handshake.one_time_id)
-        if encoded is None:
-            raise _UnknownOneTimeKey
-        one_time = OneTimePreKeySecret.decode(encoded)
-    return PreKeySecrets(SignedPreKeySecret.decode(signed), KemPreKeySecret.decode(kem), one_time)
-
-
-def _kem_kind(handshake: Handshake) -> PreKeyKind:
-    return PreKeyKind.KEM_ONE_TIME if handshake.kem_one_time else PreKeyKind.LAST_RESORT
-
-
-def _use_up(tx: Connection, handshake: Handshake) -> None:
-    """The first message is opened: its one-time keys go, its ephemeral key is remembered."""
-    if handshake.one_time_id is not None:
-        prekeys.delete_prekey(tx, PreKeyKind.ONE_TIME, handshake.one_time_id)
-    if handshake.kem_one_time:
-        prekeys.delete_prekey(tx, PreKeyKind.KEM_ONE_TIME, handshake.kem_prekey_id)
-    prekeys.remember_first_message(tx, handshake.ephemeral_key.raw, handshake.signed_prekey_id)
+def _received(
+    tx: Connection, pushed: Pushed, opened: _Opened, content: Text, contact: ContactRecord
+) -> MessageRecord:
+    return MessageRecord(
+        direction="in",
+        address=pushed.address,
+        device=pushed.device,
+        message_id=content.message_id,
+        sequence=content.sequence,
+        sent_at=content.sent_at,
+        received_at=pushed.received_at,
+        text=content.text,
+        verified=contact.verified and contact.trusted_key == opened.account_key,
+        late=False,
+        state=RELEASED,
+        verified_by=issuer_of(tx, pushed.address, opened.account_key, pushed.received_at),
+    )

@@ -17,6 +17,7 @@ from e2ee.client.link import LinkPhase
 from e2ee.client.outgoing import Outgoing, note_accepted
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.shown import sent_state
+from e2ee.crypto.state_token import make_state_token
 from e2ee.errors import Failure
 from e2ee.ids import Address, ContactToken
 from e2ee.store.client.outbox import OutboxRecord
@@ -165,6 +166,7 @@ class Lane:
             statement_hash=entry.statement_hash or b"",
             token=None if token is None else bytes(token),
             envelope=entry.envelope or b"",
+            state_token=make_state_token(self._context.own, entry.state_counter or 0),
             restart=self._restart and len(self._in_flight) == 1,
         )
         self._context.tasks.spawn(self._deliver(entry, message))

@@ -24,6 +24,7 @@ from e2ee.client.events import (
     TrustChange,
 )
 from e2ee.client.gaps import Gaps
+from e2ee.client.healing import Healer
 from e2ee.client.identities import Identities
 from e2ee.client.incoming import Incoming
 from e2ee.client.link_watch import LinkWatch
@@ -37,6 +38,7 @@ from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
 from e2ee.client.standing import find_status
+from e2ee.client.state_watch import StateWatch
 from e2ee.client.tasks import Tasks
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.upkeep import Upkeep
@@ -76,6 +78,7 @@ class Messenger:
             warn=config.changed_key is ChangedKey.WARN,
             hidden=config.hidden,
             tasks=Tasks(reactor),
+            opening=open_profile.opening,
         )
         in_thread = in_thread or threads_of(reactor)
         outgoing = Outgoing(own, entropy, encapsulate)
@@ -85,11 +88,10 @@ class Messenger:
         self._prekeeper = PreKeeper(context, in_thread)
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
+        healer = Healer(context, self._sender.wake)
         self._receiver = Receiver(
-            context, directory, Incoming(own, context.warn), Gaps(context),
-            changed=self._sender.wake,
-            stock_unknown=self._prekeeper.stock_unknown,
-            drained=self._drained,
+            context, directory, Incoming(own, context.warn), Gaps(context, healer), healer,
+            changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
         self._book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
@@ -99,8 +101,9 @@ class Messenger:
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
         self.readers = Readers(context)
-        self._upkeep = Upkeep(context, self._sender, self._prekeeper)
+        self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
+        self._state_watch = StateWatch(context, self._state_known)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
 
@@ -108,7 +111,7 @@ class Messenger:
 
     async def start(self, *, connect: bool = True) -> None:
         """Prepare the vault, then connect, unless only what it holds is wanted."""
-        self._receiver.careful = await self._upkeep.begin()
+        await self._upkeep.begin()
         if connect:
             await self.connect(once=True)
 
@@ -176,9 +179,10 @@ class Messenger:
         return await self._sender.accepted(message_id, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
-        """Wait until the server has answered to all in the outbox that does not have to wait; returns
-        early without a connection, and at the timeout."""
+        """Wait until the server has answered to all in the outbox that does not have to wait, and has new
+        prekeys if others had to go; returns early without a connection, and at the timeout."""
         await self._sender.has_sent(timeout)
+        await self._prekeeper.replaced(timeout)
 
     async def sent(self, message_id: MessageId) -> SentMessage:
         """An own text as it stands. Raises Failure(USAGE) for an unknown id."""
@@ -258,6 +262,9 @@ class Messenger:
 
     def _connected(self, logged_in: m.LoggedIn) -> None:
         self._receiver.connected()
+        self._state_watch.connected(logged_in)
+
+    def _state_known(self, logged_in: m.LoggedIn) -> None:
         self._presence.connected()
         self.identities.connected()
         self._sender.wake_all()

@@ -19,6 +19,7 @@ from e2ee.ids import Address, ContactToken
 from e2ee.store.client import contacts, outbox
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.state_counter import note_sent
 from e2ee.store.connection import Connection
 
 
@@ -71,6 +72,7 @@ def _send_what_is_sealed(
         if entry.envelope is None:
             break
         entries.append(entry)
+        note_sent(tx, entry.state_counter or 0)
     needs_bundle = not all_sealed and len(entries) < room
     return Plan(entries, contact.token, needs_bundle, events=events)
 

@@ -12,22 +12,24 @@ from dataclasses import dataclass, replace
 
 from e2ee.client.events import FailedReason, SentState
 from e2ee.client.own_token import own_token
+from e2ee.client.resuming import standing
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
-from e2ee.crypto.content import Text, TokenNotice, encode_content
+from e2ee.crypto.content import Resume, Text, TokenNotice, encode_content
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.primitives import Entropy
 from e2ee.crypto.session import Session, begin_session
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, EnvelopeId, MessageId
-from e2ee.store.client import contacts, messages, outbox, sessions
+from e2ee.store.client import contacts, healings, messages, outbox, sessions
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.messages import MessageRecord
-from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.outbox import OutboxKind, OutboxRecord
 from e2ee.store.client.sessions import SessionRecord
+from e2ee.store.client.state_counter import advance_state, note_answered
 from e2ee.store.connection import Connection
 
 ENVELOPE_MS = 14 * limits.DAY_MS
@@ -83,9 +85,7 @@ class Outgoing:
 
     def queue_token(self, tx: Connection, to: Address, now: int) -> None:
         """Have the own contact token handed over to an accepted contact without a text."""
-        if outbox.token_waits(tx, to):
-            return
-        outbox.add_to_outbox(tx, to, None, now)
+        outbox.add_control(tx, to, OutboxKind.TOKEN, now)
         self.seal_waiting(tx, to, now)
 
     # --- sealing ----------------------------------------------------------------------------
@@ -102,6 +102,8 @@ class Outgoing:
         contact = contacts.load_contact(tx, to)
         if not waiting:
             return True
+        if bundle is None and any(entry.kind is OutboxKind.HEALING for entry in waiting):
+            return False
         if contact.trusted_key is None or contact.pending_key is not None:
             return False
         record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact)
@@ -146,6 +148,7 @@ class Outgoing:
     ) -> bool:
         session = Session.decode(record.state)
         done = True
+        counter = advance_state(tx)
         for entry in waiting:
             if session.is_worn(now):
                 done = False
@@ -155,9 +158,11 @@ class Outgoing:
                 outbox.remove_from_outbox(tx, entry.position)
                 continue
             session, envelope = session.seal(content, now, self.entropy, self.encapsulate)
-            outbox.save_envelope(tx, entry.position, envelope, record.statement_hash, now)
+            outbox.save_envelope(tx, entry.position, envelope, record.statement_hash, now, counter)
             if entry.message is not None:
-                messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope))
+                messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope), record.account_key)
+            if entry.kind is OutboxKind.HEALING:
+                healings.note_session(tx, contact.address, record.session_id)
         sessions.save_sent(tx, replace(record, state=session.encode()))
         return done
 
@@ -169,20 +174,28 @@ class Outgoing:
         entry: OutboxRecord,
         now: int,
     ) -> bytes | None:
-        """What to seal; None for a token that is not to be given any more."""
+        """What to seal; None for what is not to be given to this contact any more."""
         token = own_token(tx, self.entropy) if contact.accepted and not contact.blocked else None
         have_up_to = messages.load_stream(tx, contact.address, record.device).received_up_to
         signed = contacts.load_statement(tx, contact.address, record.account_key)
         theirs = 0 if signed is None else verify_statement(signed).generation
         generations = self.own.generation, theirs
-        if entry.message is None:
-            if token is None:
-                return None
-            message_id = MessageId(self.entropy(MessageId.SIZE))
+        if entry.message is not None:
+            text = messages.message_by_row(tx, entry.message)
+            return encode_content(
+                Text(text.message_id, text.sent_at, have_up_to, *generations, token, text.sequence, text.text)
+            )
+        if token is None:
+            return None
+        message_id = MessageId(self.entropy(MessageId.SIZE))
+        if entry.kind is OutboxKind.TOKEN:
             return encode_content(TokenNotice(message_id, now, have_up_to, *generations, token))
-        text = messages.message_by_row(tx, entry.message)
+        everything = entry.kind is not OutboxKind.RESUME
+        said = standing(tx, contact, record.device, everything=everything)
         return encode_content(
-            Text(text.message_id, text.sent_at, have_up_to, *generations, token, text.sequence, text.text)
+            Resume(
+                message_id, now, have_up_to, *generations, token, said.sent_up_to, said.missing, said.gone
+            )
         )
 
 
@@ -190,7 +203,12 @@ class Outgoing:
 
 
 def note_accepted(tx: Connection, entry: OutboxRecord, state: SentState) -> MessageRecord | None:
-    """The server has this entry's envelope; the text as it stands now, if it was one."""
+    """The server has this entry's envelope; the text as it stands now, if it was one.
+
+    What is stored has its state token on the server's disk as well.
+    """
+    if state is SentState.STORED:
+        note_answered(tx, entry.state_counter or 0)
     if not outbox.remove_from_outbox(tx, entry.position) or entry.message is None:
         return None
     messages.set_sent_state(tx, entry.message, state)

@@ -61,6 +61,7 @@ class PreKeeper:
         self._stock = dict(self._full)
         self._spare: list[KemSecretKey] = []
         self._postponed = False
+        self._replacing = False
         self._busy = False
         self._again = False
 
@@ -86,6 +87,11 @@ class PreKeeper:
         deadline = Deadline(self._context.clock, timeout)
         while self._busy and not deadline.passed:
             await self._context.tasks.sleep(SUPPLIED_POLL_SECONDS)
+
+    async def replaced(self, timeout: float | None) -> None:
+        """The same, only if what the directory has is being replaced: it may open nothing here."""
+        if self._replacing:
+            await self.supplied(timeout)
 
     def wake(self) -> None:
         """Look what there is to do, unless it is being done."""
@@ -118,6 +124,8 @@ class PreKeeper:
         try:
             while self._again and self._context.is_up:
                 self._again = False
+                mark = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE))
+                self._replacing = mark is not None
                 await self._rotate()
                 await self._refill()
         except LinkLost:
@@ -127,7 +135,7 @@ class PreKeeper:
             if refusal.code not in _TRANSIENT:
                 raise
         finally:
-            self._busy = False
+            self._busy = self._replacing = False
 
     # --- weekly keys ------------------------------------------------------------------------
 
@@ -177,7 +185,7 @@ class PreKeeper:
     # --- one-time keys ----------------------------------------------------------------------
 
     async def _refill(self) -> None:
-        replace = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE)) is not None
+        replace = self._replacing
         enough = all(count >= self._low(kind) for kind, count in self._stock.items())
         if not replace and (enough or self._postponed):
             return

@@ -14,6 +14,7 @@ from typing import Any
 from e2ee.client.config import ChangedKey, Config
 from e2ee.client.hardening import harden_process
 from e2ee.client.known_server import KnownServer
+from e2ee.client.opening import OpeningFile
 from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
 from e2ee.client.profile_directory import Profile, not_registered, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
@@ -49,12 +50,14 @@ class OpenProfile:
     server: KnownServer
     passphrase_source: PassphraseSource
     lock: ProfileLock = field(repr=False)
+    opening: OpeningFile = field(repr=False)
 
     async def close(self) -> None:
         """Close the vault, then let the next process in."""
         try:
             await self.vault.close()
         finally:
+            self.opening.close()
             self.lock.release()
 
 
@@ -94,7 +97,8 @@ async def _compose(
     if own is None or server is None:
         raise not_registered(profile)
     known = KnownServer(server, lambda record: vault.write(lambda tx: save_server(tx, record)))
-    return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock)
+    opening = OpeningFile(profile.opening_path)
+    return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock, opening)
 
 
 async def unlock(

@@ -34,6 +34,7 @@ class Profile:
         self.vault_path = self.directory / "vault.sqlite3"
         self.vault_key_path = self.directory / "vault.key"
         self.key_file = self.directory / "passphrase"
+        self.opening_path = self.directory / "opening"
         self.restoring_path = self.directory / "restoring"
 
     @property

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import Drained, Event, KeyChanged
 from e2ee.client.gaps import Gaps
+from e2ee.client.healing import Healer
 from e2ee.client.incoming import Incoming, Pushed, Taken, Unconfirmed
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.shown import describe
 from e2ee.client.trust import Served
 from e2ee.errors import StoreError
 from e2ee.ids import Address, DeviceId, EnvelopeId
-from e2ee.store.client import envelopes
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 
 ATTEMPTS = 3
-"""An envelope with which the client ended this often is set aside."""
+"""An envelope over which the client has failed this often, without dying, is set aside."""
 
 _log = Logger()
 
 
 class Receiver:
-    """One profile's. `changed` is called with each number whose account key has changed."""
+    """One profile's. `changed` is called with each number to whom something may be to be sent."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Receiver:
         directory: Directory,
         incoming: Incoming,
         gaps: Gaps,
+        healer: Healer,
         *,
         changed: Callable[[Address], None],
         stock_unknown: Callable[[], None],
@@ -49,20 +50,19 @@ class Receiver:
         self._directory = directory
         self._incoming = incoming
         self._gaps = gaps
+        self._healer = healer
         self._changed = changed
         self._stock_unknown = stock_unknown
         self._on_drained = drained
         self._taking = 0
         self._drained_push = False
-        self._one_at_a_time = DeferredLock()
-        self.careful = False
-        """After an end that was not clean: each envelope is counted before it is opened."""
 
     def connected(self) -> None:
         """A new connection: until it says so, the mailbox is not drained."""
         self._taking = 0
         self._drained_push = False
         self._gaps.wait_for_drained()
+        self._healer.wait_for_drained()
 
     def push(self, push: m.Push) -> None:
         """An envelope."""
@@ -80,8 +80,8 @@ class Receiver:
             self._context.tasks.spawn(self._drain())
 
     async def _drain(self) -> None:
-        self.careful = False
         await self._gaps.drained()
+        await self._healer.drained()
         self._on_drained()
         self._context.listeners.tell([Drained()])
 
@@ -116,8 +116,10 @@ class Receiver:
         if taken.stock_unknown:
             self._stock_unknown()
         self._context.listeners.tell(events)
-        if any(isinstance(event, KeyChanged) for event in events):
+        if taken.wake or any(isinstance(event, KeyChanged) for event in events):
             self._changed(pushed.address)
+        if taken.heal:
+            self._healer.look()
 
     # --- taking one -------------------------------------------------------------------------
 
@@ -134,34 +136,17 @@ class Receiver:
     async def _take_believed(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
         """Take it; where its account key is new, only after the directory was asked."""
         try:
-            return await self._open(pushed, None)
+            return await self._commit(pushed, None)
         except Unconfirmed:
-            return await self._open(pushed, await self._directory.look_up(pushed.address))
-
-    async def _open(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
-        if not self.careful:
+            served = await self._directory.look_up(pushed.address)
             return await self._commit(pushed, served)
-        # One at a time: so an end from outside is counted against one envelope at the most.
-        await self._one_at_a_time.acquire()
-        try:
-            return await self._open_counted(pushed, served)
-        finally:
-            self._one_at_a_time.release()
-
-    async def _open_counted(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
-        begun = await self._context.write(lambda tx: envelopes.count_attempt(tx, pushed.envelope_id))
-        if begun >= ATTEMPTS:
-            return await self._set_aside(pushed)
-        try:
-            return await self._commit(pushed, served)
-        except Unconfirmed:
-            await self._context.write(lambda tx: envelopes.forget_attempts(tx, pushed.envelope_id))
-            raise
 
     async def _commit(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
-        return await self._context.write(
-            lambda tx: _with_events(tx, self._incoming.take(tx, pushed, served))
-        )
+        def take(tx: Connection) -> tuple[Taken, list[Event]]:
+            with self._context.opening.of(pushed.envelope_id):
+                return _with_events(tx, self._incoming.take(tx, pushed, served))
+
+        return await self._context.write(take)
 
     async def _set_aside(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
         return await self._context.write(lambda tx: _with_events(tx, self._incoming.set_aside(tx, pushed)))

@@ -20,7 +20,7 @@ from e2ee.client.private_files import make_private_directory, remove, write_priv
 from e2ee.client.profile import OnBroken, OpenProfile, open_locked
 from e2ee.client.profile_directory import Profile, discard, refuse_remains
 from e2ee.client.profile_lock import ProfileLock, take_lock
-from e2ee.client.renewal import renew
+from e2ee.client.renewal import renew_restored
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.vault_key import wrap
 from e2ee.crypto import primitives
@@ -162,7 +162,7 @@ class _Restoration:
             ConnectLink.parse(server.link)
         except (CryptoError, Failure):
             raise self.reader.damaged() from None
-        renew(tx, self.now, self.entropy)
+        renew_restored(tx, self.now, self.entropy)
         return count_portable(tx)
 
     def _finish(self, manifest: Manifest, wrapped: bytes) -> None:

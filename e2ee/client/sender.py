@@ -21,6 +21,7 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import arrivals, messages, outbox
 from e2ee.store.client.authorities import trusts_any
+from e2ee.store.client.state_counter import note_all_sent
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 
@@ -81,6 +82,8 @@ class Sender:
 
         def operation(tx: Connection) -> SentMessage:
             self._outgoing.queue_text(tx, to, text, chosen, now)
+            if context.is_up:
+                note_all_sent(tx)
             return _sent(tx, chosen, now)
 
         sent = await context.vault.write(operation)

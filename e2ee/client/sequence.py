@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from e2ee.client.need import want
 from e2ee.ids import Address, DeviceId
 from e2ee.store.client import messages
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.healings import Wanted
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
 from e2ee.store.client.numbering import begins_numbering, first_of, follows, missing_between, numbering_of
+from e2ee.store.client.state_counter import put_back_at
 from e2ee.store.connection import Connection
 
 
 def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[list[int], bool]:
     """Keep a text that has just been opened; the arrivals that it brings, and whether it is held.
 
-    What comes after its gap was marked is passed on at once, as late.
+    What comes after its gap was marked is passed on at once, as late. What was sent before this vault was
+    put back may have been shown then.
     """
     stream = messages.load_stream(tx, record.address, device)
     late = record.sequence <= stream.released_up_to
@@ -31,7 +35,7 @@ def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[
     if not early and not late:
         stream = replace(stream, released_up_to=record.sequence)
         stream = _release_next(tx, stream, positions)
-    messages.save_stream(tx, _advanced(tx, stream))
+    messages.save_stream(tx, advanced(tx, stream))
     return positions, early
 
 
@@ -45,8 +49,9 @@ def pass_over(tx: Connection, address: Address, device: DeviceId, sequence: int)
         return []
     received = sequence if follows(stream.received_up_to, sequence) else stream.received_up_to
     positions: list[int] = []
-    stream = _release_next(tx, Stream(address, device, received, sequence), positions)
-    messages.save_stream(tx, _advanced(tx, stream))
+    stream = replace(stream, received_up_to=received, released_up_to=sequence)
+    stream = _release_next(tx, stream, positions)
+    messages.save_stream(tx, advanced(tx, stream))
     return positions
 
 
@@ -54,7 +59,7 @@ def skip_text(tx: Connection, address: Address, device: DeviceId, sequence: int)
     """A text that is not kept, of a blocked contact: it leaves no gap behind."""
     stream = messages.load_stream(tx, address, device)
     received, released = max(stream.received_up_to, sequence), max(stream.released_up_to, sequence)
-    messages.save_stream(tx, Stream(address, device, received, released))
+    messages.save_stream(tx, replace(stream, received_up_to=received, released_up_to=released))
 
 
 def mark_gaps(
@@ -72,6 +77,7 @@ def mark_gaps(
     for one in held[: due + 1]:
         missing = missing_between(stream.released_up_to, one.sequence)
         if missing > 0:
+            want(tx, address, Wanted.MISSING)
             gap = Arrival(ArrivalKind.GAP, address, now, missing=missing)
             positions.append(add_arrival(tx, gap))
         messages.release_message(tx, one.row)
@@ -106,8 +112,8 @@ def _is_next(tx: Connection, stream: Stream, sequence: int) -> bool:
     return follows(stream.released_up_to, sequence)
 
 
-def _advanced(tx: Connection, stream: Stream) -> Stream:
-    """With `received_up_to` as high as there is no hole; a hole before a new numbering stays one."""
+def advanced(tx: Connection, stream: Stream) -> Stream:
+    """The stream, with `received_up_to` as high as there is no hole; one before a new numbering stays."""
     received = stream.received_up_to
     first = first_of(numbering_of(stream.released_up_to))
     if received < first and messages.has_sequence(tx, stream, first):
@@ -118,5 +124,6 @@ def _advanced(tx: Connection, stream: Stream) -> Stream:
 
 
 def _arrive(tx: Connection, record: MessageRecord) -> int:
-    at = record.received_at or 0
-    return add_arrival(tx, Arrival(ArrivalKind.MESSAGE, record.address, at, message=record.row))
+    at, repeated = record.received_at or 0, record.sent_at < put_back_at(tx)
+    arrival = Arrival(ArrivalKind.MESSAGE, record.address, at, message=record.row, repeated=repeated)
+    return add_arrival(tx, arrival)

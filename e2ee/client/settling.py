@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from twisted.logger import Logger
+
 from e2ee.client.context import Context
 from e2ee.client.events import Event, MessageSent
+from e2ee.client.need import want
 from e2ee.client.outbox_plan import waiting_event
 from e2ee.client.outgoing import Outgoing, note_failed
 from e2ee.client.refusals import Refusal
 from e2ee.client.shown import UNKNOWN_RECIPIENT, describe, sent_state
 from e2ee.client.trust import Noted, StatementRefused, note_statement, refused_statement_failure
 from e2ee.crypto.account_statement import statement_hash
-from e2ee.crypto.bundle import verify_bundle
+from e2ee.crypto.bundle import VerifiedBundle, verify_bundle
 from e2ee.errors import Code, Failure, KeyRefused, SignatureRefused
 from e2ee.ids import Address
 from e2ee.store.client import contacts, outbox
-from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.healings import Wanted
+from e2ee.store.client.outbox import OutboxKind, OutboxRecord
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
+
+_log = Logger()
 
 WAITING_CODES: Final = frozenset(
     {Code.RATE_LIMITED, Code.QUOTA, Code.MAILBOX_FULL, Code.BUSY, Code.UNAVAILABLE, Code.KEY_CHANGED}
@@ -95,13 +101,37 @@ async def fetch_bundle(context: Context, outgoing: Outgoing, address: Address) -
     try:
         bundle = await context.ask(m.FetchBundle(0, str(address), _raw(contact.token)), m.Bundle)
     except Refusal as refusal:
+        if await context.write(lambda tx: _put_off_healing(tx, address)):
+            return []
         if refusal.refusal is m.RefusalCode.UNKNOWN_RECIPIENT:
             return await unknown_recipient(context, entry)
         return await note_waiting(context, entry, refusal)
     try:
         return await context.write(lambda tx: _begin(tx, context, outgoing, address, bundle))
     except (StatementRefused, SignatureRefused, KeyRefused) as refused:
+        if await context.write(lambda tx: _put_off_healing(tx, address)):
+            _log.warn("a session was not begun anew: the directory has keys that cannot be right")
+            return []
         return await _distrust(context, entry, refused)
+
+
+def _put_off_healing(tx: Connection, address: Address) -> bool:
+    """A new session cannot be begun, and the one that there is may be as good as it was; whether only
+    healing would have needed another. It is wanted still."""
+    if not outbox.control_waits(tx, address, OutboxKind.HEALING):
+        return False
+    outbox.remove_resumes(tx, address)
+    want(tx, address, Wanted.HANDSHAKE)
+    return True
+
+
+def _refuse_older(tx: Connection, address: Address, checked: VerifiedBundle) -> None:
+    """To heal, no signed prekey is taken that is older than one seen before: somebody may know its secret."""
+    key, made_at = checked.statement.account_key.raw, checked.signed_prekey.created_at
+    healing = outbox.control_waits(tx, address, OutboxKind.HEALING)
+    if healing and made_at < contacts.newest_prekey_time(tx, address, key):
+        raise StatementRefused(f"a signed prekey of {address} older than one seen before")
+    contacts.note_prekey_time(tx, address, key, made_at)
 
 
 def _begin(
@@ -111,6 +141,7 @@ def _begin(
     if noted.trusted:
         one_time = None if bundle.one_time is None else (bundle.one_time.key_id, bundle.one_time.key)
         checked = verify_bundle(bundle.statement, bundle.signed_prekey, bundle.kem_prekey, one_time)
+        _refuse_older(tx, address, checked)
         outgoing.seal_waiting(tx, address, context.now, checked)
     return list(describe(tx, _news(noted)))
 

@@ -13,11 +13,14 @@ from e2ee.client.events import (
     KeyChanged,
     MessageFailed,
     MessageReceived,
+    PutBack,
     Selection,
+    SentAgain,
     SentMessage,
     SentState,
     ShownEvent,
     Undecryptable,
+    WhatWasPutBack,
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, DeviceId
@@ -31,6 +34,19 @@ UNKNOWN_RECIPIENT = "unknown_recipient"
 CANCELLED = "cancelled"
 
 _PAGE = 1000
+_OWN_AFFAIRS = frozenset(
+    {
+        ArrivalKind.KEY_CHANGED,
+        ArrivalKind.FAILED,
+        ArrivalKind.SENT_AGAIN,
+        ArrivalKind.PROFILE_PUT_BACK,
+        ArrivalKind.SERVER_PUT_BACK,
+    }
+)
+_PUT_BACK = {
+    ArrivalKind.PROFILE_PUT_BACK: WhatWasPutBack.PROFILE,
+    ArrivalKind.SERVER_PUT_BACK: WhatWasPutBack.SERVER,
+}
 
 
 def describe(tx: Connection, positions: Iterable[int]) -> list[ShownEvent]:
@@ -50,7 +66,7 @@ def choose(
         for arrival in page:
             if limit is not None and texts >= limit:
                 return chosen
-            own_affair = arrival.kind in (ArrivalKind.KEY_CHANGED, ArrivalKind.FAILED)
+            own_affair = arrival.kind in _OWN_AFFAIRS
             if arrival.position not in barred and _selected(arrival.address, own_affair, selection):
                 texts += arrival.kind is ArrivalKind.MESSAGE
                 chosen.append(arrival)
@@ -61,7 +77,7 @@ def choose(
 def event_selected(event: ShownEvent, selection: Selection) -> bool:
     """Whether this event is among what is wanted."""
     address = event.to if isinstance(event, MessageFailed) else event.address
-    return _selected(address, isinstance(event, KeyChanged | MessageFailed), selection)
+    return _selected(address, isinstance(event, KeyChanged | MessageFailed | SentAgain | PutBack), selection)
 
 
 def _selected(address: Address, own_affair: bool, selection: Selection) -> bool:
@@ -83,6 +99,10 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         return KeyChanged(arrival.address, name, arrival.at, repeated, position, arrival.verified_by)
     if arrival.kind is ArrivalKind.UNDECRYPTABLE:
         return Undecryptable(arrival.address, name, arrival.at, repeated, position)
+    if arrival.kind is ArrivalKind.SENT_AGAIN:
+        return SentAgain(arrival.address, name, arrival.missing, arrival.at, repeated, position)
+    if arrival.kind in _PUT_BACK:
+        return PutBack(_PUT_BACK[arrival.kind], arrival.address, arrival.at, repeated, position)
     if arrival.kind is ArrivalKind.GAP or arrival.message is None:
         return Gap(arrival.address, name, arrival.missing, repeated, position)
     record = messages.message_by_row(tx, arrival.message)

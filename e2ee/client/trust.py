@@ -17,7 +17,7 @@ from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.safety_number import safety_number
 from e2ee.errors import Code, E2eeError, Failure, KeyRefused, SignatureRefused
 from e2ee.ids import Address
-from e2ee.store.client import contacts, messages, outbox
+from e2ee.store.client import contacts, healings, messages, outbox
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.connection import Connection
@@ -160,10 +160,13 @@ def accept_certified(tx: Connection, contact: ContactRecord, now: int) -> int | 
 def use_key(tx: Connection, address: Address, account_key: bytes) -> None:
     """Send to this account key from now on, instead of another one.
 
-    To another account the texts are numbered from 1; what waits is numbered and sealed anew.
+    To another account the texts are numbered from 1; what waits is numbered and sealed anew. What was
+    lost was lost with the account of before: nothing of it is asked for.
     """
     contacts.trust_key(tx, address, account_key)
     contacts.restart_sequence(tx, address)
+    outbox.remove_resumes(tx, address)
+    healings.settle(tx, address)
     outbox.unseal(tx, address)
     outbox.forget_errors(tx, address)
     for waiting in outbox.unsealed_for(tx, address):

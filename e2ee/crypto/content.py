@@ -4,13 +4,16 @@ Knows fields and bounds, not how contents are encrypted or what becomes of them.
 is OpenFailed: it comes from an authenticated sender, but is treated like a wrong MAC.
 
 Layout, all numbers big-endian: type (1), version 0x01, message id (16), time (8), have_up_to (8), own
-generation (8), their generation (8), contact token (flag, then 16 bytes); a text goes on with its
-sequence number (8), length (4) and UTF-8.
+generation (8), their generation (8), contact token (flag, then 16 bytes). A text goes on with its
+sequence number (8), length (4) and UTF-8; a resume with the highest number sent (8), and twice a count
+(1) and so many ranges, each its first and its last number (8, 8).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from e2ee.crypto import limits
 from e2ee.crypto.encoding import FieldReader, number
@@ -19,7 +22,15 @@ from e2ee.ids import ContactToken, MessageId
 
 _TEXT = 1
 _TOKEN_NOTICE = 2
+_RESUME = 3
 _VERSION = b"\x01"
+
+
+class NumberRange(NamedTuple):
+    """Sequence numbers from `first` to `last`, both included."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,36 @@ class TokenNotice:
     token: ContactToken = field(repr=False)
 
 
-Content = Text | TokenNotice
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Says how far the numbered texts of both sides have come, after something was lost. Shown to nobody.
+
+    `sent_up_to` is the highest number that the sender's device has given a text which the server
+    accepted, 0 for none. `missing` are numbers of the other side's texts that are not here, above
+    `have_up_to`; `gone` are own numbers under which nothing will come any more. Both ascend, with at
+    least one number between two ranges, and have at most RESUME_RANGES.
+    """
+
+    message_id: MessageId
+    sent_at: int
+    have_up_to: int
+    own_generation: int
+    their_generation: int
+    token: ContactToken | None = field(repr=False)
+    sent_up_to: int
+    missing: tuple[NumberRange, ...]
+    gone: tuple[NumberRange, ...]
+
+
+Content = Text | TokenNotice | Resume
+
+_KINDS = {Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME}
 
 
 def encode_content(content: Content) -> bytes:
     """The bytes to seal. ValueError for what has no encoding, such as an empty or too long text."""
-    kind = _TEXT if isinstance(content, Text) else _TOKEN_NOTICE
     common = b"".join((
-        number(kind, 1),
+        number(_KINDS[type(content)], 1),
         _VERSION,
         content.message_id,
         _counter(content.sent_at),
@@ -70,7 +103,12 @@ def encode_content(content: Content) -> bytes:
         _counter(content.their_generation),
         b"\0" if content.token is None else b"\1" + content.token,
     ))
-    return common + _encode_text(content) if isinstance(content, Text) else common
+    if isinstance(content, Text):
+        return common + _encode_text(content)
+    if isinstance(content, Resume):
+        ranges = _encode_ranges(content.missing) + _encode_ranges(content.gone)
+        return common + _counter(content.sent_up_to) + ranges
+    return common
 
 
 def decode_content(encoded: bytes) -> Content:
@@ -88,6 +126,22 @@ def _encode_text(content: Text) -> bytes:
     if content.sequence < 1:
         raise ValueError("sequence numbers begin at 1")
     return _counter(content.sequence) + number(len(text), 4) + text
+
+
+def _encode_ranges(ranges: Sequence[NumberRange]) -> bytes:
+    if len(ranges) > limits.RESUME_RANGES or not _ascend(ranges):
+        raise ValueError(f"at most {limits.RESUME_RANGES} ranges that ascend, with a number between two")
+    return number(len(ranges), 1) + b"".join(_counter(end) for one in ranges for end in one)
+
+
+def _ascend(ranges: Sequence[NumberRange]) -> bool:
+    """Whether this is the one way to write these numbers down."""
+    before = -1
+    for first, last in ranges:
+        if first <= before + 1 or last < first:
+            return False
+        before = last
+    return True
 
 
 def _counter(value: int) -> bytes:
@@ -109,6 +163,8 @@ def _decode(reader: FieldReader) -> Content:
     if kind == _TOKEN_NOTICE and token is not None:
         reader.end()
         return TokenNotice(*common, token)
+    if kind == _RESUME:
+        return Resume(*common, token, *_decode_resume(reader))
     raise EncodingRefused("of another type")
 
 
@@ -119,6 +175,25 @@ def _decode_text(reader: FieldReader) -> tuple[int, str]:
     text = reader.take(length).decode()
     reader.end()
     return sequence, text
+
+
+def _decode_resume(
+    reader: FieldReader,
+) -> tuple[int, tuple[NumberRange, ...], tuple[NumberRange, ...]]:
+    sent_up_to = _read_counter(reader)
+    missing, gone = _read_ranges(reader), _read_ranges(reader)
+    reader.end()
+    return sent_up_to, missing, gone
+
+
+def _read_ranges(reader: FieldReader) -> tuple[NumberRange, ...]:
+    count = reader.number(1)
+    if count > limits.RESUME_RANGES:
+        raise EncodingRefused("too many ranges")
+    ranges = tuple(NumberRange(_read_counter(reader), _read_counter(reader)) for _ in range(count))
+    if not _ascend(ranges):
+        raise EncodingRefused("ranges that do not ascend")
+    return ranges
 
 
 def _read_counter(reader: FieldReader) -> int:

@@ -29,6 +29,10 @@ ROOT_STEP = b"e2ee/1 root step"
 HYBRID_ROOT_STEP = b"e2ee/1 hybrid root step"
 MESSAGE_KEYS = b"e2ee/1 message keys"
 
+# --- state token ---------------------------------------------------------------------------------
+
+STATE_TOKEN = b"e2ee/1 state token"
+
 # --- trust -------------------------------------------------------------------------------------
 
 SAFETY_NUMBER = b"e2ee/1 safety number"

@@ -59,6 +59,21 @@ UNANSWERED_MESSAGES = 1000
 """A sending chain without an answer: below SKIPPED_GAP, so that none of it can be lost to it."""
 UNANSWERED_MS = 7 * DAY_MS
 """The same by age, so that a signed prekey in use is never older than two weeks."""
+HEALING_MS = 60 * 60 * 1000
+"""Between two healings of one contact at the least: whoever sends garbage causes no more handshakes."""
+HEALING_MS_MAX = DAY_MS
+"""The pause doubles with each healing up to this, for a flood of garbage that does not end."""
+HEALING_FORGOTTEN_MS = 2 * DAY_MS
+"""So long without a healing, and the pause is an hour again."""
+RESUME_RANGES = 64
+"""Ranges of numbers in one resume, 1 kB; what does not fit is asked for the next time."""
+SENT_AGAIN_MS = 30 * DAY_MS
+"""Older texts are not sent again: a mailbox would not have kept them either."""
+SENT_AGAIN_TIMES = 2
+"""How often one text is sent again: once for the answer, once more if that is lost, too."""
+UNCONFIRMED_MS = 10 * 60 * 1000
+"""A text older than this that an answer does not confirm may have been dropped; younger ones may have
+crossed with the answer."""
 OLDER_SESSIONS = 4
 """Sessions with one device besides the current one: those only receive."""
 

@@ -33,6 +33,7 @@ from e2ee.server.policy import (
 from e2ee.server.presence import Presence
 from e2ee.server.registration import Registration
 from e2ee.server.rooms import Rooms
+from e2ee.server.state_tokens import StateTokens
 from e2ee.server.upkeep import Upkeep, interval
 from e2ee.server.workers import Prover
 from e2ee.store.database import Database
@@ -107,6 +108,7 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
     known = KnownAccounts(stores.accounts)
     presence = Presence(policy.presence)
     deliveries = Deliveries(stores.mailbox, around.reactor, around.now)
+    tokens = StateTokens(stores.mailbox)
     lookups = LookUps(policy.lookups_per_day, around.now, around.entropy)
     volatile = stores.volatile
     return Rooms(
@@ -116,16 +118,17 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
         admission=Admission(policy, counters),
         registration=_registration(stores, policy, around, counters),
         login=Login(
-            stores.accounts, stores.prekeys, deliveries, presence, around.wall, around.now, counters
+            stores.accounts, stores.prekeys, deliveries, presence, tokens, around.wall, around.now, counters
         ),
         directory=Directory(
             known, stores.prekeys, volatile, lookups, policy, around.now,
             around.in_thread, _tell_owner(deliveries), counters,
         ),
-        courier=Courier(deliveries, known, presence, volatile, lookups, policy, around.now, counters),
+        courier=Courier(deliveries, known, presence, tokens, volatile, lookups, policy, around.now, counters),
         deliveries=deliveries,
         presence=presence,
         notices=Notices(stores.mailbox),
+        state_tokens=tokens,
         counters=counters,
     )  # fmt: skip
 

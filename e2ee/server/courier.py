@@ -24,6 +24,7 @@ from e2ee.server.policy import Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
 from e2ee.server.seat_terms import Outcome
+from e2ee.server.state_tokens import StateTokens
 from e2ee.store.server.ports import Account, Limits, MailItem
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
@@ -43,6 +44,7 @@ class Courier:
         deliveries: Deliveries,
         accounts: KnownAccounts,
         presence: Presence,
+        tokens: StateTokens,
         limits: Limits,
         lookups: LookUps,
         policy: Policy,
@@ -52,6 +54,7 @@ class Courier:
         self._deliveries = deliveries
         self._accounts = accounts
         self._presence = presence
+        self._tokens = tokens
         self._limits = limits
         self.lookups = lookups
         self.policy = policy
@@ -76,6 +79,7 @@ class Courier:
                 return await self._stale(peer, address, message.n)
             if reached in _REFUSALS:
                 raise Refusal(*_REFUSALS[reached])
+            reached = await self._with_token(peer, reached, message.state_token)
         except Refusal:
             peer.held.add(address)
             raise
@@ -92,6 +96,16 @@ class Courier:
             counters.delivered += 1
         else:
             counters.stored += 1
+
+    async def _with_token(self, peer: Peer, reached: Outcome, token: bytes) -> Outcome:
+        """What the sender is told, when his state token is where it must be then."""
+        if reached is Outcome.DELIVERED:
+            self._tokens.note(peer.where, token)
+        elif reached is Outcome.SET_ASIDE:
+            # Told as `stored`, and no row of the mailbox has the token with it.
+            await self._tokens.write(peer.where, token)
+            return Outcome.STORED
+        return reached
 
     async def _admitted(
         self, peer: Peer, address: Address, message: m.Send
@@ -134,6 +148,7 @@ class Courier:
             EnvelopeId.of(message.envelope),
             message.envelope,
             known=shows_token(account, message.token),
+            state_token=message.state_token,
         )
         may_know = self._presence.may_see(account, message.token)
         return self._deliveries.to(account.where).submit(item, may_know)

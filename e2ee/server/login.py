@@ -20,6 +20,7 @@ from e2ee.server.deliveries import Deliveries
 from e2ee.server.peer import Peer
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import Refusal
+from e2ee.server.state_tokens import StateTokens
 from e2ee.store.server.ports import Account, Accounts, Attached, PreKeys
 from e2ee.wire.messages import LoggedIn, LogIn, RefusalCode
 
@@ -48,6 +49,7 @@ class Login:
         prekeys: PreKeys,
         deliveries: Deliveries,
         presence: Presence,
+        tokens: StateTokens,
         wall: Callable[[], float],
         now: Callable[[], float],
         counters: Counters,
@@ -56,6 +58,7 @@ class Login:
         self._prekeys = prekeys
         self._deliveries = deliveries
         self._presence = presence
+        self._tokens = tokens
         self._wall = wall
         self._now = now
         self._counters = counters
@@ -82,6 +85,7 @@ class Login:
         began = self._now()
         try:
             stock = await self._prekeys.stock(account.where)
+            await self._write_token(account)
             attached = await self._deliveries.to(account.where).attach(peer)
         except StoreError:
             self._given_up(peer, account)
@@ -96,11 +100,19 @@ class Login:
         except StoreUnavailable:
             self._log.warn("a login was not recorded: there is no room on the disk")
         answer = LoggedIn(
-            number, account.last_login_at, attached.waiting, stock.one_time, stock.kem_one_time
-        )
+            number, account.last_login_at, attached.waiting, stock.one_time, stock.kem_one_time,
+            attached.state_token,
+        )  # fmt: skip
         self._counters.logins += 1
         self._counters.login_seconds.observe(self._now() - began)
         return Entered(account, attached, answer)
+
+    async def _write_token(self, account: Account) -> None:
+        """Before `attach` reads it."""
+        try:
+            await self._tokens.write(account.where)
+        except StoreUnavailable:
+            self._log.warn("a state token was not written: there is no room on the disk")
 
     def begin(self, peer: Peer, entered: Entered) -> None:
         """The answer has been sent: what waits is pushed from now on."""
@@ -115,6 +127,7 @@ class Login:
         if delivery is not None:
             delivery.lost(peer)
         self._presence.unwatch(peer)
+        self._tokens.left(where)
         if epoch is not None and not displaced:
             self._presence.leave(where.address, where.device, epoch)
 

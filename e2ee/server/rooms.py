@@ -21,6 +21,7 @@ from e2ee.server.policy import Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import logged_out
 from e2ee.server.registration import Registration
+from e2ee.server.state_tokens import StateTokens
 from e2ee.store.server.ports import Accounts
 from e2ee.wire.messages import Done, SetPresence
 
@@ -45,6 +46,7 @@ class Rooms:
     presence: Presence
     notices: Notices
     counters: Counters
+    state_tokens: StateTokens
     stopping: bool = False
 
     def taken_over(self, address: Address, displaced: DeviceId | None) -> None:
@@ -103,6 +105,12 @@ class Rooms:
         Deferred.fromCoroutine(self._tell_all()).addErrback(
             lambda failure: Logger().error("notices: {kind}", kind=type(failure.value).__name__)
         )
+
+    async def settle(self) -> None:
+        """Take nothing more; returns when nothing is in memory alone."""
+        self.stopping = True
+        await self.deliveries.settle()
+        await self.state_tokens.write_all()
 
     async def _tell_all(self) -> None:
         for peer in list(self.deliveries.peers()):

@@ -261,7 +261,7 @@ class Seat:
         if isinstance(pushed.place, int):
             effects.append(Remove(self._epoch, (pushed.place,)))
         elif pushed.place is not None:
-            effects += self._acknowledged(pushed.place, Outcome.DELIVERED if opened else Outcome.STORED)
+            effects += self._acknowledged(pushed.place, Outcome.DELIVERED if opened else Outcome.SET_ASIDE)
         return effects + self._advance()
 
     def _acknowledged(self, key: Key, outcome: Outcome) -> list[Effect]:

@@ -27,6 +27,7 @@ class Outcome(Enum):
 
     DELIVERED = "delivered"
     STORED = "stored"
+    SET_ASIDE = "set_aside"  # the recipient's vault has it and has not opened it; the sender hears `stored`
     FULL = "full"
     QUOTA = "quota"
     NO_DEVICE = "no_device"

@@ -222,8 +222,7 @@ class ServerService(Service):
         await self._close()
 
     async def _settled(self, rooms: Rooms) -> bool:
-        rooms.stopping = True
-        settling = Deferred.fromCoroutine(rooms.deliveries.settle())
+        settling = Deferred.fromCoroutine(rooms.settle())
         try:
             await settling.addTimeout(SETTLE_SECONDS, self._reactor)
         except TimeoutError:

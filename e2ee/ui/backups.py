@@ -72,6 +72,7 @@ async def restore(call: Invocation, path: Path) -> int:
         async with call.started(done.opened) as messenger:
             await messenger.connected(call.left())
             await messenger.supplied(call.left())
+            await messenger.drained(call.left())
             await messenger.outbox_sent(call.left())
     except Failure as failure:
         call.mention(

@@ -23,7 +23,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
-from e2ee.ui import answers, commands, render
+from e2ee.ui import answers, commands, event_render, render
 from e2ee.ui.arrivals import Arrivals, drained
 from e2ee.ui.commands import Ask, Blank, Command, Say, Unknown, Verb
 from e2ee.ui.console import Console
@@ -245,7 +245,7 @@ class Chat:
         if reason is not None:
             await self._notice(f"not delivered: {reason}")
         else:
-            await self._console.print(render.event_record(event, self._now()))
+            await self._console.print(event_render.event_record(event, self._now()))
 
     async def _notice(self, sentence: str) -> None:
         await self._console.print(render.notice(sentence))

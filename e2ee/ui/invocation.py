@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from e2ee.client.config import default_data_dir
 from e2ee.client.events import ShownEvent
 from e2ee.client.profile import OpenProfile, Passphrases, Profile
-from e2ee.ui import render
+from e2ee.ui import event_render, render
 from e2ee.ui.console import PlainConsole, Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
 from e2ee.ui.printer import RecordPrinter, print_error
@@ -70,9 +70,9 @@ class Invocation:
     async def show_event(self, event: ShownEvent) -> None:
         """Print what came in."""
         if self.options.json:
-            await self.printer.print(render.as_json(render.event_object(event)))
+            await self.printer.print(render.as_json(event_render.event_object(event)))
         else:
-            await self.printer.print(render.event_record(event, self.now()))
+            await self.printer.print(event_render.event_record(event, self.now()))
 
     def mention(self, sentence: str) -> None:
         """Say something beside the data, on standard error."""

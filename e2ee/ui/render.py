@@ -1,7 +1,7 @@
 """What the client knows → a record for people or an object for scripts. Pure.
 
-Knows the client's events and values, not where they are printed. Texts and names go through unaltered:
-the printer's sanitiser makes records harmless, and JSON carries them as they are.
+Knows the client's values, not where they are printed; events stand in `event_render`. Texts and names go
+through unaltered: the printer's sanitiser makes records harmless, and JSON carries them as they are.
 """
 
 from __future__ import annotations
@@ -15,30 +15,16 @@ from typing import Any
 
 from e2ee.client.events import (
     Contact,
-    FailedReason,
     Forgotten,
-    Gap,
     HistoryEntry,
-    KeyChanged,
-    MessageFailed,
-    MessageReceived,
     SentMessage,
     SentState,
-    ShownEvent,
-    Undecryptable,
 )
 from e2ee.errors import Failure
 from e2ee.ids import Address
 from e2ee.ui.times import rfc3339, short_time
 
 JsonObject = dict[str, Any]
-
-_FAILED_BECAUSE = {
-    FailedReason.EXPIRED: "it was not fetched in time",
-    FailedReason.TAKEN_OVER: "the account was registered anew meanwhile",
-    FailedReason.DELETED: "the account was deleted",
-    FailedReason.NOT_ACCEPTED: "the server did not accept it",
-}
 
 
 def as_json(value: Mapping[str, Any]) -> str:
@@ -49,86 +35,6 @@ def as_json(value: Mapping[str, Any]) -> str:
 def label(name: str | None, address: Address) -> str:
     """Whom a person reads: the name in the address book, else the number."""
     return name or str(address)
-
-
-# --- events -----------------------------------------------------------------------------------
-
-
-def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str:
-    """`[time] name: text` for a message, a notice beginning with ``* `` for all else."""
-    match event:
-        case MessageReceived():
-            # A sender's clock may be ahead; nothing was written after it arrived.
-            time = short_time(min(event.sent_at, event.received_at), now, zone)
-            marks = " late" * event.late + " repeated" * event.repeated
-            return f"[{time}{marks}] {label(event.name, event.address)}: {event.text}"
-        case KeyChanged(verified_by=str(issuer)):
-            who = label(event.name, event.address)
-            return notice(f"the key of {who} has changed; the new one is verified by {issuer} and is used")
-        case KeyChanged():
-            who = label(event.name, event.address)
-            return notice(
-                f"the key of {who} has changed: a new device, or somebody in between."
-                f" Nothing is sent to {who} until you compare safety numbers (verify) and trust"
-            )
-        case Undecryptable():
-            return notice(
-                f"a message that claims to come from {label(event.name, event.address)} could not be read"
-            )
-        case Gap():
-            return notice(f"{texts(event.missing)} of {label(event.name, event.address)} missing here")
-        case MessageFailed():
-            return notice(
-                f"the message {event.message_id} to {label(event.name, event.to)} was not delivered:"
-                f" {_FAILED_BECAUSE[event.reason]}"
-            )
-
-
-def event_object(event: ShownEvent) -> JsonObject:
-    """The object that `receive --json` prints."""
-    match event:
-        case MessageReceived():
-            return _received_object(event)
-        case KeyChanged():
-            body: JsonObject = {
-                "type": "key_changed",
-                "address": str(event.address),
-                "at": rfc3339(event.at),
-                "verified_by": event.verified_by,
-            }
-        case Undecryptable():
-            body = {
-                "type": "undecryptable",
-                "from": str(event.address),
-                "received_at": rfc3339(event.received_at),
-            }
-        case Gap():
-            body = {"type": "gap", "from": str(event.address), "missing": event.missing}
-        case MessageFailed():
-            body = {
-                "type": "failed",
-                "id": str(event.message_id),
-                "to": str(event.to),
-                "reason": event.reason.value,
-            }
-    return {**body, "name": event.name, "repeated": event.repeated}
-
-
-def _received_object(event: MessageReceived) -> JsonObject:
-    return {
-        "type": "message",
-        "id": str(event.message_id),
-        "from": str(event.address),
-        "name": event.name,
-        "device": str(event.device),
-        "sent_at": rfc3339(event.sent_at),
-        "received_at": rfc3339(event.received_at),
-        "text": event.text,
-        "verified": event.verified,
-        "verified_by": event.verified_by,
-        "repeated": event.repeated,
-        "late": event.late,
-    }
 
 
 def notice(sentence: str) -> str:

@@ -30,6 +30,7 @@ Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Bytes33 = Annotated[bytes, Meta(min_length=33, max_length=33)]
+Bytes40 = Annotated[bytes, Meta(min_length=40, max_length=40)]
 Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Statement = Annotated[bytes, Meta(min_length=1, max_length=limits.STATEMENT_BYTES)]
 SignedPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNED_PREKEY_BYTES)]
@@ -207,13 +208,17 @@ class LogIn(Message, tag="login", frozen=True):
 
 
 class LoggedIn(Message, tag="login=", frozen=True):
-    """`waiting` counts the mailbox at this moment; pushes follow, then `Drained`."""
+    """`waiting` counts the mailbox at this moment; pushes follow, then `Drained`.
+
+    `state_token` is the one with the highest counter that came with a `Send` of this device.
+    """
 
     n: RequestNumber
     last_login: Milliseconds | None
     waiting: Count
     one_time_stock: Count
     kem_one_time_stock: Count
+    state_token: Bytes40 | None = None
 
 
 # --- directory --------------------------------------------------------------------------------
@@ -289,13 +294,17 @@ class StockLow(Message, tag="stock", frozen=True):
 
 
 class Send(Message, tag="send", frozen=True):
-    """Carry an envelope to the device of `statement_hash` (SHA-256 of the signed statement)."""
+    """Carry an envelope to the device of `statement_hash` (SHA-256 of the signed statement).
+
+    `state_token` is the sender's own, made when this envelope was sealed: kept for his next login.
+    """
 
     n: RequestNumber
     number: Number
     statement_hash: Bytes32
     token: Bytes16 | None
     envelope: Envelope
+    state_token: Bytes40
     restart: bool = False
 
 

@@ -8,7 +8,7 @@ them; its attributes make it refuse, lose, repeat and reorder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -55,6 +55,7 @@ class Account:
     served: bytes | None = None
     """Another statement than the account's own, for a directory that lies."""
     presence: tuple[bytes, bool] | None = None
+    state_token: bytes | None = None
     pin: tuple[bytes, bytes] | None = None
     identity: bytes | None = None
 
@@ -106,6 +107,20 @@ class FakeRelay:
     def count(self, sender: Address, kind: type[m.Message]) -> int:
         return sum(who == sender and isinstance(one, kind) for who, one in self.requests)
 
+    def backup(self) -> dict[Address, Account]:
+        """What a copy of the server's state has; nobody is connected."""
+        return {
+            address: replace(
+                account,
+                one_time=dict(account.one_time),
+                kem_one_time=list(account.kem_one_time),
+                mailbox=[Waiting(one.sender, one.device, one.envelope) for one in account.mailbox],
+                notices=dict(account.notices),
+                link=None,
+            )
+            for address, account in self.accounts.items()
+        }
+
     # --- requests ---------------------------------------------------------------------------
 
     def answer(self, link: FakeLink, message: m.Message, reply: Callable[[m.Message], None]) -> None:
@@ -118,6 +133,8 @@ class FakeRelay:
                 link.held.add(message.number)
             reply(faked)
         elif isinstance(message, m.Send):
+            mine = self.accounts[me]
+            mine.state_token = max(mine.state_token or b"", message.state_token)
             self._send(link, message, reply)
         else:
             reply(self._simple(link, message))
@@ -306,7 +323,8 @@ class FakeLink:
         self.held = set()
         self._pushed = {}
         waiting = list(account.mailbox)
-        logged_in = m.LoggedIn(0, None, len(waiting), len(account.one_time), len(account.kem_one_time))
+        stock = len(account.one_time), len(account.kem_one_time)
+        logged_in = m.LoggedIn(0, None, len(waiting), *stock, account.state_token)
         self._on_state(LinkState(LinkPhase.UP, logged_in, "X25519MLKEM768", b"\xa1" * 32))
         self.push_envelopes(waiting[::-1] if self.relay.backwards else waiting)
         for notice in account.notices.values():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure as TwistedFailure
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,7 +22,7 @@ from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
-from e2ee.ids import Address
+from e2ee.ids import Address, EnvelopeId
 from e2ee.store.client.adoption import adopt_registration
 from e2ee.store.client.identity import PendingRegistration, ServerRecord, save_registration
 from e2ee.store.client.prekeys import next_key_ids
@@ -53,7 +54,33 @@ class _OpenedForTests:
     vault: Vault
     own: OwnDevice
     server: KnownServer
+    opening: OpeningPlace
     passphrase_source: PassphraseSource = PassphraseSource.KEY_FILE
+
+
+class OpeningPlace:
+    """What a killed process leaves of the envelope that it was opening."""
+
+    def __init__(self) -> None:
+        self.name: bytes | None = None
+
+    def left(self) -> bytes | None:
+        return self.name
+
+    @contextmanager
+    def of(self, envelope_id: EnvelopeId) -> Iterator[None]:
+        self.name = bytes(envelope_id)
+        try:
+            yield
+        except CancelledError:
+            raise  # what a test dies of
+        except BaseException:
+            self.name = None
+            raise
+        self.name = None
+
+    def clear(self) -> None:
+        self.name = None
 
 
 class Person:
@@ -76,6 +103,7 @@ class Person:
         self.path.mkdir(parents=True)
         self.events: list[Event] = []
         self.logged_in_as: Address | None = None
+        self.opening = OpeningPlace()
         self.vault = self._open()
         self.register()
 
@@ -99,7 +127,8 @@ class Person:
 
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
-        opened = cast(OpenProfile, _OpenedForTests(self.config, self.vault, self.own, SERVER))
+        parts = _OpenedForTests(self.config, self.vault, self.own, SERVER, self.opening)
+        opened = cast(OpenProfile, parts)
         self.messenger = Messenger(
             opened,
             self.world.clock,
@@ -150,6 +179,20 @@ class Person:
         self.world.result(self.vault.close())
         self.vault = self._open()
 
+    def copy_vault(self) -> bytes:
+        """The vault's file as it is now; the client must be stopped."""
+        self.reopen()
+        self.world.result(self.vault.close())
+        copy = (self.path / "vault").read_bytes()
+        self.vault = self._open()
+        return copy
+
+    def put_back(self, copy: bytes) -> None:
+        """Let the client find this copy of its vault at its next start."""
+        self.world.result(self.vault.close())
+        (self.path / "vault").write_bytes(copy)
+        self.vault = self._open()
+
     def _open(self) -> Vault:
         vault: Vault = self.world.result(
             open_vault(self.path / "vault", KEY, self.world.clock, self._broken, lanes=self.world.lanes)
@@ -182,16 +225,28 @@ class Person:
 
     def read(self) -> list[str]:
         """The unshown texts, shown now."""
-        texts: list[str] = []
+        return [event.text for event in self.seen() if isinstance(event, MessageReceived)]
+
+    def seen(self) -> list[ShownEvent]:
+        """All that no reader has shown, shown now."""
+        seen: list[ShownEvent] = []
         while events := self.unshown():
             self.run(self.reader.mark_shown(event.position for event in events))
-            texts += [event.text for event in events if isinstance(event, MessageReceived)]
-        return texts
+            seen += events
+        return seen
 
     def past(self, query: HistoryQuery | None = None) -> list[HistoryEntry]:
         """What the history has of these texts."""
         archive = self.messenger.archive
         return self.run(archive.load(self.run(archive.find(query or HistoryQuery()))))
+
+    def look(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the vault."""
+
+        def operation(tx: Connection) -> list[tuple[Any, ...]]:
+            return tx.execute(sql).fetchall()
+
+        return self.run(self.vault.read(operation))
 
     def heard(self, kind: type[T]) -> list[T]:
         """The events of one kind, so far."""

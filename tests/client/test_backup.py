@@ -378,7 +378,7 @@ class RestoreRefusalTests(BackupCase):
         def disk(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        for name, broken in (("fill_vault", full), ("renew", full), ("wrap", disk)):
+        for name, broken in (("fill_vault", full), ("renew_restored", full), ("wrap", disk)):
             with_patch = self.patch(restore_module, name, broken)
             with self.assertRaises((Failure, OSError)):
                 await self.restore()

@@ -70,7 +70,9 @@ class CodecTests(SynchronousTestCase):
 
     def test_events_arrive_with_their_types(self) -> None:
         failure = Failure(Code.KEY_CHANGED, "why", 1.5)
-        for event in (MESSAGE, KeyChanged(BOB, "bob", 5, True, 3), events.Drained()):
+        put_back = events.PutBack(events.WhatWasPutBack.SERVER, BOB, 5, True, 3)
+        again = events.SentAgain(BOB, None, 2, 5, False, 4)
+        for event in (MESSAGE, KeyChanged(BOB, "bob", 5, True, 3), again, put_back, events.Drained()):
             told: Any = decode_told(unframed(encode(h.Tell(wrapped(event)))))
             self.assertEqual(told.told.event, event)
         sent = MessageSent(SentMessage(ID, BOB, SentState.QUEUED, failure))

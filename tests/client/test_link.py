@@ -231,7 +231,7 @@ class ReconnectTests(LinkCase):
             link.send(m.Acknowledge(1, bytes(EnvelopeId.of(b"envelope")), m.Verdict.OPENED))
 
         self.server.other = {m.Send: accept, m.Acknowledge: lambda line, message: None}
-        envelope = m.Send(0, "+15550100102", b"h" * 32, None, b"envelope")
+        envelope = m.Send(0, "+15550100102", b"h" * 32, None, b"envelope", b"s" * 40)
         carried: list[Callable[[Link], object]] = [
             lambda link: self.successResultOf(self.ask(link, envelope)),
             acknowledge,

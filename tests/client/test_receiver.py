@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import Gap, MessageReceived, Undecryptable
 from e2ee.client.incoming import Incoming
-from e2ee.client.receiver import ATTEMPTS, Receiver
+from e2ee.client.receiver import ATTEMPTS
+from e2ee.ids import EnvelopeId
 from e2ee.store.client import envelopes
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
@@ -204,19 +205,48 @@ class SetAsideTests(ReceiverCase):
         self.bob.stored.mailbox.append(waiting)
         begun: list[int] = []
 
-        async def killed(*_: object) -> None:
+        def killed(*_: object) -> None:
             begun.append(1)
             raise CancelledError
 
-        self.patch(Receiver, "_commit", killed)
+        self.patch(Incoming, "_open", killed)
         self.bob.stop()
         self.bob.start()
-        for _ in range(10):
+        pushes = 1
+        while self.bob.stored.mailbox and pushes < 10:
             self.bob.kill()
             self.bob.start()
-        self.assertEqual(len(begun), ATTEMPTS)
+            pushes += 1
+        self.assertEqual((pushes, len(begun)), (3, 2))
         self.assertEqual(len(self.bob.heard(Undecryptable)), 1)
         self.assertEqual(self.bob.stored.mailbox, [])
+
+    def test_a_client_killed_over_other_things_skips_nothing(self) -> None:
+        """Only the one that is being opened is counted, and a kill outside of an opening counts none."""
+        self.bob.stored.mailbox += self.mailbox("1", "2", "3")
+        self.world.relay.lose_pushes = True
+        for _ in range(5):
+            self.bob.kill()
+            self.bob.start()
+        self.world.relay.lose_pushes = False
+        self.bob.kill()
+        self.bob.start()
+        self.assertEqual(self.bob.read(), ["1", "2", "3"])
+
+    def test_what_is_skipped_is_not_asked_for(self) -> None:
+        """It would come again, and kill the client again."""
+        self.bob.say(self.alice, "accepts her")
+        (waiting,) = self.mailbox("poison")
+        self.bob.kill()
+        for _ in range(2):
+            self.bob.opening.name = bytes(EnvelopeId.of(waiting.envelope))
+            self.bob.start()
+            self.bob.kill()
+        self.bob.stored.mailbox.append(waiting)
+        before = len(self.world.relay.sends(self.bob.address))
+        self.bob.start()
+        self.assertEqual(len(self.bob.heard(Undecryptable)), 1)
+        self.assertEqual(len(self.world.relay.sends(self.bob.address)), before)
 
 
 class FirstMessageTests(ReceiverCase):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.backup_content import loader, read_manifest, vault_records
-from e2ee.client.events import Gap, MessageReceived, SentState, Undecryptable
-from e2ee.client.renewal import renew
+from e2ee.client.events import Gap, MessageReceived, SentAgain, SentState, Undecryptable
+from e2ee.client.renewal import renew_restored
 from e2ee.store.client.filling import fill_vault
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
@@ -54,7 +54,7 @@ class RestoredCase(SynchronousTestCase):
         fill_vault(restored.path / "vault", KEY, manifest.schema, loader(manifest, rest))
         restored.vault = restored._open()
         now = int(self.world.clock.seconds() * 1000)
-        restored.run(restored.vault.write(lambda tx: renew(tx, now, restored.entropy)))
+        restored.run(restored.vault.write(lambda tx: renew_restored(tx, now, restored.entropy)))
         restored.own, restored.address, restored.account = lost.own, lost.address, account
         self.alice = restored
         return restored.start() if start else restored
@@ -75,7 +75,7 @@ class TalkingTests(RestoredCase):
         self.assertIs(self.bob.say(self.alice, "three").state, SentState.DELIVERED)
         self.assertIs(self.alice.say(self.bob, "four").state, SentState.DELIVERED)
         self.assertEqual((self.alice.read(), self.bob.read()), (["three"], ["four"]))
-        self.assertEqual((self.alice.unshown(), self.bob.unshown()), ([], []))
+        self.assertEqual((self.alice.seen(), self.bob.seen()), ([], []))
 
     def test_the_safety_number_is_the_same_and_verified_on_both_sides(self) -> None:
         self.restore(self.backup())
@@ -118,18 +118,24 @@ class TalkingTests(RestoredCase):
         )
         sent = [one.number for one in self.world.relay.sends(self.alice.address)]
         self.assertNotIn(CAROL, sent)
-        self.assertEqual(self.bob.unshown(), [])
+        self.assertEqual(self.bob.seen(), [])
 
-    def test_what_was_sealed_for_the_lost_machine_is_shown_as_unreadable_once(self) -> None:
+    def test_what_was_sealed_for_the_lost_machine_is_unreadable_and_then_sent_again(self) -> None:
         records = self.backup()
         self.alice.stop()
         self.bob.say(self.alice, "on the old session")
         self.restore(records)
-        (shown,) = self.alice.unshown()
-        self.assertIsInstance(shown, Undecryptable)
+        unreadable, text = self.alice.seen()
+        self.assertIsInstance(unreadable, Undecryptable)
+        assert isinstance(text, MessageReceived)
+        self.assertEqual((text.text, text.repeated, text.late), ("on the old session", True, False))
+        (told,) = self.bob.seen()
+        assert isinstance(told, SentAgain)
+        self.assertEqual((told.address, told.messages), (ALICE, 1))
         self.bob.say(self.alice, "on the new one")
-        self.world.wait(6)
-        self.assertEqual(self.alice.read(), ["on the new one"])
+        text = self.alice.seen()[-1]
+        assert isinstance(text, MessageReceived)
+        self.assertEqual((text.text, text.repeated, text.late), ("on the new one", False, False))
 
     def test_a_first_message_to_a_lost_prekey_is_set_aside(self) -> None:
         records = self.backup()
@@ -137,7 +143,7 @@ class TalkingTests(RestoredCase):
         self.alice.stop()
         carol.say(self.alice, "hello")
         self.restore(records)
-        (shown,) = self.alice.unshown()
+        (shown,) = self.alice.seen()
         self.assertIsInstance(shown, Undecryptable)
 
 
@@ -159,27 +165,39 @@ class OldBackupTests(RestoredCase):
         for number in range(3):
             self.alice.say(self.bob, f"new {number}")
         self.bob.start()
-        shown = self.bob.unshown()
+        told, *shown = self.bob.seen()
+        self.assertIsInstance(told, SentAgain)
         self.assertEqual(
             [(one.text, one.late) for one in shown if isinstance(one, MessageReceived)],
             [(f"new {number}", False) for number in range(3)],
         )
         self.assertEqual(len(shown), 3)
 
-    def test_what_the_lost_machine_received_is_a_gap(self) -> None:
+    def test_what_the_lost_machine_has_confirmed_is_a_gap_and_the_rest_is_sent_again(self) -> None:
         self.restore(self.records)
         self.bob.say(self.alice, "after all")
         self.world.wait(6)
-        gap, message = self.alice.unshown()
+        gap, again, message = self.alice.seen()
         assert isinstance(gap, Gap)
+        assert isinstance(again, MessageReceived)
         assert isinstance(message, MessageReceived)
-        self.assertEqual((gap.missing, message.text, message.late), (3, "after all", False))
+        self.assertEqual((gap.missing, again.text, again.repeated), (2, "received after it 2", True))
+        self.assertEqual((message.text, message.late, message.repeated), ("after all", False, False))
+
+    def test_the_gap_is_settled_and_nothing_more_is_asked_for(self) -> None:
+        self.restore(self.records)
+        self.bob.say(self.alice, "after all")
+        self.world.wait(6)
+        sends = len(self.world.relay.sends(self.alice.address)), len(self.world.relay.sends(self.bob.address))
+        self.world.wait(2 * 24 * 3600)
+        after = len(self.world.relay.sends(self.alice.address)), len(self.world.relay.sends(self.bob.address))
+        self.assertEqual(after, sends)
 
     def test_a_backup_can_be_restored_again_and_again(self) -> None:
         for number in range(3):
             self.restore(self.records)
             self.alice.say(self.bob, f"machine {number}")
-            (shown,) = self.bob.unshown()
+            shown = self.bob.seen()[-1]
             assert isinstance(shown, MessageReceived)
             self.assertEqual((shown.text, shown.late), (f"machine {number}", False))
             self.bob.read()
@@ -202,7 +220,7 @@ class OldBackupTests(RestoredCase):
         carol.read()
         self.restore(self.records)
         self.alice.say(carol, "third")
-        (shown,) = carol.unshown()
+        (shown,) = carol.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.late), ("third", False))
 
@@ -222,7 +240,7 @@ class WaitingTests(RestoredCase):
         self.assertIs(state, SentState.DELIVERED)
         self.assertEqual(self.bob.read(), [])
         self.alice.say(self.bob, "next")
-        (shown,) = self.bob.unshown()
+        (shown,) = self.bob.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.late), ("next", False))
 
@@ -235,7 +253,7 @@ class WaitingTests(RestoredCase):
     def test_what_nobody_had_read_is_there_marked_as_perhaps_shown(self) -> None:
         self.bob.say(self.alice, "unread")
         self.restore(self.backup())
-        (shown,) = self.alice.unshown()
+        (shown,) = self.alice.seen()
         assert isinstance(shown, MessageReceived)
         self.assertEqual((shown.text, shown.repeated), ("unread", True))
 
@@ -246,7 +264,7 @@ class WaitingTests(RestoredCase):
         records = self.backup()
         self.assertEqual(len(self.alice.stored.mailbox), 1)
         self.restore(records)
-        self.assertEqual(self.alice.unshown(), [])
+        self.assertEqual(self.alice.seen(), [])
         self.assertEqual(self.alice.stored.mailbox, [])
 
     def test_blocked_and_changed_contacts_are_told_nothing(self) -> None:
@@ -257,4 +275,4 @@ class WaitingTests(RestoredCase):
         self.world.wait(2)
         self.assertEqual(len(self.world.relay.sends(self.alice.address)), before)
         self.bob.say(self.alice, "hello?")
-        self.assertEqual(self.alice.unshown(), [])
+        self.assertEqual(self.alice.seen(), [])

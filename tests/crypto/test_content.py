@@ -9,18 +9,44 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import limits
-from e2ee.crypto.content import Content, Text, TokenNotice, decode_content, encode_content
+from e2ee.crypto.content import (
+    Content,
+    NumberRange,
+    Resume,
+    Text,
+    TokenNotice,
+    decode_content,
+    encode_content,
+)
 from e2ee.errors import OpenFailed
 from e2ee.ids import ContactToken, MessageId
 from tests.crypto.mutations import resized
 
 TOKEN = ContactToken(b"t" * 16)
 TEXT = Text(MessageId(b"m" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, 5, "Hello")
+RESUME = Resume(
+    MessageId(b"r" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, 9,
+    (NumberRange(5, 5), NumberRange(7, 2**53 - 1)), (NumberRange(2, 3),),
+)  # fmt: skip
 NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
 
 counters = st.integers(0, limits.COUNTERS - 1)
 tokens = st.binary(min_size=16, max_size=16).map(ContactToken)
 message_ids = st.binary(min_size=16, max_size=16).map(MessageId)
+
+
+def _ranges(ends: list[int]) -> tuple[NumberRange, ...]:
+    """Ranges that ascend with something between them, out of any numbers."""
+    firsts, lasts, before = sorted(set(ends))[::2], sorted(set(ends))[1::2], -1
+    ranges = []
+    for first, last in zip(firsts, lasts, strict=False):
+        if first > before + 1:
+            ranges.append(NumberRange(first, last))
+            before = last
+    return tuple(ranges[: limits.RESUME_RANGES])
+
+
+range_lists = st.lists(counters, max_size=140).map(_ranges)
 contents: st.SearchStrategy[Content] = st.builds(
     Text,
     message_ids,
@@ -31,7 +57,10 @@ contents: st.SearchStrategy[Content] = st.builds(
     st.none() | tokens,
     st.integers(1, limits.COUNTERS - 1),
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=300),
-) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens)
+) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens) | st.builds(
+    Resume, message_ids, counters, counters, counters, counters, st.none() | tokens, counters,
+    range_lists, range_lists,
+)  # fmt: skip
 
 
 class Contents(SynchronousTestCase):
@@ -102,16 +131,49 @@ class Contents(SynchronousTestCase):
         self.assertEqual(decode_content(encoded), NOTICE)
         self.assertRaises(OpenFailed, decode_content, encoded[:-17] + b"\0")
 
+    def test_the_layout_of_a_resume(self) -> None:
+        def numbers(*values: int) -> bytes:
+            return b"".join(value.to_bytes(8, "big") for value in values)
+
+        expected = b"\x03\x01" + b"r" * 16 + numbers(1_800_000_000_000, 4, 10, 11) + b"\x01" + b"t" * 16
+        expected += numbers(9) + b"\x02" + numbers(5, 5, 7, 2**53 - 1) + b"\x01" + numbers(2, 3)
+        self.assertEqual(encode_content(RESUME), expected)
+
+    def test_64_ranges_and_not_one_more(self) -> None:
+        ranges = tuple(NumberRange(2 * n + 1, 2 * n + 1) for n in range(65))
+        for name in ("missing", "gone"):
+            full = replace(RESUME, **{name: ranges[:64]})  # type: ignore[arg-type]
+            encoded = encode_content(full)
+            self.assertEqual(decode_content(encoded), full)
+            self.assertRaises(ValueError, encode_content, replace(RESUME, **{name: ranges}))  # type: ignore[arg-type]
+        longer = encode_content(replace(RESUME, gone=ranges[:64]))
+        at = len(longer) - 64 * 16 - 1
+        one_more = b"".join(end.to_bytes(8, "big") for end in ranges[64])
+        changed = longer[:at] + b"\x41" + longer[at + 1 :] + one_more
+        self.assertRaises(OpenFailed, decode_content, changed)
+
+    def test_ranges_have_one_spelling(self) -> None:
+        for wrong in (
+            [(0, 1)], [(3, 2)], [(1, 2), (3, 4)], [(1, 5), (4, 9)], [(7, 8), (1, 2)], [(1, 2), (1, 2)],
+        ):  # fmt: skip
+            ranges = tuple(NumberRange(*one) for one in wrong)
+            self.assertRaises(ValueError, encode_content, replace(RESUME, gone=ranges))
+            right = encode_content(replace(RESUME, gone=tuple(NumberRange(9 * n + 1, 9 * n + 1)
+                                                              for n in range(len(wrong)))))  # fmt: skip
+            head = right[: len(right) - 16 * len(wrong)]
+            encoded = head + b"".join(end.to_bytes(8, "big") for one in wrong for end in one)
+            self.assertRaises(OpenFailed, decode_content, encoded)
+
     def test_other_types_versions_flags_and_lengths_are_refused(self) -> None:
-        for encoded in (encode_content(TEXT), encode_content(NOTICE)):
+        for encoded in (encode_content(TEXT), encode_content(NOTICE), encode_content(RESUME)):
             for changed in resized(encoded):
                 self.assertRaises(OpenFailed, decode_content, changed)
-            for at, value in ((0, 0), (0, 3), (0, 255), (1, 0), (1, 2), (50, 2)):
+            for at, value in ((0, 0), (0, 4), (0, 255), (1, 0), (1, 2), (50, 2)):
                 changed = encoded[:at] + bytes((value,)) + encoded[at + 1 :]
                 self.assertRaises(OpenFailed, decode_content, changed)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.binary(max_size=200), st.sampled_from([b"", b"\x01\x01", b"\x02\x01"]))
+    @given(st.binary(max_size=200), st.sampled_from([b"", b"\x01\x01", b"\x02\x01", b"\x03\x01"]))
     def test_random_bytes_are_a_content_or_refused(self, noise: bytes, head: bytes) -> None:
         try:
             content = decode_content(head + noise)
@@ -120,6 +182,6 @@ class Contents(SynchronousTestCase):
         self.assertEqual(encode_content(content), head + noise)
 
     def test_no_repr_shows_text_or_token(self) -> None:
-        for content in (TEXT, NOTICE):
+        for content in (TEXT, NOTICE, RESUME):
             self.assertNotIn("Hello", repr(content))
             self.assertNotIn("ttt", repr(content))

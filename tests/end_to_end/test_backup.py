@@ -84,12 +84,14 @@ class LostMachineTests(SynchronousTestCase):
         self.assertEqual(history, ["one", "two"])
         self.assertEqual([one["name"] for one in self.alice("contacts").objects], ["bob"])
 
-        self.assertEqual([one["type"] for one in self.alice("receive").objects], ["undecryptable"])
-        self.assertEqual(self.bob("receive").out, "", "the new handshake is shown to nobody")
-        self.bob("send", ALICE, "-m", "can you read this?")
         received = self.alice("receive").objects
-        self.assertEqual([(one["type"], one.get("text")) for one in received],
-                         [("gap", None), ("message", "can you read this?")])
+        told = self.bob("receive").objects
+        self.assertEqual([(one["type"], one["messages"]) for one in told], [("sent_again", 1)])
+        self.bob("send", ALICE, "-m", "can you read this?")
+        received += self.alice("receive").objects
+        self.assertEqual([(one["type"], one.get("text"), one["repeated"]) for one in received],
+                         [("undecryptable", None, False), ("message", "never read", True),
+                          ("message", "can you read this?", False)])
         self.alice("send", "bob", "-m", "yes")
         self.alice("send", "bob", "-m", "every word")
         answers = self.bob("receive").objects

@@ -50,7 +50,7 @@ class BackpressureTests(ConversationCase):
         client = self.conversation.log_in()
         self.conversation.wire.client.stalled = True
         for number in (11, 12, 13):
-            client.send(m.Send(number, NUMBER, b"h" * 32, None, b"x" * 90 * 1024))
+            client.send(m.Send(number, NUMBER, b"h" * 32, None, b"x" * 90 * 1024, b"s" * 40))
             self.network.settle()
         self.assertTrue(self.conversation.wire.client.reading)
 

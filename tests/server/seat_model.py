@@ -271,7 +271,7 @@ class World:
         del sender.waiting[ticket]
         item = envelope_item(sender.where, message, self.size)
         key = (item.sender, item.envelope_id)
-        if outcome is Outcome.DELIVERED:
+        if outcome in (Outcome.DELIVERED, Outcome.SET_ASIDE):
             assert may_know, "a stranger learns that the recipient is online"
             assert key in self.vault
         elif outcome is Outcome.STORED:
@@ -281,7 +281,7 @@ class World:
             sender.holding = True
             if key not in self.being_written and key not in self.written:
                 self.finish(key)
-        if outcome in (Outcome.DELIVERED, Outcome.STORED):
+        if outcome in (Outcome.DELIVERED, Outcome.SET_ASIDE, Outcome.STORED):
             sender.accepted.add(message)
 
     def finish(self, key: Key) -> None:

@@ -12,7 +12,7 @@ from e2ee.server.seat_terms import WrongAcknowledgement
 from e2ee.store.server.ports import Account
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
-from tests.server.town import ALICE, BOB, CAROL, TOKEN, TownCase, token_hash
+from tests.server.town import ALICE, BOB, CAROL, STATE_TOKEN, TOKEN, TownCase, token_hash
 
 STORED = m.Accepted(1, m.Outcome.STORED)
 DELIVERED = m.Accepted(1, m.Outcome.DELIVERED)
@@ -223,7 +223,7 @@ class RefusalTests(CourierCase):
 
     def test_oneself_and_nobody(self) -> None:
         self.assertEqual(self.refusal(self.town.send(ALICE, b"one")).code, RefusalCode.UNKNOWN_RECIPIENT)
-        unknown = m.Send(1, "+15550100199", bytes(32), None, b"one")
+        unknown = m.Send(1, "+15550100199", bytes(32), None, b"one", STATE_TOKEN)
         self.assertEqual(self.refusal(unknown).code, RefusalCode.UNKNOWN_RECIPIENT)
 
     def test_another_statement_is_stale_and_holds_nothing(self) -> None:
@@ -245,7 +245,7 @@ class RefusalTests(CourierCase):
 
     def test_probing_for_devices_counts_as_looking_up(self) -> None:
         self.town.rooms.courier.lookups.limit = 1
-        first, second = (m.Send(1, f"+155501001{n}", bytes(32), None, b"x") for n in (77, 78))
+        first, second = (m.Send(1, f"+155501001{n}", bytes(32), None, b"x", STATE_TOKEN) for n in (77, 78))
         self.assertEqual(self.refusal(first).code, RefusalCode.UNKNOWN_RECIPIENT)
         self.assertEqual(self.refusal(second).code, RefusalCode.RATE_LIMITED)
 

@@ -131,7 +131,7 @@ class FigureTests(SynchronousTestCase):
 
     def test_refusals_of_envelopes_are_outcomes(self) -> None:
         counters = Counters()
-        send = m.Send(1, "+15550100101", b"h" * 32, None, b"e")
+        send = m.Send(1, "+15550100101", b"h" * 32, None, b"e", bytes(40))
         counters.refused(send, m.RefusalCode.QUOTA, Limit.MAILBOX_SHARE)
         counters.stored += 2
         self.assertEqual(value(counters, "e2ee_messages_total", outcome="quota"), 1)

@@ -122,7 +122,7 @@ class LiveTests(SeatCase):
         self.send(1)
         for push, number in ((0, 1), (2, 1), (1, 2)):
             self.assertRaises(WrongAcknowledgement, self.acknowledge, push, number)
-        self.assertEqual(self.acknowledge(1, 1, opened=False), [Answer(1, Outcome.STORED)])
+        self.assertEqual(self.acknowledge(1, 1, opened=False), [Answer(1, Outcome.SET_ASIDE)])
         self.assertEqual(self.acknowledge(1, 1), [])
 
     def test_no_room_on_the_disk(self) -> None:

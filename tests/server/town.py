@@ -35,6 +35,7 @@ ALICE = Address("+15550100101")
 BOB = Address("+15550100102")
 CAROL = Address("+15550100103")
 TOKEN = b"bob's own token."
+STATE_TOKEN = b"a token of the sender's own, 40 bytes .."
 
 
 def token_hash(token: bytes = TOKEN) -> bytes:
@@ -91,6 +92,7 @@ class SlowMailbox:
         self.real = mailbox
         self.slow = False
         self.failure: Exception | None = None
+        self.token_failure: Exception | None = None
         self.waiting: list[Deferred[None]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -105,6 +107,12 @@ class SlowMailbox:
         if self.failure is not None:
             raise self.failure
         return await self.real.append(items, now)
+
+    async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
+        """As the real one, unless it fails."""
+        if self.token_failure is not None:
+            raise self.token_failure
+        await self.real.keep_state_token(where, token)
 
     def release(self) -> None:
         """Let the oldest append go on."""
@@ -181,10 +189,11 @@ class Town:
         return PeerDouble(self.where(address))
 
     def send(
-        self, to: Address, envelope: bytes, token: bytes | None = None, restart: bool = False, n: int = 1
+        self, to: Address, envelope: bytes, token: bytes | None = None, restart: bool = False, n: int = 1,
+        state_token: bytes = STATE_TOKEN,
     ) -> m.Send:
         """To the present device of a number."""
-        return m.Send(n, str(to), self.devices[to].statement_hash, token, envelope, restart)
+        return m.Send(n, str(to), self.devices[to].statement_hash, token, envelope, state_token, restart)
 
     def submit(self, peer: PeerDouble, message: m.Send) -> Deferred[m.Message]:
         """Its answer."""

@@ -22,6 +22,7 @@ from e2ee.store.client import (
 )
 from e2ee.store.client.arrivals import Arrival, ArrivalKind
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
+from e2ee.store.client.outbox import OutboxKind
 from e2ee.store.client.prekeys import PreKeyKind, PreKeyRecord
 from e2ee.store.client.sessions import SESSIONS_PER_DEVICE, SessionRecord
 from e2ee.store.connection import Connection
@@ -263,7 +264,7 @@ class OutboxTests(TablesCase):
     def test_only_envelopes_older_than_a_time_are_made_anew(self) -> None:
         for number, sealed_at in ((1, 10), (2, 20)):
             position = outbox.add_to_outbox(self.tx, BOB, self.text(number, out=True), 5)
-            outbox.save_envelope(self.tx, position, b"envelope", b"h" * 32, sealed_at)
+            outbox.save_envelope(self.tx, position, b"envelope", b"h" * 32, sealed_at, 1)
         self.assertEqual(outbox.unsealed_for(self.tx, BOB), [])
         self.assertEqual(outbox.unseal(self.tx, BOB, sealed_before=20), 1)
         self.assertEqual(len(outbox.unsealed_for(self.tx, BOB)), 1)
@@ -271,11 +272,14 @@ class OutboxTests(TablesCase):
         self.assertEqual(outbox.unseal(self.tx, BOB), 1)
 
     def test_tokens_are_no_texts(self) -> None:
-        outbox.add_to_outbox(self.tx, BOB, None, 5)
+        for _ in range(2):
+            outbox.add_control(self.tx, BOB, OutboxKind.TOKEN, 5)
+        self.assertEqual(len(outbox.waiting_for(self.tx, BOB, 0, 9)), 1)
         self.assertEqual((outbox.count_waiting(self.tx), outbox.waiting_texts(self.tx)), (0, []))
         self.assertEqual(outbox.waiting_addresses(self.tx), [BOB])
-        self.assertTrue(outbox.token_waits(self.tx, BOB))
-        self.assertFalse(outbox.token_waits(self.tx, ALICE))
+        self.assertTrue(outbox.control_waits(self.tx, BOB, OutboxKind.TOKEN, OutboxKind.RESUME))
+        self.assertFalse(outbox.control_waits(self.tx, BOB, OutboxKind.RESUME))
+        self.assertFalse(outbox.control_waits(self.tx, ALICE, OutboxKind.TOKEN))
 
 
 class ArrivalTests(TablesCase):
@@ -306,9 +310,11 @@ class EnvelopeTests(TablesCase):
 
     def test_attempts_are_counted_until_they_are_forgotten(self) -> None:
         envelope_id = EnvelopeId.of(b"x")
-        self.assertEqual([envelopes.count_attempt(self.tx, envelope_id) for _ in range(3)], [1, 2, 3])
+        for count in (1, 2, 3):
+            envelopes.count_crash(self.tx, envelope_id)
+            self.assertEqual(envelopes.crashes(self.tx, envelope_id), count)
         envelopes.forget_attempts(self.tx, envelope_id)
-        self.assertEqual(envelopes.count_attempt(self.tx, envelope_id), 1)
+        self.assertEqual(envelopes.crashes(self.tx, envelope_id), 0)
 
     def test_old_ones_are_forgotten(self) -> None:
         for number in (1, 2):

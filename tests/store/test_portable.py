@@ -56,17 +56,18 @@ class PortableTests(SynchronousTestCase):
 
     def test_envelopes_and_what_is_no_text_stay_behind(self) -> None:
         contacts.touch_contact(self.tx, BOB, accepted=True)
-        outbox.add_to_outbox(self.tx, BOB, None, 1)
+        outbox.add_control(self.tx, BOB, outbox.OutboxKind.TOKEN, 1)
         self.tx.execute(
             "INSERT INTO message (row, direction, address, message_id, sequence, sent_at, text, state, place)"
             " VALUES (7, 'out', ?, x'00', 1, 1, 'text', 'queued', 1)",
             (BOB,),
         )
         position = outbox.add_to_outbox(self.tx, BOB, 7, 1)
-        outbox.save_envelope(self.tx, position, b"sealed", b"hash", 1)
+        outbox.save_envelope(self.tx, position, b"sealed", b"hash", 1, 1)
         table = next(one for one in PORTABLE if one.name == "outbox")
-        self.assertEqual(portable_columns(self.tx, table), ("position", "address", "message", "queued_at"))
-        self.assertEqual(list(portable_rows(self.tx, table)), [(position, BOB, 7, 1)])
+        columns = ("position", "address", "kind", "message", "queued_at")
+        self.assertEqual(portable_columns(self.tx, table), columns)
+        self.assertEqual(list(portable_rows(self.tx, table)), [(position, BOB, "text", 7, 1)])
 
     def test_marks_of_this_machine_stay_behind(self) -> None:
         for name in ("contact_token", "message_place", "prekey_id", "numbering", "running", "session_rank"):

@@ -170,7 +170,7 @@ class TextTraces(ImageCase):
         text = " ".join([word, *rest])
         if self.chance.random() < 0.5:
             row = messages.add_message(self.tx, own(number, text))
-            messages.set_envelope(self.tx, row, EnvelopeId.of(text.encode()))
+            messages.set_envelope(self.tx, row, EnvelopeId.of(text.encode()), b"k" * 32)
             if self.chance.random() < 0.5:
                 messages.set_sent_state(self.tx, row, "delivered")
         else:

@@ -182,7 +182,10 @@ def _fill(tx: Connection) -> None:
         " VALUES ('out', ?, ?, 6, 1, 'hello', 'queued')",
         (BOB, b"m" * 16),
     )
-    tx.execute("INSERT INTO outbox (address, queued_at, envelope) VALUES (?, 1, ?)", (BOB, b"envelope"))
+    tx.execute(
+        "INSERT INTO outbox (address, kind, queued_at, envelope) VALUES (?, 'token', 1, ?)",
+        (BOB, b"envelope"),
+    )
     tx.execute(
         "INSERT INTO session (address, session_id, device, account_key, statement_hash, state, rank)"
         " VALUES (?, ?, ?, ?, ?, ?, 1)",

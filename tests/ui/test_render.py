@@ -13,15 +13,18 @@ from e2ee.client.events import (
     Gap,
     HistoryEntry,
     KeyChanged,
+    PutBack,
     SafetyNumber,
+    SentAgain,
     SentMessage,
     SentState,
     TrustChange,
     Undecryptable,
+    WhatWasPutBack,
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
-from e2ee.ui import render, trust_records
+from e2ee.ui import event_render, render, trust_records
 from tests.ui.fakes import ALICE, BOB, DEVICE, DIGITS, NOON, failed, message
 
 ID = MessageId(bytes(range(16)))
@@ -31,7 +34,7 @@ class EventTests(SynchronousTestCase):
     """docs/command-line.md: arrivals are `[time] name: text`, notices begin with `* `."""
 
     def shown(self, event: object) -> str:
-        return render.event_record(event, NOON, UTC)  # type: ignore[arg-type]
+        return event_render.event_record(event, NOON, UTC)  # type: ignore[arg-type]
 
     def test_a_message_has_time_name_and_text(self) -> None:
         self.assertEqual(self.shown(message("hi there", name="bob")), "[12:00] bob: hi there")
@@ -52,6 +55,9 @@ class EventTests(SynchronousTestCase):
             Undecryptable(BOB, "bob", NOON),
             Gap(BOB, None, 2),
             failed(1, BOB, FailedReason.EXPIRED),
+            SentAgain(BOB, None, 2, NOON),
+            PutBack(WhatWasPutBack.PROFILE, BOB, NOON),
+            PutBack(WhatWasPutBack.SERVER, BOB, NOON),
         ):
             self.assertTrue(self.shown(event).startswith("* "))
 
@@ -60,7 +66,7 @@ class EventTests(SynchronousTestCase):
 
     def test_a_message_as_json(self) -> None:
         self.assertEqual(
-            render.event_object(message("\u202ehi\n", name="bob")),
+            event_render.event_object(message("\u202ehi\n", name="bob")),
             {
                 "type": "message",
                 "id": "00000000000000000000000000000001",
@@ -91,12 +97,22 @@ class EventTests(SynchronousTestCase):
             ),
             (Undecryptable(BOB, None, NOON), {"type": "undecryptable", "from": BOB, "received_at": at}),
             (Gap(BOB, None, 3), {"type": "gap", "from": BOB, "missing": 3}),
+            (SentAgain(BOB, None, 2, NOON), {"type": "sent_again", "to": BOB, "messages": 2, "at": at}),
             (
                 failed(1, BOB, FailedReason.TAKEN_OVER),
                 {"type": "failed", "id": "0" * 31 + "1", "to": BOB, "reason": "taken_over"},
             ),
         ):
-            self.assertEqual(render.event_object(event), {**expected, **common})
+            self.assertEqual(event_render.event_object(event), {**expected, **common})
+        for what in WhatWasPutBack:
+            self.assertEqual(
+                event_render.event_object(PutBack(what, BOB, NOON)),
+                {"type": "put_back", "what": what.value, "at": at, "repeated": False},
+            )
+
+    def test_one_message_and_several(self) -> None:
+        self.assertIn("1 message to bob is sent again", self.shown(SentAgain(BOB, "bob", 1, NOON)))
+        self.assertIn("2 messages to bob are sent again", self.shown(SentAgain(BOB, "bob", 2, NOON)))
 
 
 class ValueTests(SynchronousTestCase):
@@ -160,7 +176,7 @@ class ValueTests(SynchronousTestCase):
         shown = trust_records.safety_number_records(refused)
         self.assertEqual(shown[2], "certificate not accepted: it expired")
         self.assertEqual(trust_records.safety_number_object(refused)["certificate_error"], "it expired")
-        changed = render.event_record(KeyChanged(BOB, "bob", NOON, verified_by="Our company"), NOON)
+        changed = event_render.event_record(KeyChanged(BOB, "bob", NOON, verified_by="Our company"), NOON)
         self.assertIn("verified by Our company and is used", changed)
         self.assertNotIn("Nothing is sent", changed)
 

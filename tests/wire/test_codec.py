@@ -42,7 +42,7 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual({type(message) for message in SERVER}, set(m.ServerMessage.__args__))
 
     def test_no_repr_shows_a_contact_token_or_an_invite(self) -> None:
-        send = m.Send(7, "+15550100101", b"h" * 32, b"t" * 16, b"envelope")
+        send = m.Send(7, "+15550100101", b"h" * 32, b"t" * 16, b"envelope", b"s" * 40)
         self.assertIn("Send(n=7, number='+15550100101'", repr(send))
         secret = (
             send,
@@ -79,10 +79,11 @@ class CodecTests(SynchronousTestCase):
 
     def test_both_sides_of_a_length(self) -> None:
         envelope = b"x" * limits.ENVELOPE_BYTES
-        codec.decode_client(plain("send", 1, NUMBER, b"h" * 32, None, envelope, False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, envelope + b"x", False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"", False))
-        self.assert_refused(plain("send", 1, NUMBER, b"h" * 31, None, b"x", False))
+        codec.decode_client(plain("send", 1, NUMBER, b"h" * 32, None, envelope, b"s" * 40, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, envelope + b"x", b"s" * 40, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"", b"s" * 40, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 32, None, b"x", b"s" * 39, False))
+        self.assert_refused(plain("send", 1, NUMBER, b"h" * 31, None, b"x", b"s" * 40, False))
 
     def test_a_number_is_ascii_digits_and_nothing_behind_them(self) -> None:
         codec.decode_client(plain("lookup", 1, NUMBER))

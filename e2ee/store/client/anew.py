@@ -6,9 +6,10 @@ sessions, numbering and finished envelopes belonged to the old keys.
 
 from __future__ import annotations
 
-from e2ee.store.client import contacts, messages, outbox, sessions
+from e2ee.store.client import contacts, healings, messages, outbox, sessions
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.marks import forget_mark
+from e2ee.store.client.state_counter import forget_state
 from e2ee.store.connection import Connection
 
 PRESENCE_ANNOUNCED = "presence_announced"
@@ -24,6 +25,9 @@ def begin_anew(tx: Connection) -> None:
         messages.set_sequence(tx, row, contacts.next_sequence(tx, address))
     _release_held(tx)
     messages.forget_streams(tx)
+    outbox.remove_resumes(tx)
+    healings.forget_healings(tx)
+    forget_state(tx)
     forget_mark(tx, PRESENCE_ANNOUNCED)
 
 

@@ -23,13 +23,15 @@ class ArrivalKind(StrEnum):
     UNDECRYPTABLE = "undecryptable"
     GAP = "gap"
     FAILED = "failed"
+    SENT_AGAIN = "sent_again"
+    PROFILE_PUT_BACK = "profile_put_back"
+    SERVER_PUT_BACK = "server_put_back"
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something to be shown. `message` is the row of a text, `missing` the size of a gap.
-
-    `verified_by` is the authority whose word was enough for a changed key.
+    """Something to be shown. `message` is the row of a text, `missing` the size of a gap, or how many texts
+    were sent again. `verified_by` is the authority whose word was enough for a changed key.
     """
 
     kind: ArrivalKind
@@ -37,7 +39,7 @@ class Arrival:
     at: int  # ms since 1970
     message: int | None = None
     missing: int = 0
-    repeated: bool = False  # it may have been printed before a crash
+    repeated: bool = False  # it may have been shown before
     position: int = 0
     verified_by: str | None = None
 
@@ -48,7 +50,8 @@ _COLUMNS = "kind, address, at, message, missing, repeated, position, verified_by
 def add_arrival(tx: Connection, arrival: Arrival) -> int:
     """Put this behind all others; its position."""
     row = tx.execute(
-        "INSERT INTO arrival (kind, address, at, message, missing, verified_by) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO arrival (kind, address, at, message, missing, repeated, verified_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
         " RETURNING position",
         (
             arrival.kind,
@@ -56,6 +59,7 @@ def add_arrival(tx: Connection, arrival: Arrival) -> int:
             arrival.at,
             arrival.message,
             arrival.missing,
+            int(arrival.repeated),
             arrival.verified_by,
         ),
     ).fetchone()

@@ -12,6 +12,9 @@ from e2ee.ids import Address, ContactToken
 from e2ee.store.client.numbering import first_sequence, forget_numbering
 from e2ee.store.connection import Connection
 
+NUMBERED_ELSEWHERE = 2**52
+"""A contact's word is not taken for more than this: half of all numbers are left."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContactRecord:
@@ -155,8 +158,26 @@ def load_statement(tx: Connection, address: Address, account_key: bytes) -> byte
 def save_statement(tx: Connection, address: Address, account_key: bytes, statement: bytes) -> None:
     """Keep this as the newest statement of this account key."""
     tx.execute(
-        "INSERT OR REPLACE INTO account_statement (address, account_key, statement) VALUES (?, ?, ?)",
+        "INSERT INTO account_statement (address, account_key, statement) VALUES (?, ?, ?)"
+        " ON CONFLICT (address, account_key) DO UPDATE SET statement = excluded.statement",
         (address, account_key, statement),
+    )
+
+
+def newest_prekey_time(tx: Connection, address: Address, account_key: bytes) -> int:
+    """When the newest signed prekey seen of this account key was made, ms since 1970; 0 for none."""
+    row = tx.execute(
+        "SELECT prekey_at FROM account_statement WHERE address = ? AND account_key = ?",
+        (address, account_key),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def note_prekey_time(tx: Connection, address: Address, account_key: bytes, made_at: int) -> None:
+    """A signed prekey of this account key was seen that was made then."""
+    tx.execute(
+        "UPDATE account_statement SET prekey_at = max(prekey_at, ?) WHERE address = ? AND account_key = ?",
+        (made_at, address, account_key),
     )
 
 
@@ -181,6 +202,19 @@ def restart_all_sequences(tx: Connection) -> None:
     forget_numbering(tx)
 
 
+def have_up_to(tx: Connection, address: Address) -> int:
+    """The highest number of ours that this contact has ever confirmed."""
+    row = tx.execute("SELECT have_up_to FROM contact WHERE address = ?", (address,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def save_have_up_to(tx: Connection, address: Address, have_up_to: int) -> None:
-    """Keep what this contact says to have of ours; it never has less."""
-    tx.execute("UPDATE contact SET have_up_to = max(have_up_to, ?) WHERE address = ?", (have_up_to, address))
+    """Keep what this contact says to have of ours; it never has less.
+
+    More than was ever numbered here was sent from another copy of this vault: the numbers go on behind it.
+    """
+    tx.execute(
+        "UPDATE contact SET have_up_to = max(have_up_to, :count),"
+        " next_sequence = max(next_sequence, min(:count, :most) + 1) WHERE address = :address",
+        {"count": have_up_to, "most": NUMBERED_ELSEWHERE, "address": address},
+    )

@@ -47,14 +47,19 @@ def forget_envelopes(tx: Connection, before: int) -> None:
     tx.execute("DELETE FROM envelope WHERE received_at < ?", (before,))
 
 
-def count_attempt(tx: Connection, envelope_id: EnvelopeId) -> int:
-    """Note that opening this one is begun; how many times it was, with this one."""
-    row = tx.execute(
+def count_crash(tx: Connection, envelope_id: bytes) -> None:
+    """The process ended while it was opening this one."""
+    tx.execute(
         "INSERT INTO attempt (envelope_id, count) VALUES (?, 1)"
-        " ON CONFLICT (envelope_id) DO UPDATE SET count = count + 1 RETURNING count",
+        " ON CONFLICT (envelope_id) DO UPDATE SET count = count + 1",
         (envelope_id,),
-    ).fetchone()
-    return int(row[0])
+    )
+
+
+def crashes(tx: Connection, envelope_id: EnvelopeId) -> int:
+    """How often a process has ended while it was opening this one."""
+    row = tx.execute("SELECT count FROM attempt WHERE envelope_id = ?", (envelope_id,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def forget_attempts(tx: Connection, envelope_id: EnvelopeId) -> None:

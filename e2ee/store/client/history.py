@@ -123,3 +123,11 @@ def _index(tx: Connection, setting: str) -> None:
 def forget_forgotten(tx: Connection, before: int) -> None:
     """Nobody sends again what was forgotten before this time (ms)."""
     tx.execute("DELETE FROM forgotten WHERE at < ?", (before,))
+
+
+def addresses_since(tx: Connection, at: int) -> set[Address]:
+    """With whom texts went either way since then, ms since 1970."""
+    rows = tx.execute(
+        "SELECT DISTINCT address FROM message WHERE coalesce(received_at, sent_at) >= ?", (at,)
+    )
+    return {Address(address) for (address,) in rows}

@@ -40,12 +40,16 @@ class MessageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A sender's device: everything up to `received_up_to` is here, `released_up_to` was passed on."""
+    """A sender's device: everything up to `received_up_to` is here, `released_up_to` was passed on.
+
+    `sent_up_to` is what it says to have sent.
+    """
 
     address: Address
     device: DeviceId
     received_up_to: int = 0
     released_up_to: int = 0
+    sent_up_to: int = 0
 
 
 _COLUMNS = (
@@ -140,9 +144,11 @@ def set_sequence(tx: Connection, row: int, sequence: int) -> None:
     tx.execute("UPDATE message SET sequence = ? WHERE row = ?", (sequence, row))
 
 
-def set_envelope(tx: Connection, row: int, envelope_id: EnvelopeId) -> None:
-    """The envelope that carries an own text now."""
-    tx.execute("UPDATE message SET envelope_id = ? WHERE row = ?", (envelope_id, row))
+def set_envelope(tx: Connection, row: int, envelope_id: EnvelopeId, account_key: bytes) -> None:
+    """The envelope that carries an own text now, and the account key that can open it."""
+    tx.execute(
+        "UPDATE message SET envelope_id = ?, account_key = ? WHERE row = ?", (envelope_id, account_key, row)
+    )
 
 
 def message_of_envelope(tx: Connection, envelope_id: bytes) -> MessageRecord | None:
@@ -157,7 +163,7 @@ def message_of_envelope(tx: Connection, envelope_id: bytes) -> MessageRecord | N
 def load_stream(tx: Connection, address: Address, device: DeviceId) -> Stream:
     """How far this device's texts have come; a new one begins before 1."""
     row = tx.execute(
-        "SELECT received_up_to, released_up_to FROM stream WHERE address = ? AND device = ?",
+        "SELECT received_up_to, released_up_to, sent_up_to FROM stream WHERE address = ? AND device = ?",
         (address, device),
     ).fetchone()
     return Stream(address, device) if row is None else Stream(address, device, *row)
@@ -166,8 +172,14 @@ def load_stream(tx: Connection, address: Address, device: DeviceId) -> Stream:
 def save_stream(tx: Connection, stream: Stream) -> None:
     """Keep how far it has come."""
     tx.execute(
-        "INSERT OR REPLACE INTO stream (address, device, received_up_to, released_up_to) VALUES (?, ?, ?, ?)",
-        (stream.address, stream.device, stream.received_up_to, stream.released_up_to),
+        "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?)",
+        (
+            stream.address,
+            stream.device,
+            stream.received_up_to,
+            stream.released_up_to,
+            stream.sent_up_to,
+        ),
     )
 
 

@@ -5,58 +5,95 @@ Functions over one transaction of the vault. Knows envelopes as bytes; not how t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from e2ee.ids import Address
 from e2ee.store.client.messages import MessageRecord, message_by_row
 from e2ee.store.connection import Connection
 
 
+class OutboxKind(StrEnum):
+    """What waits. All but texts are made when they are sealed, and shown to nobody."""
+
+    TEXT = "text"
+    TOKEN = "token"  # noqa: S105 - the own contact token
+    RESUME = "resume"  # how far the numbered texts have come, and what is known to be missing
+    INQUIRY = "inquiry"  # the same, and everything after that
+    HEALING = "healing"  # the same, in a new session
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxRecord:
-    """Something that waits. `message` is the row of a text; None for a content that nobody is shown.
+    """Something that waits. `message` is the row of a text.
 
-    Without `envelope` it is not sealed yet. Times are ms since 1970.
+    Without `envelope` it is not sealed yet; `state_counter` is that of the transaction in which it was.
+    Times are ms since 1970.
     """
 
     position: int
     address: Address
+    kind: OutboxKind
     message: int | None
     queued_at: int
     envelope: bytes | None = field(repr=False)
     statement_hash: bytes | None
     sealed_at: int | None
+    state_counter: int | None = None
     error_code: str | None = None
     error_sentence: str | None = None
     error_until: int | None = None
 
 
 _COLUMNS = (
-    "position, address, message, queued_at, envelope, statement_hash, sealed_at, error_code, error_sentence,"
-    " error_until"
+    "position, address, kind, message, queued_at, envelope, statement_hash, sealed_at, state_counter,"
+    " error_code, error_sentence, error_until"
 )
 
 
 def _record(row: tuple[object, ...]) -> OutboxRecord:
-    position, address, *rest = row
-    return OutboxRecord(position, Address(str(address)), *rest)  # type: ignore[arg-type]
+    position, address, kind, *rest = row
+    return OutboxRecord(position, Address(str(address)), OutboxKind(kind), *rest)  # type: ignore[arg-type]
 
 
-def add_to_outbox(tx: Connection, address: Address, message: int | None, now: int) -> int:
-    """Put a text, or (None) the own contact token, behind everything that waits; its position."""
+def add_to_outbox(tx: Connection, address: Address, message: int, now: int) -> int:
+    """Put a text behind everything that waits; its position."""
+    return _add(tx, address, OutboxKind.TEXT, message, now)
+
+
+def add_control(tx: Connection, address: Address, kind: OutboxKind, now: int) -> None:
+    """Put what nobody is shown behind everything that waits, unless such a one waits unsealed."""
+    if not control_waits(tx, address, kind):
+        _add(tx, address, kind, None, now)
+
+
+def _add(tx: Connection, address: Address, kind: OutboxKind, message: int | None, now: int) -> int:
     row = tx.execute(
-        "INSERT INTO outbox (address, message, queued_at) VALUES (?, ?, ?) RETURNING position",
-        (address, message, now),
+        "INSERT INTO outbox (address, kind, message, queued_at) VALUES (?, ?, ?, ?) RETURNING position",
+        (address, kind, message, now),
     ).fetchone()
     return int(row[0])
 
 
-def token_waits(tx: Connection, address: Address) -> bool:
-    """Whether the own contact token waits unsealed to this number."""
-    row = tx.execute(
-        "SELECT 1 FROM outbox WHERE address = ? AND message IS NULL AND envelope IS NULL", (address,)
-    ).fetchone()
-    return row is not None
+def control_waits(tx: Connection, address: Address, *kinds: OutboxKind) -> bool:
+    """Whether one of these kinds waits unsealed to this number."""
+    rows = tx.execute("SELECT kind FROM outbox WHERE address = ? AND envelope IS NULL", (address,))
+    return any(kind in kinds for (kind,) in rows)
+
+
+def put_first(tx: Connection, address: Address, rows: Sequence[int], now: int) -> None:
+    """Let these texts wait before everything else to this number, and have all of it sealed anew.
+
+    All get new positions: an answer to an envelope that is on its way belongs to none of them.
+    """
+    waiting = tx.execute(
+        "DELETE FROM outbox WHERE address = ? RETURNING position, kind, message, queued_at", (address,)
+    ).fetchall()
+    for row in rows:
+        add_to_outbox(tx, address, row, now)
+    for _, kind, message, queued_at in sorted(waiting):
+        _add(tx, address, OutboxKind(kind), message, queued_at)
 
 
 def waiting_addresses(tx: Connection) -> list[Address]:
@@ -107,12 +144,13 @@ def count_waiting(tx: Connection) -> int:
 
 
 def save_envelope(
-    tx: Connection, position: int, envelope: bytes, statement_hash: bytes, sealed_at: int
+    tx: Connection, position: int, envelope: bytes, statement_hash: bytes, sealed_at: int, counter: int
 ) -> None:
-    """Keep the finished envelope: from now on exactly these bytes are sent."""
+    """Keep the finished envelope: from now on exactly these bytes are sent, with this state counter."""
     tx.execute(
-        "UPDATE outbox SET envelope = ?, statement_hash = ?, sealed_at = ? WHERE position = ?",
-        (envelope, statement_hash, sealed_at, position),
+        "UPDATE outbox SET envelope = ?, statement_hash = ?, sealed_at = ?, state_counter = ?"
+        " WHERE position = ?",
+        (envelope, statement_hash, sealed_at, counter, position),
     )
 
 
@@ -126,7 +164,7 @@ def unseal(tx: Connection, address: Address, sealed_before: int | None = None) -
 
 
 def unseal_all(tx: Connection) -> None:
-    """Have all envelopes made anew: they belong to another identity of this profile."""
+    """Have all envelopes made anew: they belong to sessions of before."""
     tx.execute("UPDATE outbox SET envelope = NULL, statement_hash = NULL, sealed_at = NULL")
 
 
@@ -154,6 +192,18 @@ def forget_errors(tx: Connection, address: Address) -> None:
         "UPDATE outbox SET error_code = NULL, error_sentence = NULL, error_until = NULL"
         " WHERE address = ? AND error_code IS NOT NULL",
         (address,),
+    )
+
+
+def remove_resumes(tx: Connection, address: Address | None = None) -> bool:
+    """What was lost is not asked for any more, of this number or of anybody; whether it waited unsealed."""
+    return (
+        tx.execute(
+            "DELETE FROM outbox WHERE kind IN ('resume', 'inquiry', 'healing') AND envelope IS NULL"
+            " AND (:address IS NULL OR address = :address)",
+            {"address": address},
+        ).rowcount
+        > 0
     )
 
 

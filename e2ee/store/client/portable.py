@@ -47,7 +47,8 @@ PORTABLE = (
         "outbox",
         where="message IS NOT NULL",
         emptied=frozenset(
-            {"envelope", "statement_hash", "sealed_at", "error_code", "error_sentence", "error_until"}
+            {"envelope", "statement_hash", "sealed_at", "state_counter"}
+            | {"error_code", "error_sentence", "error_until"}
         ),
     ),
 )
@@ -58,6 +59,7 @@ LEFT_BEHIND = MappingProxyType(
         "session": "its keys must exist once",
         "prekey": "private halves that open first messages must exist once; new ones are published",
         "first_message": "remembered for the prekeys that stay behind",
+        "healing": "about sessions that stay behind; after the restoration everybody is asked",
         "attempt": "about envelopes that a process on the old machine was opening",
         "registration": "under way on the old machine",
         "message_word": "an index, made anew as the texts are put back",

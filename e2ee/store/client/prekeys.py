@@ -89,8 +89,8 @@ def delete_prekey(tx: Connection, kind: PreKeyKind, key_id: int) -> None:
 
 
 def newest_prekey(tx: Connection, kind: PreKeyKind) -> PreKeyRecord | None:
-    """The newest of this kind, published or not."""
-    rows = _select(tx, "kind = ? ORDER BY key_id DESC LIMIT 1", (kind,))
+    """The newest of this kind that is not retired, published or not."""
+    rows = _select(tx, "kind = ? AND retired_at IS NULL ORDER BY key_id DESC LIMIT 1", (kind,))
     return rows[0] if rows else None
 
 
@@ -134,6 +134,18 @@ def retire_stock(tx: Connection, now: int) -> None:
         "UPDATE prekey SET retired_at = ?, published = 1 WHERE retired_at IS NULL"
         " AND kind IN ('one_time', 'kem_one_time')",
         (now,),
+    )
+
+
+def retire_all(tx: Connection, now: int) -> None:
+    """Retire every key: the directory may have others of this device by now. They can still be named."""
+    tx.execute("UPDATE prekey SET retired_at = ?, published = 1 WHERE retired_at IS NULL", (now,))
+
+
+def publish_again(tx: Connection) -> None:
+    """Have the present signed and last-resort keys published again: the directory may have older ones."""
+    tx.execute(
+        "UPDATE prekey SET published = 0 WHERE retired_at IS NULL AND kind IN ('signed', 'last_resort')"
     )
 
 

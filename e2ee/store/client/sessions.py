@@ -48,10 +48,13 @@ def session_by_id(tx: Connection, address: Address, session_id: bytes) -> Sessio
 
 
 def session_to_send_on(tx: Connection, address: Address, device: DeviceId) -> SessionRecord | None:
-    """The session in which a message was opened last; one just begun counts from its beginning."""
+    """The session in which a message was opened last; one just begun counts from its beginning.
+
+    One that was retired is not sent on any more.
+    """
     row = tx.execute(
         f"SELECT {_COLUMNS} FROM session WHERE address = ? AND device = ?"  # noqa: S608
-        " ORDER BY rank DESC LIMIT 1",
+        " AND NOT retired ORDER BY rank DESC LIMIT 1",
         (address, device),
     ).fetchone()
     return None if row is None else _record(row)
@@ -93,6 +96,11 @@ def save_opened(tx: Connection, record: SessionRecord) -> None:
         "UPDATE session SET state = ?, rank = ? WHERE address = ? AND session_id = ?",
         (record.state, next_count(tx, _RANK), record.address, record.session_id),
     )
+
+
+def retire_sessions(tx: Connection) -> None:
+    """Only receive in all of these from now on: their sending chains may have gone on without this vault."""
+    tx.execute("UPDATE session SET retired = 1")
 
 
 def forget_sessions(tx: Connection) -> None:

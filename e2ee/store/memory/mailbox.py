@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from e2ee.ids import DeviceAddress
 from e2ee.store.memory.state import Device, MemoryStore
+from e2ee.store.server.mailbox import state_tokens
 from e2ee.store.server.ports import (
     Appended,
     AppendRefused,
@@ -36,7 +37,9 @@ class MemoryMailbox:
         if device is None or device.account.logged_out:
             return None
         device.epoch += 1
-        return Attached(device.epoch, max(device.mail, default=0), len(device.mail))
+        return Attached(
+            device.epoch, max(device.mail, default=0), len(device.mail), device.state_token
+        )
 
     async def append(self, items: Sequence[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
         """See `ports.Mailbox.append`."""
@@ -48,7 +51,15 @@ class MemoryMailbox:
             if isinstance(result, AppendRefused):
                 refused.add(pair)
             results.append(result)
+        for sender, token in state_tokens(items).items():
+            await self.keep_state_token(sender, token)
         return results
+
+    async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
+        """See `ports.Mailbox.keep_state_token`."""
+        device = self._store.device(where)
+        if device is not None:
+            device.state_token = max(device.state_token or b"", token)
 
     async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
         """See `ports.Mailbox.after`."""

@@ -44,6 +44,7 @@ class Device:
     pin: StoredPin | None = None
     identity: bytes | None = None
     epoch: int = 0
+    state_token: bytes | None = None
     last_seq: int = 0
     mail: dict[int, tuple[MailItem, float]] = field(default_factory=dict)
     notices: dict[int, StoredNotice] = field(default_factory=dict)

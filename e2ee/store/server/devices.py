@@ -1,4 +1,4 @@
-"""Rows that several stores touch in one transaction: devices, and notices to senders' devices.
+"""Rows that several stores touch in one transaction: devices, their state tokens, notices to senders.
 
 Knows SQL; every function here runs inside somebody's operation, in the writer's thread.
 """
@@ -21,6 +21,14 @@ def device_row(connection: Connection, where: DeviceAddress) -> int | None:
         "SELECT id FROM device WHERE address = ? AND device = ?", (where.address, bytes(where.device))
     ).fetchone()
     return row[0] if row else None
+
+
+def keep_state_token(connection: Connection, where: DeviceAddress, token: bytes) -> None:
+    """Keep the highest state token of this device: its counter comes first in it."""
+    connection.execute(
+        "UPDATE device SET state_token = max(coalesce(state_token, x''), ?) WHERE address = ? AND device = ?",
+        (token, where.address, bytes(where.device)),
+    )
 
 
 def leave_notices(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
-from e2ee.store.server.devices import device_row, leave_notices, split_ids
+from e2ee.store.server.devices import device_row, keep_state_token, leave_notices, split_ids
 from e2ee.store.server.ports import (
     Appended,
     AppendRefused,
@@ -57,9 +57,15 @@ class SqlMailbox:
                 if isinstance(result, AppendRefused):
                     refused.add(pair)
                 results.append(result)
+            for sender, token in state_tokens(items).items():
+                keep_state_token(connection, sender, token)
             return results
 
         return await self._database.write(store)
+
+    async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
+        """See `ports.Mailbox.keep_state_token`."""
+        await self._database.write(lambda connection: keep_state_token(connection, where, token))
 
     async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
         """See `ports.Mailbox.after`."""
@@ -124,19 +130,28 @@ class SqlMailbox:
         )
 
 
+def state_tokens(items: Sequence[MailItem]) -> dict[DeviceAddress, bytes]:
+    """The highest state token of each sender in a batch: one row to change for each, not for each item."""
+    highest: dict[DeviceAddress, bytes] = {}
+    for item in items:
+        if item.state_token:
+            highest[item.sender] = max(highest.get(item.sender, b""), item.state_token)
+    return highest
+
+
 def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:
     row = connection.execute(
         "UPDATE device SET epoch = epoch + 1 WHERE address = ? AND device = ? AND NOT logged_out"
-        " RETURNING epoch, messages, id",
+        " RETURNING epoch, messages, id, state_token",
         (where.address, bytes(where.device)),
     ).fetchone()
     if row is None:
         return None
-    epoch, waiting, device_id = row
+    epoch, waiting, device_id, state_token = row
     (end,) = connection.execute(
         "SELECT coalesce(max(seq), 0) FROM mail WHERE device_id = ?", (device_id,)
     ).fetchone()
-    return Attached(epoch, end, waiting)
+    return Attached(epoch, end, waiting, state_token)
 
 
 def _append(

@@ -234,13 +234,17 @@ class PreKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailItem:
-    """One envelope for one device. `known` says that its sender showed the contact token."""
+    """One envelope for one device. `known` says that its sender showed the contact token.
+
+    `state_token` is the sender's, opaque here but for its order: the bytes are compared.
+    """
 
     to: DeviceAddress
     sender: DeviceAddress
     envelope_id: EnvelopeId
     envelope: bytes = field(repr=False)
     known: bool = False
+    state_token: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +274,15 @@ class AppendRefused(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A login's place: `epoch` fences older ones, `end` is the last seq that waits now (0: none)."""
+    """A login's place: `epoch` fences older ones, `end` is the last seq that waits now (0: none).
+
+    `state_token` is the highest that the device has left.
+    """
 
     epoch: int
     end: int
     waiting: int
+    state_token: bytes | None = None
 
 
 class NoticeKind(StrEnum):
@@ -322,8 +330,12 @@ class Mailbox(Protocol):
 
         All items are for one device. An envelope that waits already from the same sender is
         `repeated`. Once an item is refused, every later one of its sender in this batch is HELD, so
-        that a refusal never lets a later message of the same pair pass.
+        that a refusal never lets a later message of the same pair pass. In the same transaction each
+        sender's device keeps the highest of its state tokens, whatever became of the item.
         """
+
+    async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
+        """Keep this state token of a device, unless a higher one is there."""
 
     async def after(
         self, where: DeviceAddress, seq: int, count: int, size: int

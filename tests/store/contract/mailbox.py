@@ -229,6 +229,37 @@ class MailboxContract(ContractCase):
         self.done(self.mailbox.remove(at(BOB), epoch, [1]))
         self.assertEqual(len(self.after(0)), 1)
 
+    # state tokens
+
+    def test_a_login_learns_the_highest_state_token_that_came_with_the_devices_envelopes(self) -> None:
+        self.append(*(replace(item(ALICE, BOB, number), state_token=token)
+                      for number, token in enumerate((b"2 b", b"3 a", b"1 c"))))  # fmt: skip
+        self.assertEqual(self.attach(BOB).state_token, b"3 a")
+        self.append(replace(item(ALICE, BOB, 9), state_token=b"2 z"))
+        self.assertEqual(self.attach(BOB).state_token, b"3 a")
+        self.append(replace(item(ALICE, CAROL, 1), state_token=b"9"))
+        self.assertEqual((self.attach(BOB).state_token, self.attach(CAROL).state_token), (b"3 a", b"9"))
+        self.assertIsNone(self.attach(ALICE).state_token)
+
+    def test_a_refused_or_repeated_envelope_leaves_its_state_token_all_the_same(self) -> None:
+        self.limit(messages=1)
+        for token in (b"1", b"2", b"3"):
+            self.append(replace(item(ALICE, BOB, 1), state_token=token))
+        self.assertEqual(self.attach(BOB).state_token, b"3")
+        self.append(replace(item(ALICE, BOB, 2), state_token=b"4"))
+        self.assertEqual(self.attach(BOB).state_token, b"4")
+
+    def test_a_state_token_is_kept_by_itself_unless_it_is_lower(self) -> None:
+        for token in (b"2", b"1"):
+            self.done(self.mailbox.keep_state_token(at(BOB), token))
+        self.done(self.mailbox.keep_state_token(at(BOB, 7), b"9"))
+        self.assertEqual(self.attach(BOB).state_token, b"2")
+
+    def test_a_new_device_begins_without_one(self) -> None:
+        self.done(self.mailbox.keep_state_token(at(BOB), b"2"))
+        self.register(new_account(BOB, 2, 2))
+        self.assertIsNone(self.done(self.mailbox.attach(at(BOB, 2))).state_token)  # type: ignore[union-attr]
+
     # expiry and notices
 
     def test_rows_past_their_time_become_notices(self) -> None:

@@ -92,6 +92,7 @@ CREATE TABLE account_statement (
     address TEXT NOT NULL,
     account_key BLOB NOT NULL,
     statement BLOB NOT NULL,
+    prekey_at INTEGER NOT NULL DEFAULT 0,  -- ms since 1970: when the newest signed prekey seen was made
     PRIMARY KEY (address, account_key)
 ) STRICT;
 
@@ -131,6 +132,7 @@ CREATE TABLE session (
     statement_hash BLOB NOT NULL,       -- of the statement that it was made with
     state BLOB NOT NULL,
     rank INTEGER NOT NULL,              -- the highest of a device is sent on
+    retired INTEGER NOT NULL DEFAULT 0, -- 1: only receives, whatever its rank
     PRIMARY KEY (address, session_id)
 ) STRICT;
 
@@ -152,13 +154,16 @@ CREATE TABLE message (
     place INTEGER,                      -- order of display; NULL while held
     envelope_id BLOB,                   -- out: of the last envelope that carried it
     reason TEXT,                        -- out: why it failed
-    verified_by TEXT                    -- in: the authority that certified the sender's key then
+    verified_by TEXT,                   -- in: the authority that certified the sender's key then
+    account_key BLOB,                   -- out: for which it was sealed last, 32 bytes
+    sent_again INTEGER NOT NULL DEFAULT 0  -- out: how often, because the contact did not have it
 ) STRICT;
 CREATE UNIQUE INDEX message_sent ON message (message_id) WHERE direction = 'out';
 CREATE UNIQUE INDEX message_received ON message (address, message_id) WHERE direction = 'in';
 CREATE UNIQUE INDEX message_place ON message (place) WHERE place IS NOT NULL;
 CREATE INDEX message_sequence ON message (address, device, sequence) WHERE direction = 'in';
 CREATE INDEX message_held ON message (address, device, sequence) WHERE state = 'held';
+CREATE INDEX message_numbered ON message (address, sequence) WHERE direction = 'out';
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id IS NOT NULL;
 
 -- The words of all texts (e2ee/store/client/history.py). It holds no text itself; 'secure-delete' takes
@@ -196,17 +201,19 @@ CREATE TABLE stream (
     device BLOB NOT NULL,
     received_up_to INTEGER NOT NULL DEFAULT 0,
     released_up_to INTEGER NOT NULL DEFAULT 0,
+    sent_up_to INTEGER NOT NULL DEFAULT 0,  -- what the device says to have sent
     PRIMARY KEY (address, device)
 ) STRICT, WITHOUT ROWID;
 
 -- What no reader has shown yet, in order. 'printing': it may have been shown before a crash.
 CREATE TABLE arrival (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed')),
+    kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed',
+        'sent_again', 'profile_put_back', 'server_put_back')),
     address TEXT NOT NULL,
     message INTEGER REFERENCES message (row),
     at INTEGER NOT NULL,                -- ms since 1970
-    missing INTEGER NOT NULL DEFAULT 0, -- of a gap
+    missing INTEGER NOT NULL DEFAULT 0, -- texts of a gap; or that were sent again
     verified_by TEXT,                   -- of a changed key: the authority whose word was enough
     printing INTEGER NOT NULL DEFAULT 0,
     repeated INTEGER NOT NULL DEFAULT 0
@@ -224,10 +231,22 @@ CREATE TABLE envelope (
 CREATE INDEX envelope_received ON envelope (received_at);
 CREATE INDEX envelope_kept ON envelope (received_at) WHERE kept IS NOT NULL;
 
--- Envelopes whose opening was begun after an end that was not clean.
+-- Envelopes during whose opening the process ended, and how often.
 CREATE TABLE attempt (
     envelope_id BLOB PRIMARY KEY,
     count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- === healing (e2ee/store/client/healings.py) ==================================================
+
+-- With whom something was lost, and when what there is to do about it was done last.
+CREATE TABLE healing (
+    address TEXT PRIMARY KEY,
+    wanted INTEGER NOT NULL DEFAULT 0,  -- Wanted
+    healed_at INTEGER,                  -- ms since 1970
+    pause INTEGER NOT NULL DEFAULT 0,   -- ms after that before the next
+    session BLOB,                       -- the id of the one that was begun then
+    gone BLOB NOT NULL DEFAULT x''      -- own numbers to tell that nothing will come under: 8, 8 bytes each
 ) STRICT, WITHOUT ROWID;
 
 -- === outbox (e2ee/store/client/outbox.py) =====================================================
@@ -235,11 +254,13 @@ CREATE TABLE attempt (
 CREATE TABLE outbox (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
-    message INTEGER UNIQUE REFERENCES message (row),  -- NULL: a content that nobody is shown
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing')),
+    message INTEGER UNIQUE REFERENCES message (row),  -- of a text; NULL for what nobody is shown
     queued_at INTEGER NOT NULL,         -- ms since 1970
     envelope BLOB,                      -- NULL: not sealed yet
     statement_hash BLOB,                -- of the statement it was sealed for
     sealed_at INTEGER,
+    state_counter INTEGER,              -- of the transaction in which it was sealed
     error_code TEXT,
     error_sentence TEXT,
     error_until INTEGER                 -- ms since 1970: before that it is not tried again

@@ -30,6 +30,7 @@ CREATE TABLE device (
     used_at REAL NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 0,
     logged_out INTEGER NOT NULL DEFAULT 0,
+    state_token BLOB,
     last_seq INTEGER NOT NULL DEFAULT 0,
     messages INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0,
