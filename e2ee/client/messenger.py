@@ -39,6 +39,7 @@ from e2ee.client.sender import Sender
 from e2ee.client.standing import find_status
 from e2ee.client.tasks import Tasks
 from e2ee.client.threads import InThread, threads_of
+from e2ee.client.typed import Typed
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -164,6 +165,11 @@ class Messenger:
     async def supplied(self, timeout: float | None) -> None:
         """Wait until the directory has this device's present prekeys; returns early at the timeout."""
         await self._prekeeper.supplied(timeout)
+
+    @property
+    def typed(self) -> Typed:
+        """What was typed in chats."""
+        return Typed(self._context)
 
     # --- sending ----------------------------------------------------------------------------
 
