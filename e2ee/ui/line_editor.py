@@ -23,7 +23,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.renderer import print_formatted_text
 
 from e2ee.ui.live_records import LiveRecords, Row
-from e2ee.ui.sanitiser import clean_line
+from e2ee.ui.sanitiser import FURTHER_LINE, clean_line
 from e2ee.ui.status_line import Standing, fitted, status_line
 from e2ee.ui.suggestions import Suggestion
 from e2ee.ui.toolkit import STYLE, Silent, Suggesting, Typed, fragments
@@ -77,6 +77,7 @@ class LineEditor:
             bottom_toolbar=self._toolbar,
             completer=Suggesting(suggest),
             complete_while_typing=False,
+            prompt_continuation=FURTHER_LINE,
             history=Typed(typed, heard.remember),
             key_bindings=self._keys(),
             style=STYLE,
