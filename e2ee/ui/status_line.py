@@ -17,11 +17,15 @@ _BETWEEN = " | "
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """Whom the open chat is with. Not `online` may mean that the server does not say."""
+    """Whom the open chat is with. Not `online` may mean that the server does not say.
+
+    `verified` by the user, `verified_by` an authority that he trusts.
+    """
 
     address: Address
     name: str | None
-    verified: bool
+    verified: bool = False
+    verified_by: str | None = None
     online: bool = False
 
 
@@ -53,8 +57,9 @@ def status_line(standing: Standing, columns: int) -> str:
 def _partner(partner: Partner, connected: bool) -> str:
     """Who it is: whoever is not verified, or has no name, is shown with his number."""
     number = str(partner.address)
-    if partner.verified:
-        who = f"{partner.name or number}, verified"
+    if partner.verified or partner.verified_by:
+        by = "" if partner.verified else f" by {partner.verified_by}"
+        who = f"{partner.name or number}, verified{by}"
     else:
         who = f"{partner.name} {number}, not verified" if partner.name else f"{number}, not verified"
     return f"{who}, online" if partner.online and connected else who

@@ -205,9 +205,10 @@ class TerminalScene(Scene):
 
     def _partner_now(self, address: Address) -> Partner:
         contact = self._people.contact(address)
-        name = None if contact is None else contact.name
-        verified = contact is not None and contact.verified
-        return Partner(address, name, verified, address in self._people.present)
+        online = address in self._people.present
+        if contact is None:
+            return Partner(address, None, online=online)
+        return Partner(address, contact.name, contact.verified, contact.verified_by, online)
 
     def _suggest(self, line: str) -> list[Suggestion]:
         """Called in the editor's thread: everything here is replaced, never changed."""

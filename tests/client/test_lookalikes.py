@@ -31,7 +31,7 @@ class LookAlikeTests(SynchronousTestCase):
             self.assertTrue(look_alike(one, other), (one, other))
 
     def test_different_names_are_different(self) -> None:
-        names = ("Ian", "Lan", "bob", "bób", "rob", "Анна", "Иван", "漢字", "漢", "Δημήτρης", "Bob 2", "Bob 3")
+        names = ("Ian", "Lan", "bob", "bób", "rob", "Анна", "Иван", "漢字", "Δημήτρης", "Bob 2", "Bob 3")
         for one in names:
             for other in names:
                 self.assertEqual(look_alike(one, other), one == other, (one, other))
