@@ -13,6 +13,7 @@ from e2ee.client.certification import certification, issuer_of
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, SafetyNumber, TrustChange
+from e2ee.client.lookalikes import look_alike, name_refused
 from e2ee.client.outgoing import Outgoing
 from e2ee.client.own_token import replace_token
 from e2ee.client.trust import StatementRefused, digits_of, note_statement, shown_key, use_key
@@ -23,7 +24,6 @@ from e2ee.store.client import contacts
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.connection import Connection
 
-NAME_CHARACTERS = 100
 SAFETY_NUMBER_DIGITS = 60
 
 
@@ -218,11 +218,10 @@ def _require(tx: Connection, address: Address) -> None:
 
 
 def _refuse_name(tx: Connection, address: Address, name: str) -> None:
-    if not name.strip() or name != name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
-        raise Failure(
-            Code.USAGE, f"a name has 1 to {NAME_CHARACTERS} printable characters and no space at its ends"
-        )
-    if name.startswith(("+", "tel:+")):
-        raise Failure(Code.USAGE, f"{name}: a name does not begin like a number")
-    if contacts.address_of_name(tx, name) not in (None, address):
-        raise Failure(Code.USAGE, f"{name}: another contact has this name")
+    refused = name_refused(name)
+    if refused is not None:
+        raise Failure(Code.USAGE, refused)
+    for theirs, other in contacts.names(tx):
+        if theirs != address and look_alike(name, other):
+            alike = "has this name" if name == other else f"is called {other}, which looks the same"
+            raise Failure(Code.USAGE, f"{name}: another contact {alike}")

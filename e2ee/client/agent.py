@@ -22,6 +22,7 @@ from e2ee.client.events import (
     ShownEvent,
     Status,
     TrustChange,
+    UnreadOf,
 )
 from e2ee.client.past import Past
 from e2ee.client.roaming import Roaming
@@ -128,6 +129,10 @@ class Conversations(Roaming):
         """How many texts could be taken."""
         return await self.ask(h.UnshownCount)
 
+    async def unread(self) -> list[UnreadOf]:
+        """From whom they are, sorted by number."""
+        return list(await self.ask(h.Unread))
+
     async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]:
         """Before these are printed: after a crash they are marked as repeated. Returns those that still
         are to be printed; the others have been shown meanwhile."""
@@ -139,6 +144,16 @@ class Conversations(Roaming):
         """After these were printed and flushed."""
         positions = tuple(event.position for event in events)
         await self.ask(lambda: h.MarkShown(positions))
+
+    # --- what was typed ---------------------------------------------------------------------
+
+    async def remember_line(self, line: str) -> None:
+        """Keep a line that was typed in a chat; a thousand are kept, within the vault."""
+        await self.ask(lambda: h.RememberLine(line))
+
+    async def typed_lines(self) -> list[str]:
+        """Those that are kept, oldest first."""
+        return list(await self.ask(h.TypedLines))
 
     # --- people -----------------------------------------------------------------------------
 

@@ -212,6 +212,15 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadOf:
+    """How many texts of somebody no reader has shown yet."""
+
+    address: Address
+    name: str | None
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """Somebody in the address book. Who only wrote to us has no name and is not accepted.
 

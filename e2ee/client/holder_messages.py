@@ -34,6 +34,7 @@ from e2ee.client.events import (
     Status,
     TrustChange,
     Undecryptable,
+    UnreadOf,
 )
 from e2ee.errors import Failure
 from e2ee.ids import Address, MessageId
@@ -135,6 +136,10 @@ class UnshownCount(Request[int], frozen=True, tag="unshown_count"):
     """How many texts this caller could show."""
 
 
+class Unread(Request[tuple[UnreadOf, ...]], frozen=True, tag="unread"):
+    """From whom how many texts are that this caller could show."""
+
+
 class MarkPrinting(Request[tuple[int, ...]], frozen=True, tag="mark_printing"):
     """These are about to be printed; the answer is which of them may be."""
 
@@ -169,6 +174,16 @@ class ForgetConversation(Request[Forgotten], frozen=True, tag="forget_conversati
     """Delete all texts with one number for good."""
 
     address: Address
+
+
+class RememberLine(Request[None], frozen=True, tag="remember_line"):
+    """Keep a line that was typed in a chat."""
+
+    line: Body
+
+
+class TypedLines(Request[tuple[str, ...]], frozen=True, tag="typed_lines"):
+    """The lines that are kept, oldest first."""
 
 
 class Online(Request[tuple[tuple[Address, str | None], ...]], frozen=True, tag="online"):
@@ -426,9 +441,9 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 
 AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Accepted | Sent | NoteTold | Outbox | Cancel
-    | UnshownCount | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
-    | ForgetConversation | Online | WatchPresence | Resolve | Contacts | AddContact | RenameContact
-    | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
+    | UnshownCount | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
+    | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
+    | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
     | SetPin | RemovePin | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen
     | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
     | AskStatus | Take | Subscribe

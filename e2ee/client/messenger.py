@@ -41,6 +41,7 @@ from e2ee.client.standing import find_status
 from e2ee.client.state_watch import StateWatch
 from e2ee.client.tasks import Tasks
 from e2ee.client.threads import InThread, threads_of
+from e2ee.client.typed import Typed
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -167,6 +168,11 @@ class Messenger:
     async def supplied(self, timeout: float | None) -> None:
         """Wait until the directory has this device's present prekeys; returns early at the timeout."""
         await self._prekeeper.supplied(timeout)
+
+    @property
+    def typed(self) -> Typed:
+        """What was typed in chats."""
+        return Typed(self._context)
 
     # --- sending ----------------------------------------------------------------------------
 

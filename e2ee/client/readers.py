@@ -7,13 +7,15 @@ when the first of them has flushed it. Knows positions in the vault, no way of p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from e2ee.client.context import Context
-from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent
+from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent, UnreadOf
 from e2ee.client.shown import choose, event_selected, events_of
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import ArrivalKind
+from e2ee.store.client.contacts import load_contact
 from e2ee.store.connection import Connection
 
 PAGE = 100
@@ -128,11 +130,20 @@ class Reader:
 
     async def unshown_count(self) -> int:
         """How many texts he could show."""
-        barred = self._barred()
-        chosen = await self._context.vault.read(lambda tx: choose(tx, barred, None, Selection()))
-        texts = {one.position for one in chosen if one.kind is ArrivalKind.MESSAGE}
-        kept = {position for position, one in self._kept.items() if isinstance(one, MessageReceived)}
-        return len(texts | kept)
+        return sum(one.texts for one in await self.unread())
+
+    async def unread(self) -> list[UnreadOf]:
+        """From whom how many of them are, sorted by number."""
+        barred, kept = self._barred(), self._kept.items()
+        senders = {position: one.address for position, one in kept if isinstance(one, MessageReceived)}
+
+        def count(tx: Connection) -> list[UnreadOf]:
+            chosen = choose(tx, barred, None, Selection())
+            texts = {one.position: one.address for one in chosen if one.kind is ArrivalKind.MESSAGE}
+            counts = Counter((texts | senders).values())
+            return [UnreadOf(one, load_contact(tx, one).name, counts[one]) for one in sorted(counts)]
+
+        return await self._context.vault.read(count)
 
     async def mark_printing(self, positions: Iterable[int]) -> list[int]:
         """These are about to be printed; returns which of them still may be."""

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from e2ee.client.events import HistoryQuery
-from e2ee.errors import Failure
+from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui import render, trust_records
 from e2ee.ui.address_book import checked_digits
+from e2ee.ui.commands import Verb
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -31,6 +32,29 @@ HELP_INSIDE = (
     "/history the last messages, /search TEXT find one",
     "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
 )
+
+
+async def answer(
+    messenger: Conversations, partner: Address | None, verb: Verb, rest: str, now: Callable[[], int]
+) -> list[str]:
+    """Of the commands that only ask; `partner` is the open chat's. Raises Failure."""
+    if verb is Verb.ONLINE:
+        return await online(messenger)
+    if verb is Verb.HELP:
+        return [render.notice(line) for line in (HELP_OUTSIDE if partner is None else HELP_INSIDE)]
+    if verb is Verb.FILE:
+        raise Failure(Code.NOT_AVAILABLE, "/file is not available in this version")
+    if verb is Verb.HISTORY or verb is Verb.SEARCH:
+        if verb is Verb.SEARCH and not rest:
+            raise Failure(Code.USAGE, "/search needs a text to look for")
+        return await past(messenger, partner, rest or None, now)
+    if partner is None:
+        raise Failure(Code.USAGE, "no chat is open")
+    if verb is Verb.VERIFY:
+        return await verify(messenger, partner, rest)
+    if verb is Verb.TRUST:
+        return await trust(messenger, partner)
+    return await who(messenger, partner)
 
 
 async def online(messenger: Conversations) -> list[str]:

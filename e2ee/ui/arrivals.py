@@ -51,6 +51,7 @@ class Arrivals:
         self._failed = failed
         self._live = False
         self._news: set[Address] = set()
+        self._affairs = False
         self._showing: Task[None] | None = None
 
     def begin(self) -> None:
@@ -60,28 +61,42 @@ class Arrivals:
 
     def arrived(self, event: ShownEvent) -> None:
         """There is news of somebody: all of his that is unshown is shown, for the order's sake."""
-        self._news.add(other_side(event))
+        self.look_at(other_side(event))
+
+    def held_back(self) -> None:
+        """There is news that waits for the user, unless no person wrote it."""
+        self._affairs = True
+        self._wake()
+
+    def look_at(self, address: Address) -> None:
+        """Show all of his that is unshown."""
+        self._news.add(address)
         self._wake()
 
     def forget(self) -> None:
         """What has come until now belongs to what the user asks for himself."""
         self._news.clear()
+        self._affairs = False
 
     async def end(self) -> None:
         """Show nothing more than what there has been news of, and wait until that is done."""
         was_live, self._live = self._live, False
         if self._showing is not None:
             await self._showing.result()
-        if was_live and self._news:
+        if was_live and (self._news or self._affairs):
             await self._show()
 
     def _wake(self) -> None:
-        if self._live and self._news and (self._showing is None or self._showing.done):
+        if self._live and (self._news or self._affairs) and (self._showing is None or self._showing.done):
             self._showing = Task(self._show(), at_end=self._wake)
 
     async def _show(self) -> None:
         news, self._news = self._news, set()
+        affairs, self._affairs = self._affairs, False
         try:
-            await self._reader.show(selection=Selection(people=tuple(news)))
+            if news:
+                await self._reader.show(selection=Selection(people=tuple(news)))
+            if affairs:
+                await self._reader.show(selection=Selection(own_affairs=True))
         except BaseException as error:
             self._failed(error)

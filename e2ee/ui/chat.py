@@ -25,24 +25,28 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui import answers, commands, event_render, render
 from e2ee.ui.arrivals import Arrivals, drained
+from e2ee.ui.chat_end import end_of_input, quit_typed
 from e2ee.ui.commands import Ask, Blank, Command, Say, Unknown, Verb
 from e2ee.ui.console import Console
 from e2ee.ui.own_messages import OwnMessages, count_messages
 from e2ee.ui.reader import Reader
-from e2ee.ui.streams import LineTooLong
+from e2ee.ui.scene import Scene
+from e2ee.ui.streams import LineRefused
+from e2ee.ui.suggestions import Place
 from e2ee.ui.waiting import Bell, Task
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
 
-END_OF_INPUT_SECONDS = 30.0
-"""How long after the last acceptance the end of input waits for the next."""
-QUIT_SECONDS = 5.0
-"""The same for somebody who has typed `quit` and may be sitting there."""
+MakeScene = Callable[[Callable[[str], None]], Scene]
+"""Given what prints a record beside the conversation."""
 
 
 class Chat:
-    """One run of the line interface over a started messenger. `now` is in milliseconds since 1970."""
+    """One run of the line interface over a started messenger. `now` is in milliseconds since 1970.
+
+    `make_scene` makes what stands around it; on a pipe that is nothing.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Chat:
         clock: IReactorTime,
         now: Callable[[], int],
         entropy: Callable[[int], bytes],
+        make_scene: MakeScene = lambda tell: Scene(),
     ) -> None:
         self._messenger = messenger
         self._console = console
@@ -58,7 +63,8 @@ class Chat:
         self._bell = Bell(clock)
         self._reader = Reader(messenger, self._print_event)
         self._arrivals = Arrivals(self._reader, self._fail)
-        self._own = OwnMessages(messenger, clock, entropy, self._bell, self._aside)
+        self._scene = make_scene(self._aside)
+        self._own = OwnMessages(messenger, clock, entropy, self._bell, self._aside, self._scene)
         self._asides: list[Task[None]] = []
         self._fatal: BaseException | None = None
         self._heard = 0
@@ -79,6 +85,7 @@ class Chat:
             address = None if partner is None else await self._resolved(partner)
             await self._messenger.connected(timeout)
             self._connected = True
+            await self._scene.begin()
             if address is None:
                 await self._console.print(*commands.MENU)
             else:
@@ -88,6 +95,7 @@ class Chat:
         finally:
             unsubscribe()
             await self._arrivals.end()
+            await self._scene.end()
         await self._finish_asides()
 
     async def _announce(self) -> None:
@@ -103,6 +111,7 @@ class Chat:
             ask = "3" if self._partner is None else "/offline"
             await self._notice(f"{count_messages(count)} came while you were away; {ask} lists them")
         self._arrivals.begin()
+        self._show_unread()
 
     # --- lines --------------------------------------------------------------------------------
 
@@ -110,14 +119,20 @@ class Chat:
         while not self._quitting:
             try:
                 line = await self._next_line()
-            except LineTooLong as failure:
+            except LineRefused as failure:
                 await self._console.print(answers.error(failure))
                 continue
             if line is None:
-                await self._end_of_input()
+                await self._scene.leave(self._own.left)
+                await end_of_input(self._own, self._messenger, self._check)
                 return
-            await self._obey(line)
-        await self._quit()
+            # Only a terminal gives several lines at once, where they were pasted: one message.
+            for one in line.split("\n") if self._partner is None else [line]:
+                await self._obey(one)
+        await self._scene.leave(self._own.left)
+        still_left = await quit_typed(self._own, self._check)
+        if still_left:
+            await self._notice(still_left)
 
     async def _next_line(self) -> str | None:
         """The next line; raises what has ended the conversation meanwhile."""
@@ -129,13 +144,22 @@ class Chat:
         return await reading.result()
 
     async def _read(self) -> str | None:
-        prompt = "address:" if self._asking else f"{self._partner_name}>"
-        return await self._console.read_line(prompt)
+        place = Place.MENU if self._partner is None else Place.CHAT
+        self._scene.reading(Place.ADDRESS if self._asking else place)
+        return await self._console.read_line(self._prompt)
+
+    @property
+    def _prompt(self) -> str:
+        return "address:" if self._asking else f"{self._partner_name}>"
 
     async def _obey(self, line: str) -> None:
         """Finish one line; what does not work is said, and the chat goes on."""
+        prompt = self._prompt
+        command = self._understood(line)
+        if not isinstance(command, Say | Blank):
+            await self._scene.obeying(prompt, line)
         try:
-            await self._carry_out(self._understood(line))
+            await self._carry_out(command)
         except Failure as failure:
             await self._console.print(answers.error(failure))
 
@@ -153,6 +177,7 @@ class Chat:
                 await self._notice(f"error: there is no command {word}; help, in a chat /help, lists them")
             case Ask(Verb.MENU):
                 self._partner, self._partner_name = None, ""
+                self._scene.entered(None)
                 await self._console.print(*commands.MENU)
             case Ask(Verb.EXIT):
                 await self._leave()
@@ -165,30 +190,10 @@ class Chat:
             case Ask(Verb.OFFLINE):
                 await self._show_offline()
             case Ask(verb, rest):
-                await self._console.print(*await self._answer(verb, rest))
+                found = await answers.answer(self._messenger, self._partner, verb, rest, self._now)
+                await self._console.print(*found)
             case Blank():
                 return
-
-    async def _answer(self, verb: Verb, rest: str) -> list[str]:
-        """Of the commands that only ask."""
-        if verb is Verb.ONLINE:
-            return await answers.online(self._messenger)
-        if verb is Verb.HELP:
-            lines = answers.HELP_OUTSIDE if self._partner is None else answers.HELP_INSIDE
-            return [render.notice(line) for line in lines]
-        if verb is Verb.FILE:
-            raise Failure(Code.NOT_AVAILABLE, "/file is not available in this version")
-        if verb is Verb.HISTORY or verb is Verb.SEARCH:
-            if verb is Verb.SEARCH and not rest:
-                raise Failure(Code.USAGE, "/search needs a text to look for")
-            return await answers.past(self._messenger, self._partner, rest or None, self._now)
-        if self._partner is None:
-            raise Failure(Code.USAGE, "no chat is open")
-        if verb is Verb.VERIFY:
-            return await answers.verify(self._messenger, self._partner, rest)
-        if verb is Verb.TRUST:
-            return await answers.trust(self._messenger, self._partner)
-        return await answers.who(self._messenger, self._partner)
 
     # --- chats --------------------------------------------------------------------------------
 
@@ -202,7 +207,14 @@ class Chat:
         self._partner = address
         self._partner_name = await answers.name_of(self._messenger, address)
         marks = await answers.marks_of(self._messenger, address)
+        self._scene.entered(address)
         await self._notice(f"chat with {self._partner_name}{marks}; /help lists commands, menu leaves")
+        self._show_unread()
+
+    def _show_unread(self) -> None:
+        """What the other side has written meanwhile, where a chat is opened to read it."""
+        if self._partner is not None and self._scene.opens_chats:
+            self._arrivals.look_at(self._partner)
 
     async def _leave(self) -> None:
         if self._partner is None:
@@ -225,6 +237,7 @@ class Chat:
     # --- events -------------------------------------------------------------------------------
 
     def _hear(self, event: Event) -> None:
+        self._scene.hear(event)
         match event:
             case LinkEnded(failure):
                 self._fail(failure)
@@ -238,7 +251,10 @@ class Chat:
                 self._own.changed(message)
             case _ if isinstance(event, ShownEvent):
                 self._heard += 1
-                self._arrivals.arrived(event)
+                if self._scene.holds_back(event):
+                    self._arrivals.held_back()
+                else:
+                    self._arrivals.arrived(event)
 
     async def _print_event(self, event: ShownEvent) -> None:
         reason = self._own.why_failed(event) if isinstance(event, MessageFailed) else None
@@ -275,22 +291,3 @@ class Chat:
     def _check(self) -> None:
         if self._fatal is not None:
             raise self._fatal
-
-    # --- the end ------------------------------------------------------------------------------
-
-    async def _end_of_input(self) -> None:
-        """Wait for acceptance of what was sent. Raises Failure if some of it stays in the outbox."""
-        if await self._own.settled(END_OF_INPUT_SECONDS, None, self._check):
-            return
-        stays = f"{count_messages(self._own.left)} not accepted; what was written stays in the outbox"
-        if not self._messenger.is_connected:
-            raise Failure(Code.UNREACHABLE, f"the server cannot be reached; {stays}")
-        if not self._own.hopeful:
-            raise Failure(Code.KEY_CHANGED, f"{stays} until the changed key is trusted")
-        raise Failure(Code.TIMEOUT, stays)
-
-    async def _quit(self) -> None:
-        """The same for a moment, and without an error: who quits knows what he does."""
-        if not await self._own.settled(QUIT_SECONDS, QUIT_SECONDS, self._check):
-            left = count_messages(self._own.left)
-            await self._notice(f"{left} in the outbox, sent at the next connection")

@@ -74,6 +74,31 @@ _OUTSIDE = {
 }
 _SLASHED = {verb.value: verb for verb in Verb if verb is not Verb.CHAT}
 
+OUTSIDE_WORDS = {
+    "online": "who is connected",
+    "chat": "begin to talk to somebody",
+    "offline": "messages that came meanwhile",
+    "exit": "leave the chat",
+    "quit": "end",
+    "menu": "show the menu",
+    "help": "what can be typed here",
+}
+"""What can be completed outside a chat, and what it is for."""
+INSIDE_WORDS = {
+    "/online": "who is connected",
+    "/offline": "messages that came meanwhile",
+    "/who": "whom you are talking to",
+    "/verify": "the safety number, or compare it",
+    "/trust": "accept a changed key",
+    "/history": "the last messages",
+    "/search": "find messages by their words",
+    "/menu": "leave the chat",
+    "/exit": "leave the chat",
+    "/quit": "end",
+    "/help": "what can be typed here",
+}
+"""The same for a chat; what is not available yet is not offered."""
+
 
 def outside_chat(line: str) -> Command:
     """What a line means while no chat is open; the slash before a word may be there or not."""

@@ -15,11 +15,14 @@ from e2ee.client.config import default_data_dir
 from e2ee.client.events import ShownEvent
 from e2ee.client.profile import OpenProfile, Passphrases, Profile
 from e2ee.ui import event_render, render
-from e2ee.ui.console import PlainConsole, Printer, in_thread_of
+from e2ee.ui.console import Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
 from e2ee.ui.printer import RecordPrinter, print_error
 from e2ee.ui.streams import Interruption, LineSink, LineSource
 from e2ee.ui.terminal import Terminal, has_person
+
+PRINTING_TERMINALS = ("", "dumb", "unknown")
+"""Values of TERM for what has no cursor to move."""
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -80,11 +83,19 @@ class Invocation:
 
     # --- input --------------------------------------------------------------------------------
 
-    def console(self) -> PlainConsole:
-        """Standard input and output for the line interface."""
-        lines = LineSource(0, self._interruption)
-        prompts = os.isatty(0) and os.isatty(1)
-        return PlainConsole(lines, self.printer, self.in_thread, prompts=prompts)
+    def lines(self) -> LineSource:
+        """Standard input."""
+        return LineSource(0, self._interruption)
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether standard input and output both are one."""
+        return os.isatty(0) and os.isatty(1)
+
+    @property
+    def has_line_editor(self) -> bool:
+        """Whether it is one that can do more than print."""
+        return self.on_terminal and os.environ.get("TERM", "").lower() not in PRINTING_TERMINALS
 
     def terminal(self) -> Terminal | None:
         """Where a person can be asked, if there is one."""

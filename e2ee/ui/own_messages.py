@@ -14,6 +14,7 @@ from e2ee.client.events import MessageFailed, SentMessage, SentState
 from e2ee.ids import Address, MessageId
 from e2ee.ui import render
 from e2ee.ui.acceptance import Acceptance
+from e2ee.ui.scene import Scene
 from e2ee.ui.waiting import Bell
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class OwnMessages:
-    """`tell` prints a record beside the conversation; `bell` is rung when something has changed."""
+    """`tell` prints a record beside the conversation; `bell` is rung when something has changed;
+    `scene` shows each text."""
 
     def __init__(
         self,
@@ -30,12 +32,14 @@ class OwnMessages:
         entropy: Callable[[int], bytes],
         bell: Bell,
         tell: Callable[[str], None],
+        scene: Scene,
     ) -> None:
         self._messenger = messenger
         self._clock = clock
         self._entropy = entropy
         self._bell = bell
         self._tell = tell
+        self._scene = scene
         self._acceptance = Acceptance()
         self._reasons: dict[MessageId, str] = {}
 
@@ -45,9 +49,11 @@ class OwnMessages:
         message_id = MessageId(self._entropy(MessageId.SIZE))
         self._acceptance.sent(message_id, to)
         try:
+            await self._scene.writing(message_id, to, text)
             message = await self._messenger.queue(to, text, message_id)
         except BaseException:
             self._acceptance.forget(message_id)
+            self._scene.refused(message_id)
             raise
         if message.error is not None:
             self.changed(message)

@@ -130,10 +130,16 @@ def history_record(entry: HistoryEntry, now: int, zone: tzinfo | None = None) ->
         marks = " late" * entry.late
         who = label(entry.name, entry.from_address)
     else:
-        sent_at, marks = entry.sent_at, ""
-        state = f" ({entry.state.value})" if isinstance(entry.state, SentState) else ""
-        who = f"me → {label(entry.name, entry.to)}{state}"
+        state = entry.state.value if isinstance(entry.state, SentState) else ""
+        return own_record(entry.sent_at, label(entry.name, entry.to), state, entry.text, now, zone)
     return f"[{short_time(sent_at, now, zone)}{marks}] {who}: {entry.text}"
+
+
+def own_record(
+    sent_at: int, to: str, state: str, text: str, now: int, zone: tzinfo | None = None
+) -> str:
+    """``[time] me → name (state): text``."""
+    return f"[{short_time(sent_at, now, zone)}] me → {to}{f' ({state})' if state else ''}: {text}"
 
 
 def history_object(entry: HistoryEntry) -> JsonObject:

@@ -100,20 +100,20 @@ def _folded(line: str, room: int, further: int) -> Iterator[str]:
     """The line in pieces that fit into `room` cells, those after the first into `further`."""
     begin, width, space = 0, 0, 0
     for place, character in enumerate(line):
-        size = _cells(character)
+        size = cells(character)
         if width + size > room and place > begin:
             # After a blank if there is one in the later half, else within the word.
             cut = space if space - begin > (place - begin) // 2 else place
             yield line[begin:cut]
             begin, room = cut, further
-            width = sum(map(_cells, line[cut:place]))
+            width = sum(map(cells, line[cut:place]))
         width += size
         if character == " ":
             space = place + 1
     yield line[begin:]
 
 
-def _cells(character: str) -> int:
+def cells(character: str) -> int:
     """The most cells that a terminal gives to this character."""
     if character.isascii():
         return 1

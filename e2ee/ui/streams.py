@@ -24,8 +24,12 @@ class OutputClosed(Exception):
     """Whoever read the output has gone; nothing more can be printed."""
 
 
-class LineTooLong(Failure):
-    """A line of more than LINE_BYTES; the next one can be read."""
+class LineRefused(Failure):
+    """A line that cannot be used; the next one can be read."""
+
+
+class LineTooLong(LineRefused):
+    """A line of more than LINE_BYTES."""
 
     def __init__(self) -> None:
         super().__init__(Code.USAGE, f"the line is longer than {LINE_BYTES} bytes")

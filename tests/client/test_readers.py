@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import readers
-from e2ee.client.events import KeyChanged, MessageReceived, Selection, ShownEvent
+from e2ee.client.events import KeyChanged, MessageReceived, Selection, ShownEvent, UnreadOf
 from e2ee.client.readers import PAGE, Reader
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import Arrival, ArrivalKind
@@ -66,6 +66,17 @@ class BacklogTests(Reading):
         self.assertEqual(self.bob.run(second.unshown_count()), 0)
         self.assertEqual(self.bob.run(first.unshown_count()), 3)
         self.assertEqual(self.show(first), ["one", "two", "three"])
+
+    def test_the_unread_are_counted_for_each_sender(self) -> None:
+        self.write("one", "two")
+        first, second = self.reader(), self.reader()
+        unread = [UnreadOf(self.alice.address, None, 2)]
+        self.assertEqual(self.bob.run(first.unread()), unread)
+        self.take(first)
+        self.assertEqual(self.bob.run(first.unread()), unread)
+        self.assertEqual(self.bob.run(second.unread()), [])
+        self.show(first)
+        self.assertEqual(self.bob.run(first.unread()), [])
 
     def test_of_two_who_ask_at_once_one_gets_all(self) -> None:
         self.write("one", "two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from e2ee.client.events import (
     ShownEvent,
     Status,
     TrustChange,
+    UnreadOf,
 )
 from e2ee.client.shown import event_selected
 from e2ee.errors import Code, Failure, InvalidAddress
@@ -80,6 +82,7 @@ class FakeMessenger:
         self.calls: list[tuple[str, list[int]]] = []
         self.queued: list[SentMessage] = []
         self.texts: list[tuple[Address, str]] = []
+        self.typed: list[str] = []
         self.past: list[HistoryEntry] = []
         self.queries: list[HistoryQuery] = []
         self.forgotten: list[MessageId | Address] = []
@@ -175,6 +178,22 @@ class FakeMessenger:
     async def mark_shown(self, events: Sequence[ShownEvent]) -> None:
         self.calls.append(("shown", [event.position for event in events]))
         self.waiting = [event for event in self.waiting if event not in events]
+
+    async def unread(self) -> list[UnreadOf]:
+        texts = [event for event in self.waiting if isinstance(event, MessageReceived)]
+        counts = Counter((event.address, event.name) for event in texts)
+        return [UnreadOf(address, name, count) for (address, name), count in counts.items()]
+
+    async def typed_lines(self) -> list[str]:
+        return self.typed
+
+    async def remember_line(self, line: str) -> None:
+        self.typed.append(line)
+
+    async def watch_presence(self) -> None:
+        self.calls.append(("watch_presence", []))
+        if self.connection is not None:
+            raise self.connection
 
     async def note_told(self, message_id: MessageId) -> None:
         self.waiting = [

@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 
 from e2ee.client.events import FailedReason, KeyChanged, LinkDown, LinkEnded, LinkUp, SentState
 from e2ee.errors import Code, Failure
-from e2ee.ui.chat import END_OF_INPUT_SECONDS, QUIT_SECONDS, Chat
+from e2ee.ui.chat import Chat
+from e2ee.ui.chat_end import END_OF_INPUT_SECONDS, QUIT_SECONDS
 from e2ee.ui.commands import MENU
 from e2ee.ui.streams import LineTooLong, OutputClosed
 from tests.ui.fakes import (

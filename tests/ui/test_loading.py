@@ -34,3 +34,8 @@ class LoadingTests(SynchronousTestCase):
         found = loaded("import e2ee.ui.sending, e2ee.client.messenger")
         self.assertIn("e2ee.client.link", found)
         self.assertEqual(found & {"spake2", "e2ee.client.enrolment", "phonenumbers"}, set())
+
+    def test_nothing_loads_the_line_editor_before_there_is_a_terminal(self) -> None:
+        found = loaded("import e2ee.ui.cli, e2ee.ui.chatting, e2ee.client.messenger")
+        self.assertIn("e2ee.ui.terminal_console", found)
+        self.assertEqual(found & {"prompt_toolkit", "e2ee.ui.line_editor", "e2ee.ui.terminal_scene"}, set())

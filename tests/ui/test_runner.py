@@ -56,7 +56,7 @@ STALLED = """
 
 READING = """
     await call.printer.print("ready")
-    await call.console().read_line("")
+    await call.in_thread(call.lines().read_line)
 """
 
 

@@ -81,6 +81,12 @@ def address_of_name(tx: Connection, name: str) -> Address | None:
     return None if row is None else Address(row[0])
 
 
+def names(tx: Connection) -> list[tuple[Address, str]]:
+    """Every name that somebody has."""
+    rows = tx.execute("SELECT address, name FROM contact WHERE name IS NOT NULL")
+    return [(Address(address), name) for address, name in rows]
+
+
 def known_address(tx: Connection, text: str) -> Address | None:
     """The number with exactly these digits if there is a record of it, or None."""
     row = tx.execute("SELECT address FROM contact WHERE address = ?", (text,)).fetchone()

@@ -13,6 +13,7 @@ from itertools import islice
 from e2ee.ids import Address, MessageId
 from e2ee.store.client.messages import MessageRecord, find_message
 from e2ee.store.client.search import Search
+from e2ee.store.client.typed_lines import forget_typed
 from e2ee.store.connection import Connection
 
 MANY = 500
@@ -95,7 +96,8 @@ def without_waiting(tx: Connection, rows: Sequence[int]) -> list[int]:
 
 
 def forget(tx: Connection, rows: Sequence[int], now: int) -> None:
-    """Delete these texts, which must not wait to be accepted, from all tables and from the index.
+    """Delete these texts, which must not wait to be accepted, from all tables and from the index; also the
+    lines that were typed for them.
 
     What came in leaves the number under which it came, so that it is not shown again should its sender
     send it again. `now` is ms since 1970.
@@ -106,6 +108,7 @@ def forget(tx: Connection, rows: Sequence[int], now: int) -> None:
         " SELECT address, device, message_id, sequence, ? FROM message WHERE row = ? AND direction = 'in'",
         [(now, row) for row in rows],
     )
+    forget_typed(tx, rows)
     tx.executemany("DELETE FROM arrival WHERE message = ?", each)
     many = len(rows) > MANY
     if many:

@@ -60,6 +60,7 @@ LEFT_BEHIND = MappingProxyType(
         "prekey": "private halves that open first messages must exist once; new ones are published",
         "first_message": "remembered for the prekeys that stay behind",
         "healing": "about sessions that stay behind; after the restoration everybody is asked",
+        "typed_line": "a convenience of this machine; the texts among them are in the history",
         "attempt": "about envelopes that a process on the old machine was opening",
         "registration": "under way on the old machine",
         "message_word": "an index, made anew as the texts are put back",

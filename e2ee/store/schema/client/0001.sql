@@ -195,6 +195,12 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_sequence ON forgotten (address, device, sequence);
 
+-- What was typed in a chat, for the arrow keys (e2ee/store/client/typed_lines.py).
+CREATE TABLE typed_line (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    line TEXT NOT NULL UNIQUE
+) STRICT;
+
 -- How far the numbering of a sender's device has come: received without a hole, and released.
 CREATE TABLE stream (
     address TEXT NOT NULL,
