@@ -15,14 +15,7 @@ from e2ee.client.archive import Archive
 from e2ee.client.config import ChangedKey
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
-from e2ee.client.events import (
-    Contact,
-    Event,
-    SafetyNumber,
-    SentMessage,
-    Status,
-    TrustChange,
-)
+from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, Status, TrustChange
 from e2ee.client.gaps import Gaps
 from e2ee.client.healing import Healer
 from e2ee.client.identities import Identities
