@@ -149,10 +149,10 @@ class Sender:
         """
         deadline = Deadline(self._context.clock, timeout)
         while True:
-            sent = await self.sent(message_id)
+            sent, trusts = await self._sent_and_trusting(message_id)
             if sent.state is SentState.FAILED:
                 await self._context.write(lambda tx: _note_told(tx, message_id))
-            final = _is_final(sent.error, deadline) and not await self._may_be_certified(sent)
+            final = _is_final(sent.error, deadline) and not (trusts and self._may_be_certified(sent))
             if sent.state is not SentState.QUEUED or final or deadline.passed:
                 return sent
             state = self._context.link_state
@@ -160,12 +160,18 @@ class Sender:
                 raise state.failure
             await self._wait(sent.to, deadline)
 
-    async def _may_be_certified(self, sent: SentMessage) -> bool:
+    async def _sent_and_trusting(self, message_id: MessageId) -> tuple[SentMessage, bool]:
+        """As `sent`, and whether an authority is trusted: read at once, or a change in between, which
+        somebody then waits for, has been missed."""
+        now = self._context.now
+        return await self._context.vault.read(lambda tx: (_sent(tx, message_id, now), trusts_any(tx)))
+
+    def _may_be_certified(self, sent: SentMessage) -> bool:
         """Whether it waits for a word about a changed key that the directory may still bring."""
         lane = self._lanes.get(sent.to)
         if sent.error is None or sent.error.code is not Code.KEY_CHANGED or lane is None:
             return False
-        return lane.asks_about_key and await self._context.vault.read(trusts_any)
+        return lane.asks_about_key
 
     async def has_sent(self, timeout: float | None) -> None:
         """Wait until the server has answered to all that can be sent now, as long as it is connected."""

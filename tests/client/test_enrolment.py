@@ -154,7 +154,7 @@ class RegistrationTests(EnrolmentCase):
         kinds = [type(message) for message in self.server.heard]
         self.assertEqual(kinds, [m.Hello, m.RequestCode, m.Hello, m.Start, m.Prove])
         self.assertEqual(self.server.lines, [])
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if "Truncate" not in str(call)], [])
+        self.assertEqual([call for call in self.clock.getDelayedCalls() if "truncate" not in str(call)], [])
 
     def test_the_code_is_in_no_message(self) -> None:
         self.register(RIGHT)

@@ -158,6 +158,8 @@ class RecordedEnvelopes(Robbery):
         self.assertGreater(len(recorded), 12)
         self.bob.run(self.bob.vault.write(_forget_what_was_seen))
         self.bob.events.clear()
+        # She would send again what he has forgotten.
+        self.alice.link.disconnect()
         sender = self.alice.own.device
         self.bob.stored.mailbox += [
             Waiting(self.alice.address, sender, one) for one in (*recorded, missing.envelope)
