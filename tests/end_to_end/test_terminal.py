@@ -54,7 +54,8 @@ class ConversationTests(TerminalTestCase):
         for number in range(3):
             alice.enter(f"message {number}")
         bob.see("alice: message 2")
-        self.assertEqual(bob.row("alice>"), "alice> half a l\u00efne \u6f22")
+        # What is typed is drawn again below what came.
+        bob.wait_for(lambda: bob.row("alice>") == "alice> half a l\u00efne \u6f22", "the line being typed")
         self.assertEqual([row.partition("] ")[2] for row in bob.screen.rows if "alice: " in row],
                          [f"alice: message {number}" for number in range(3)])
         alice.wait_for(lambda: self.states(alice) <= {"delivered", "read"}, "all delivered")
