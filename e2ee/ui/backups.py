@@ -6,7 +6,9 @@ Knows what is printed; what a backup is, the client knows.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from e2ee import __version__
 from e2ee.client.backup import make_backup
@@ -16,6 +18,9 @@ from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.times import rfc3339
+
+if TYPE_CHECKING:
+    from e2ee.client.messenger import Messenger
 
 
 async def backup(call: Invocation, path: Path) -> int:
@@ -72,8 +77,7 @@ async def restore(call: Invocation, path: Path) -> int:
         async with call.started(done.opened) as messenger:
             await messenger.connected(call.left())
             await messenger.supplied(call.left())
-            await messenger.drained(call.left())
-            await messenger.outbox_sent(call.left())
+            await _ask_around(call, messenger)
     except Failure as failure:
         call.mention(
             f"the server knows nothing of it yet: {failure.sentence}; until a command has connected,"
@@ -82,3 +86,10 @@ async def restore(call: Invocation, path: Path) -> int:
     finally:
         await done.opened.close()
     return DONE
+
+
+async def _ask_around(call: Invocation, messenger: Messenger) -> None:
+    """Contacts are asked for what is missing once it is known; the next connection goes on with it."""
+    with suppress(Failure):
+        await messenger.drained(call.left())
+    await messenger.outbox_sent(call.left())
