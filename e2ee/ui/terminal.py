@@ -31,7 +31,9 @@ class Terminal:
 
     def passphrase(self, new: bool) -> str:
         """The profile's passphrase, unseen; a new one is typed until both times are the same."""
-        return self._twice("New passphrase:") if new else self.ask("Passphrase:", hidden=True)
+        if not new:
+            return self.ask("Passphrase:", hidden=True)
+        return self._twice("A new passphrase, for what this profile keeps here:")
 
     def new_pin(self) -> str:
         """A new registration PIN, unseen, typed until both times are the same."""
