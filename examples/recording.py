@@ -149,7 +149,7 @@ def keys(terminal: Terminal, tape: Tape, text: str) -> None:
 def register(scene: Scene, terminal: Terminal, number: str) -> None:
     """As the README says."""
     keys(terminal, scene.tape, f'e2ee register "$(cat server/connect-link)" {number}')
-    terminal.see("A new passphrase")
+    terminal.see("New passphrase:")
     terminal.type(f"example passphrase{ENTER}")
     terminal.see("The same again")
     terminal.type(f"example passphrase{ENTER}")

@@ -33,7 +33,8 @@ class Terminal:
         """The profile's passphrase, unseen; a new one is typed until both times are the same."""
         if not new:
             return self.ask("Passphrase:", hidden=True)
-        return self._twice("A new passphrase, for what this profile keeps here:")
+        self._say("A passphrase protects what this profile keeps on this machine.\n")
+        return self._twice("New passphrase:")
 
     def new_pin(self) -> str:
         """A new registration PIN, unseen, typed until both times are the same."""
