@@ -125,12 +125,8 @@ class Conversations(Roaming):
         first. Others that read see only what comes from now on."""
         return [told.event for told in await self.ask(lambda: h.Take(most, selection))]
 
-    async def unshown_count(self) -> int:
-        """How many texts could be taken."""
-        return await self.ask(h.UnshownCount)
-
     async def unread(self) -> list[UnreadOf]:
-        """From whom they are, sorted by number."""
+        """From whom how many texts could be taken, sorted by number."""
         return list(await self.ask(h.Unread))
 
     async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]:

@@ -63,7 +63,6 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.Cancel: lambda clerk, asked: clerk.messenger.cancel(asked.message_id),
     h.Take: _take,
     h.Unread: _listed(lambda clerk, _: clerk.reader.unread()),
-    h.UnshownCount: lambda clerk, _: clerk.reader.unshown_count(),
     h.MarkPrinting: _listed(lambda clerk, asked: clerk.reader.mark_printing(asked.positions)),
     h.MarkShown: lambda clerk, asked: clerk.reader.mark_shown(asked.positions),
     h.FindHistory: _listed(lambda clerk, asked: clerk.messenger.archive.find(asked.query)),

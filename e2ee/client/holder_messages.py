@@ -132,10 +132,6 @@ class Cancel(Request[SentMessage], frozen=True, tag="cancel"):
     message_id: MessageId
 
 
-class UnshownCount(Request[int], frozen=True, tag="unshown_count"):
-    """How many texts this caller could show."""
-
-
 class Unread(Request[tuple[UnreadOf, ...]], frozen=True, tag="unread"):
     """From whom how many texts are that this caller could show."""
 
@@ -441,7 +437,7 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 
 AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Accepted | Sent | NoteTold | Outbox | Cancel
-    | UnshownCount | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
+    | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
     | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
     | SetPin | RemovePin | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen

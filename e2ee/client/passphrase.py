@@ -118,5 +118,6 @@ class Passphrases:
             return None
         typed = self.terminal(new).encode()
         if not typed:
-            raise Failure(Code.PASSPHRASE, "no passphrase was given")
+            hint = "; --no-passphrase does without one" if new else ""
+            raise Failure(Code.PASSPHRASE, f"no passphrase was given{hint}")
         return Passphrase(typed, PassphraseSource.TERMINAL)

@@ -128,12 +128,8 @@ class Reader:
                 events.setdefault(position, event)
         return [events[position] for position in sorted(events)]
 
-    async def unshown_count(self) -> int:
-        """How many texts he could show."""
-        return sum(one.texts for one in await self.unread())
-
     async def unread(self) -> list[UnreadOf]:
-        """From whom how many of them are, sorted by number."""
+        """From whom how many texts he could show, sorted by number."""
         barred, kept = self._barred(), self._kept.items()
         senders = {position: one.address for position, one in kept if isinstance(one, MessageReceived)}
 

@@ -106,10 +106,13 @@ class Chat:
             self._aside(answers.error(failure))
         self._arrivals.forget()
         await self._reader.show(selection=Selection(own_affairs=True))
-        count = await self._messenger.unshown_count()
-        if count:
+        unread = await self._messenger.unread()
+        if unread:
             ask = "3" if self._partner is None else "/offline"
-            await self._notice(f"{count_messages(count)} came while you were away; {ask} lists them")
+            shown_now = self._scene.opens_chats and {one.address for one in unread} == {self._partner}
+            hint = "" if shown_now else f"; {ask} lists them"
+            count = sum(one.texts for one in unread)
+            await self._notice(f"{count_messages(count)} came while you were away{hint}")
         self._arrivals.begin()
         self._show_unread()
 

@@ -218,7 +218,7 @@ class LineEditor:
         columns = self._output.get_size().columns
         rows = fragments(self._screen.live.rows(columns))
         prompt = fitted(clean_line(self._screen.prompt), max(columns // 3, 2))
-        return [*rows, ("class:prompt", prompt), ("", " ")]
+        return [*rows, ("class:asked", prompt), ("", " ")]
 
     def _toolbar(self) -> StyleAndTextTuples:
         columns = self._output.get_size().columns

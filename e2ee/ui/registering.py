@@ -67,6 +67,8 @@ async def run_registration(call: Invocation, asked: Asked) -> int:
             "fingerprint": done.fingerprint,
         },
     )
+    if call.terminal() is not None and not call.options.json:
+        call.mention("next: e2ee chat NUMBER, or e2ee --help")
     return DONE
 
 

@@ -31,7 +31,10 @@ class Terminal:
 
     def passphrase(self, new: bool) -> str:
         """The profile's passphrase, unseen; a new one is typed until both times are the same."""
-        return self._twice("New passphrase:") if new else self.ask("Passphrase:", hidden=True)
+        if not new:
+            return self.ask("Passphrase:", hidden=True)
+        self._say("A passphrase protects what this profile keeps on this machine.\n")
+        return self._twice("New passphrase:")
 
     def new_pin(self) -> str:
         """A new registration PIN, unseen, typed until both times are the same."""

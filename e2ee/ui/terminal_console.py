@@ -79,6 +79,7 @@ class TerminalConsole:
             ended=lambda error: call(self._editor_ended, error),
         )
         self._editor = self._make_editor(heard, typed, suggest)
+        self._post_standing()
         Thread(target=self._editor.run, name="terminal", daemon=True).start()
 
     async def close(self) -> None:
@@ -130,6 +131,10 @@ class TerminalConsole:
         if standing == self._standing:
             return
         self._standing = standing
+        self._post_standing()
+
+    def _post_standing(self) -> None:
+        standing = self._standing
 
         def act(screen: Any) -> None:
             screen.standing = standing

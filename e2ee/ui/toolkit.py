@@ -24,7 +24,7 @@ STYLE = Style.from_dict(
     {
         "notice": "ansicyan",
         "own": "ansigreen",
-        "prompt": "bold",
+        "asked": "bold",
         "bottom-toolbar": "noreverse",
         "bottom-toolbar.text": "reverse",
     }

@@ -95,7 +95,6 @@ class DyingHolderTests(Roamers):
             (h.AskStatus, lambda one: one.status()),
             (h.Online, lambda one: one.online()),
             (h.Take, lambda one: one.take(None)),
-            (h.UnshownCount, lambda one: one.unshown_count()),
             (h.Unread, lambda one: one.unread()),
             (h.RememberLine, lambda one: one.remember_line("typed")),
             (h.TypedLines, lambda one: one.typed_lines()),

@@ -166,9 +166,6 @@ class FakeMessenger:
             found.append(event)
         return found
 
-    async def unshown_count(self) -> int:
-        return sum(isinstance(event, MessageReceived) for event in self.waiting)
-
     async def mark_printing(self, events: Sequence[ShownEvent]) -> list[ShownEvent]:
         self.calls.append(("printing", [event.position for event in events]))
         granted = [event for event in events if event.position not in self.shown_elsewhere]

@@ -216,8 +216,8 @@ class RecordTests(EditorTestCase):
         await self.see("+1… typed")
 
     async def test_the_status_line_follows(self) -> None:
-        self.open()
         self.console.show_standing(Standing(online=("bob",)))
+        self.open()
         await self.see("online: bob")
         self.console.show_standing(Standing(connected=False))
         await self.see("not connected, trying again")

@@ -246,6 +246,12 @@ class OtherChatTests(SceneTestCase):
         self.assertEqual(self.console.standing.unread, (("carol", 1),))
 
 
+    def test_what_is_shown_at_once_is_not_to_be_asked_for(self) -> None:
+        self.messenger.waiting = [message("one", BOB, "bob", 1)]
+        self.begin()
+        self.assertEqual(self.shown()[0], "* 1 message came while you were away")
+
+
 class LineTests(SceneTestCase):
     """What is typed."""
 
