@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage benchmark model man clean
+.PHONY: help demo chat test lint types trial coverage bench model man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,7 +50,7 @@ coverage: $(VENV)/installed-test  ## the tests with branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-benchmark: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
+bench: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
 	$(BIN)/python -m benchmarks
 
 model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messages (half a minute or two)
