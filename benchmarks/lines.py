@@ -31,6 +31,7 @@ from e2ee.wire import messages as m
 from e2ee.wire.limits import ALPN, PROTOCOL_VERSION
 
 Done = Callable[[], None]
+STATE_TOKEN = bytes(40)
 AT_ONCE = 50
 """Connections that are being made at one time."""
 
@@ -92,7 +93,7 @@ class OurLine(Line):
         self._last += 1
         self._answers[self._last] = done
         own = other.resident.own
-        self._say(m.Send(self._last, str(own.address), own.statement_hash, TOKEN, envelope))
+        self._say(m.Send(self._last, str(own.address), own.statement_hash, TOKEN, envelope, STATE_TOKEN))
 
     def stringReceived(self, string: bytes) -> None:
         message = codec.decode_server(string)
@@ -121,7 +122,8 @@ class BareLine(Line):
     """What the yardsticks share. Payloads are as long as the messages of e2ee."""
 
     log_in = b""
-    send_overhead = len(codec.encode(m.Send(1000, "+15550100101", bytes(32), TOKEN, b"x" * 300))) - 300
+    example = m.Send(1000, "+15550100101", bytes(32), TOKEN, b"x" * 300, STATE_TOKEN)
+    send_overhead = len(codec.encode(example)) - 300
     acknowledgement = codec.encode(m.Acknowledge(1000, bytes(16), m.Verdict.OPENED))
 
     def __init__(self, number: int) -> None:

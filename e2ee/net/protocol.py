@@ -65,8 +65,7 @@ class MessageProtocol(Protocol):
         self._secured = False
         self._reason: Failure | None = None
         self.overstay: Overstay | None = None  # the limit that has ended it, if one has
-        # A client always reads: two sides that both wait to be read from would wait for ever.
-        self._always_reads = isinstance(connection, ClientConnection)
+        self._always_reads = isinstance(connection, ClientConnection)  # or both might wait for ever
         self._reading = True
         self._taking = False
         self._resume: IDelayedCall | None = None
@@ -166,8 +165,7 @@ class MessageProtocol(Protocol):
         self._stop()
         self._cut.stop()
         self._state = _State.GONE
-        failure = self._reason or self._guard.explain(reason.value, self._secured)
-        self._call(self._handler.lost, failure)
+        self._call(self._handler.lost, self._reason or self._guard.explain(reason.value, self._secured))
 
     # --- what arrives ---
 
@@ -226,11 +224,11 @@ class MessageProtocol(Protocol):
     def _choose_reading(self) -> None:
         if self._state is not _State.OPEN or self._taking:
             return
-        if not self._may_read():
-            if self._reading:
-                self._reading = False
-                self.transport.pauseProducing()
-        elif not self._reading and self._resume is None:
+        may_read = self._may_read()
+        if self._reading and not may_read:
+            self._reading = False
+            self.transport.pauseProducing()
+        elif may_read and not self._reading and self._resume is None:
             # Not at once: this may be called from deep inside a handler.
             self._resume = self._clock.callLater(0, self._read_on)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Unlike `monotonic` it counts the sleep of a machine: deadlines that passed meanwhile are over."""
 
