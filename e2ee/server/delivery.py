@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from e2ee.errors import StoreError
 from e2ee.ids import DeviceAddress
+from e2ee.server.eager import run_eagerly
 from e2ee.server.peer import Peer
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
@@ -173,7 +174,13 @@ class Delivery:
             self.peer.push(message)
 
     def _run(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
-        Deferred.fromCoroutine(step).addErrback(self._failed)
+        try:
+            running = run_eagerly(step)
+        except Exception:
+            self._failed(Failure())
+        else:
+            if running is not None:
+                running.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         """A defect, unlike a full disk: its kind goes to the log, its text might hold content."""

@@ -26,6 +26,7 @@ from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
 from e2ee.server.code_delivery import CodeDelivery
+from e2ee.server.collector import settle_collector
 from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
 from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
@@ -120,6 +121,7 @@ class ServerService(Service):
         self._outlook = Outlook(running, self._secret, reactor)
         await self._listen(running, self._outlook)
         self._begin_upkeep(running, self._outlook)
+        settle_collector()
 
     async def _composed(
         self, database: Database, clock: ServiceClock, workers: ProofWorkers
