@@ -153,7 +153,7 @@ class Seat:
             else:
                 outcome = Outcome.UNAVAILABLE if result is None else Outcome(result.value)
                 effects += self._refused(entry, outcome, refused)
-        effects += self._held_back(refused)
+        effects += self._held_back(refused) if refused else []
         if removed:
             effects.append(Remove(self._epoch, tuple(removed)))
         if self._attach_waits:

@@ -93,7 +93,7 @@ class Appending:
                 str(item.sender.address),
                 bytes(item.sender.device),
                 bytes(item.envelope_id),
-                item.known,
+                int(item.known),
                 len(item.envelope),
                 self._now,
                 item.envelope,
