@@ -5,12 +5,12 @@ Knows frames and TLS; says whatever it is given, in one write, and keeps what it
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -67,8 +67,9 @@ class HostileCase(ConnectionCase):
     def setUp(self) -> None:
         super().setUp()
         self.defects: list[str] = []
-        globalLogPublisher.addObserver(self._observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self._observe)
+        observer = cast(ILogObserver, self._observe)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         self._tls = OtherClient(SSL.TLS1_3_VERSION, [ALPN])
 
     def _observe(self, event: Any) -> None:

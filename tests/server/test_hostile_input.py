@@ -12,20 +12,22 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from e2ee.crypto.passcode_proof import ProofIdentities, initiator
-from e2ee.ids import PasscodeSessionId
+from e2ee.ids import EnvelopeId, PasscodeSessionId
 from e2ee.server.policy import Policy
 from e2ee.wire import codec, limits
 from e2ee.wire import messages as m
 from e2ee.wire.framing import frame
 from e2ee.wire.phases import TABLE, Phase, Role
 from tests.server.hostile import HostileCase, Stranger
+from tests.server.test_connection import Caller
 from tests.server.town import ALICE, BOB, TOKEN
 from tests.wire.examples import CLIENT
 
 MUTATED_FRAMES = int(os.environ.get("E2EE_MUTATED_FRAMES", "1000"))
 UNLIMITED = Policy(
     messages_burst=0, codes_burst=0, codes_per_source=0, codes_total=0, codes_per_prefix=0, guesses_burst=0,
-    lookups_per_day=0, bundles_per_target=0, connections_before_login=0,
+    lookups_per_day=0, bundles_per_target=0, connections_before_login=0, stranger_waiting=0,
+    strangers_waiting=0, mailbox_messages=0, mailbox_bytes=0,
 )  # fmt: skip
 
 
@@ -78,15 +80,27 @@ class PhaseCase(HostileCase):
         }
 
     def honest_people_talk(self) -> None:
-        """Both log in, and a message goes from one to the other."""
+        """Both log in, one fetches what waits, and a message goes from one to the other."""
         bob = self.log_in(self.town.devices[BOB])
         alice = self.log_in(self.town.devices[ALICE])
-        before = len(bob.told)
-        self.ask(alice, self.town.send(BOB, self.town.entropy(40), n=7, restart=True))
-        self.assertIsInstance(bob.told[before], m.Push)
+        envelope = self.town.entropy(40)
+        self.ask(alice, self.town.send(BOB, envelope, n=7, restart=True))
+        pushes = self.acknowledged(bob)
+        self.assertEqual(pushes[-1].envelope, envelope)
         for caller in (alice, bob):
             caller.protocol.abort()
         self.network.settle()
+
+    def acknowledged(self, caller: Caller) -> list[m.Push]:
+        """All that is pushed, until nothing more comes."""
+        pushes: list[m.Push] = []
+        while new := [one for one in caller.told if isinstance(one, m.Push)][len(pushes) :]:
+            for push in new:
+                envelope_id = bytes(EnvelopeId.of(push.envelope))
+                caller.protocol.send(m.Acknowledge(push.push, envelope_id, m.Verdict.OPENED))
+            pushes += new
+            self.network.settle()
+        return pushes
 
 
 class CommandTests(PhaseCase):
