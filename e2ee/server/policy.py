@@ -68,6 +68,8 @@ SEAT_QUEUE_BYTES = 16 * 1024 * 1024
 """What may wait in memory to be written for one device: several turns of a slow disk."""
 BATCH_MESSAGES = 512
 """Envelopes of one device in one append."""
+RESERVE_BYTES = 8 * 1024 * 1024
+"""Of the disk, for logins and removals when it is full: the write-ahead log and its checkpoint."""
 NOTICES_AT_ONCE = 16
 """Unacknowledged notices on one connection."""
 UNUSED_PREKEYS_SECONDS = 90 * DAY_SECONDS

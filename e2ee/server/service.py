@@ -33,7 +33,7 @@ from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
-from e2ee.server.policy import DAY_SECONDS, SETTLE_SECONDS
+from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES, SETTLE_SECONDS
 from e2ee.server.rooms import Rooms
 from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
@@ -110,8 +110,9 @@ class ServerService(Service):
     async def _start(self) -> None:
         configuration, reactor = self._configuration, self._reactor
         database = self._database = await Database.open(
-            configuration.database, self._secret, "server", reactor, self._database_broken
-        )
+            configuration.database, self._secret, "server", reactor, self._database_broken,
+            reserve_bytes=RESERVE_BYTES,
+        )  # fmt: skip
         clock = self._clock = ServiceClock(database, reactor)
         await clock.start()
         workers = self._workers = ProofWorkers(reactor, reactor)
