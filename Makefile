@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage bench model hostile man clean
+.PHONY: help demo chat test lint types trial coverage bench model interleavings hostile man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,9 @@ model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messag
 
 man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
 	@$(BIN)/python -m e2ee.ui.manual build/man/man1 e2ee=e2ee.ui.cli:e2ee e2ee-admin=e2ee.server.admin:main
+
+interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (some minutes)
+	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings
 
 hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
 	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input
