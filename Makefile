@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage bench model interleavings hostile man clean
+.PHONY: help demo chat test lint types trial coverage bench model interleavings siege hostile man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,6 +61,10 @@ man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
 
 interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (some minutes)
 	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings
+
+siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients that never read (some minutes)
+	$(BIN)/python -m benchmarks.siege
+	$(BIN)/python -m benchmarks.stalled
 
 hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
 	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input

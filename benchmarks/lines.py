@@ -118,6 +118,15 @@ class OurLine(Line):
         self.sendString(codec.encode(message))
 
 
+class StalledLine(OurLine):
+    """Logs in and never reads again."""
+
+    def stringReceived(self, string: bytes) -> None:
+        super().stringReceived(string)
+        if self.ready.called:
+            self.transport.pauseProducing()
+
+
 class BareLine(Line):
     """What the yardsticks share. Payloads are as long as the messages of e2ee."""
 

@@ -29,6 +29,8 @@ from e2ee.store.server.ports import Appended, MailItem, NewAccount, PasscodeRequ
 TOKEN = b"everybody's token"[:16]
 """All residents are contacts of each other."""
 FIRST_NUMBER = 15550100101
+AT_ONCE = 1000
+"""Envelopes in one transaction of `fill`."""
 _POLICY = Policy(codes_burst=0, codes_per_source=0, codes_total=0, codes_per_prefix=0, mailbox_share=1.0)
 
 
@@ -72,10 +74,12 @@ class Registry:
     async def fill(self, senders: Sequence[Resident], recipients: Sequence[Resident], count: int) -> None:
         """Let `count` envelopes of each sender wait for his recipient."""
         for sender, recipient in zip(senders, recipients, strict=True):
-            items = [_item(sender, recipient, os.urandom(ENVELOPE_BYTES)) for _ in range(count)]
-            results = await self._mailbox.append(items, 0.0)
-            if not all(isinstance(one, Appended) for one in results):
-                raise RuntimeError("a mailbox is full")
+            for begin in range(0, count, AT_ONCE):
+                some = range(begin, min(begin + AT_ONCE, count))
+                items = [_item(sender, recipient, os.urandom(ENVELOPE_BYTES)) for _ in some]
+                results = await self._mailbox.append(items, 0.0)
+                if not all(isinstance(one, Appended) for one in results):
+                    raise RuntimeError("a mailbox is full")
 
     async def waiting(self) -> int:
         """Messages in all mailboxes."""

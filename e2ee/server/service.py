@@ -28,7 +28,7 @@ from e2ee.server import admin_socket
 from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.collector import settle_collector
 from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
-from e2ee.server.configuration import Configuration, ConfigurationError
+from e2ee.server.configuration import Configuration, ConfigurationError, with_backlog
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
@@ -151,7 +151,8 @@ class ServerService(Service):
         factory = server_tls_factory(
             identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
-        port = await serverFromString(self._reactor, configuration.listen).listen(factory)
+        endpoint = serverFromString(self._reactor, with_backlog(configuration.listen))
+        port = await endpoint.listen(factory)
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from e2ee.server.policy import Policy
-from e2ee.store.server.ports import GuessAllowed, GuessRefused, PasscodeRequest
+from e2ee.store.server.ports import GuessAllowed, GuessRefused, PasscodeAllotted, PasscodeRequest
 from e2ee.store.server.service_clock import ServiceClock
 from tests.store.contract.fixture import ALICE, BOB, at, item, new_account, session_id
 from tests.store.server.sql import OnDatabase
@@ -63,7 +63,8 @@ class ClockSteps(OnDatabase):
 
     def ask(self, number: int) -> None:
         request = PasscodeRequest(session_id(number), BOB, "1", b"sealed")
-        self.assertEqual(self.done(self.passcodes.request(request, self.service.now())).retry_after, 0.0)
+        allotted = self.done(self.passcodes.request(request, self.service.now()))
+        self.assertEqual(allotted, PasscodeAllotted(0.0, ""))
 
     def lives(self, number: int) -> bool:
         guessed = self.done(self.passcodes.guess(session_id(number), BOB, self.service.now()))
