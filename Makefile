@@ -59,7 +59,7 @@ model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messag
 man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
 	@$(BIN)/python -m e2ee.ui.manual build/man/man1 e2ee=e2ee.ui.cli:e2ee e2ee-admin=e2ee.server.admin:main
 
-interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (some minutes)
+interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (a minute)
 	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings
 
 siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients that never read (some minutes)
