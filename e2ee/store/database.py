@@ -71,9 +71,8 @@ class Database:
 
         `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
         StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
-        With `single_connection` reads run where writes run. `tidy` is an operation that is run after
-        writes, before the log is emptied. `reserve_bytes` of the disk are set aside for what frees room;
-        while they cannot be, nothing else is written. `lanes` and `connector` are for tests.
+        With `single_connection` reads run where writes run. `tidy` is run after writes, before the log
+        is emptied. `reserve_bytes`: see `Reserve`. `lanes` and `connector` are for tests.
 
         Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
         for a newer schema or what the file system refuses.
@@ -92,8 +91,8 @@ class Database:
             return connection
 
         self._aside = Aside(lambda: connector(path, key), lanes)
-        log = path.with_name(path.name + "-wal")
-        reserve = Reserve(path.with_name(path.name + "-reserve"), reserve_bytes) if reserve_bytes else None
+        log, room = (path.with_name(path.name + suffix) for suffix in ("-wal", "-reserve"))
+        reserve = Reserve(room, reserve_bytes) if reserve_bytes else None
         writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy, reserve)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:

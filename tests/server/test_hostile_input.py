@@ -221,7 +221,7 @@ class MutationTests(PhaseCase):
         token = source.choice((TOKEN, None))
         message = source.choice((
             *CLIENT,
-            m.Send(source.randrange(9), str(BOB), statement, token, source.randbytes(100)),
+            m.Send(1, str(BOB), statement, token, source.randbytes(100), bytes(40)),
             m.FetchBundle(source.randrange(9), str(BOB), token),
             m.LookUp(source.randrange(9), str(BOB)),
         ))
