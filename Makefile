@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage benchmark model man clean
+.PHONY: help demo chat test lint types trial coverage bench model interleavings siege hostile man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,7 +50,7 @@ coverage: $(VENV)/installed-test  ## the tests with branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-benchmark: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
+bench: $(VENV)/installed-benchmark  ## figures beside their yardsticks, as docs/performance.md shows them
 	$(BIN)/python -m benchmarks
 
 model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messages (half a minute or two)
@@ -58,6 +58,16 @@ model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messag
 
 man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
 	@$(BIN)/python -m e2ee.ui.manual build/man/man1 e2ee=e2ee.ui.cli:e2ee e2ee-admin=e2ee.server.admin:main
+
+interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (a minute)
+	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings
+
+siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients that never read (some minutes)
+	$(BIN)/python -m benchmarks.siege
+	$(BIN)/python -m benchmarks.stalled
+
+hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
+	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input
 
 clean:  ## removes .venv and everything generated
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

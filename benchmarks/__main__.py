@@ -1,10 +1,10 @@
-"""`make benchmark`: all of them, one after the other."""
+"""`make bench`: all of them, one after the other."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-for name in ("ratchet", "relay", "turns", "one_shot", "history"):
+for name in ("ratchet", "relay", "offline", "connections", "turns", "one_shot", "history"):
     print(f"\n== {name}\n", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

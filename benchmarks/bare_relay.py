@@ -7,24 +7,19 @@ everything when it ends. Run as ``python -m benchmarks.bare_relay CERTIFICATE``;
 
 from __future__ import annotations
 
-import importlib
 import sys
-from pathlib import Path
-from typing import Any
 
-from twisted.internet import ssl
-from twisted.internet.protocol import Factory
-from twisted.protocols.basic import Int32StringReceiver
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 
-NAME_BYTES = 8
+from benchmarks.bare_server import NAME_BYTES, BareProtocol, serve
+
 LOG_IN, MESSAGE, ACKNOWLEDGE = b"L", b"M", b"A"
 
 
-class BareRelay(Int32StringReceiver):
+class BareRelay(BareProtocol):
     """Frames: kind(1) ‖ name(8) ‖ payload."""
 
-    MAX_LENGTH = 128 * 1024
     connections: dict[bytes, BareRelay] = {}  # noqa: RUF012 - one relay in one process
 
     name = b""
@@ -38,21 +33,9 @@ class BareRelay(Int32StringReceiver):
         else:
             self.connections[name].sendString(kind + self.name + string[1 + NAME_BYTES :])
 
-
-def main(certificate: str) -> None:
-    """Serve on a free port of loopback until killed."""
-    reactor: Any = importlib.import_module("twisted.internet.reactor")
-    pem = Path(certificate).read_bytes()
-    pair = ssl.PrivateCertificate.loadPEM(pem)
-    options = ssl.CertificateOptions(
-        privateKey=pair.privateKey.original, certificate=pair.original,
-        raiseMinimumTo=ssl.TLSVersion.TLSv1_3,
-    )
-    factory = TLSMemoryBIOFactory(options, False, Factory.forProtocol(BareRelay))
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    print(port.getHost().port, flush=True)
-    reactor.run()
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.connections.pop(self.name, None)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(sys.argv[1], BareRelay)

@@ -65,9 +65,11 @@ class MessageProtocol(Protocol):
         self._secured = False
         self._reason: Failure | None = None
         self.overstay: Overstay | None = None  # the limit that has ended it, if one has
+        self._always_reads = isinstance(connection, ClientConnection)  # or both might wait for ever
         self._reading = True
         self._taking = False
         self._resume: IDelayedCall | None = None
+        self._followed = connection.phase
         self._outbound = Outbound(self._unsent_changed)
         self._login = Deadline(clock, limits.LOGIN_SECONDS, lambda: self._expire(Overstay.LOGIN))
         self._unread = Deadline(clock, limits.UNREAD_SECONDS, self._unread_expired)
@@ -98,13 +100,14 @@ class MessageProtocol(Protocol):
 
     def send(self, message: Message) -> None:
         """Send a message; after the end it goes nowhere. Raises OutOfTurn if it is not legal now."""
-        if self._state is _State.HANDSHAKE:
-            raise OutOfTurn("nothing is sent before the handshake is done")
         if self._state is not _State.OPEN:
+            if self._state is _State.HANDSHAKE:
+                raise OutOfTurn("nothing is sent before the handshake is done")
             return
         self._write(self._connection.send(message))
         self._follow_phase()
-        self._choose_reading()
+        if not self._reading:
+            self._choose_reading()
 
     def close(self, code: RefusalCode | None = None, sentence: str = "") -> None:
         """End in good order, a server (given a code) with a last Refused.
@@ -149,7 +152,7 @@ class MessageProtocol(Protocol):
         self._state = _State.OPEN
         self._secured = True
         self.transport.registerProducer(self._outbound, True)
-        self._call(lambda: self._handler.secured(facts))
+        self._call(self._handler.secured, facts)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the other side, after TLS."""
@@ -162,8 +165,7 @@ class MessageProtocol(Protocol):
         self._stop()
         self._cut.stop()
         self._state = _State.GONE
-        failure = self._reason or self._guard.explain(reason.value, self._secured)
-        self._call(lambda: self._handler.lost(failure))
+        self._call(self._handler.lost, self._reason or self._guard.explain(reason.value, self._secured))
 
     # --- what arrives ---
 
@@ -174,7 +176,7 @@ class MessageProtocol(Protocol):
             return
         self._taking = True
         try:
-            while self._state is _State.OPEN and self._may_read():
+            while self._state is _State.OPEN and (self._always_reads or not self._outbound.full):
                 message = next(messages, None)
                 if message is None:
                     break
@@ -190,7 +192,7 @@ class MessageProtocol(Protocol):
         if isinstance(message, Ping):
             self.send(Pong(message.n))
         elif not isinstance(message, Pong):
-            self._call(lambda: self._handler.received(message))
+            self._call(self._handler.received, message)
 
     def _violated(self, violation: ProtocolViolation) -> None:
         if self._state is not _State.OPEN:
@@ -200,10 +202,10 @@ class MessageProtocol(Protocol):
         self._reason = Failure(Code.FAILED, f"the other side broke the protocol: {violation.sentence}")
         self.close(violation.code, violation.sentence)
 
-    def _call(self, step: Callable[[], None]) -> None:
+    def _call(self, step: Callable[[Any], None], what: object) -> None:
         """Run one step of the handler; a defect in it costs this connection and nothing else."""
         try:
-            step()
+            step(what)
         except ProtocolViolation as violation:
             self._violated(violation)
         except Exception:
@@ -217,19 +219,16 @@ class MessageProtocol(Protocol):
         self.transport.write(data)
 
     def _may_read(self) -> bool:
-        # A client always reads: two sides that both wait to be read from would wait for ever.
-        if isinstance(self._connection, ClientConnection):
-            return True
-        return not (self._connection.saturated or self._outbound.full)
+        return self._always_reads or not (self._connection.saturated or self._outbound.full)
 
     def _choose_reading(self) -> None:
         if self._state is not _State.OPEN or self._taking:
             return
-        if not self._may_read():
-            if self._reading:
-                self._reading = False
-                self.transport.pauseProducing()
-        elif not self._reading and self._resume is None:
+        may_read = self._may_read()
+        if self._reading and not may_read:
+            self._reading = False
+            self.transport.pauseProducing()
+        elif may_read and not self._reading and self._resume is None:
             # Not at once: this may be called from deep inside a handler.
             self._resume = self._clock.callLater(0, self._read_on)
 
@@ -253,13 +252,14 @@ class MessageProtocol(Protocol):
     # --- time ---
 
     def _follow_phase(self) -> None:
-        if self._state is not _State.OPEN:
+        phase = self._connection.phase
+        if phase is self._followed or self._state is not _State.OPEN:
             return
-        if self._connection.phase is Phase.READY:
-            if self._login.running:
-                self._login.stop()
-                self._silence.start()
-        elif self._connection.phase is Phase.CLOSING:
+        self._followed = phase
+        if phase is Phase.READY:
+            self._login.stop()
+            self._silence.start()
+        elif phase is Phase.CLOSING:
             self._end()
 
     def _ping(self) -> None:

@@ -6,15 +6,15 @@ Knows the one attribute in which Twisted's reactors keep their clock; nothing of
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Unlike `monotonic` it counts the sleep of a machine: deadlines that passed meanwhile are over."""
 
 
 def steady_seconds() -> float:
     """Seconds that only grow, at the pace of real time; they begin anywhere, such as at the boot."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        # Unlike `monotonic` it counts the sleep of a machine: deadlines that passed meanwhile are over.
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(_CLOCK)
 
 
 def use_steady_time(reactor: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from e2ee.errors import E2eeError, Failure
 from e2ee.net.connect_link import ConnectLink
-from e2ee.server.policy import Policy, PolicyError, PresencePolicy, RegistrationMode
+from e2ee.server.policy import LISTEN_BACKLOG, Policy, PolicyError, PresencePolicy, RegistrationMode
 
 Choice = str | Sequence[str]
 SINGLE = (
@@ -179,6 +179,13 @@ def _log_format(name: str) -> str:
     if name not in LOG_FORMATS:
         raise ConfigurationError(f"log_format is {' or '.join(LOG_FORMATS)}")
     return name
+
+
+def with_backlog(listen: str) -> str:
+    """The endpoint with room for LISTEN_BACKLOG connections, unless it says how many or is no `tcp:`."""
+    if listen.startswith(("tcp:", "tcp6:", "haproxy:tcp:", "haproxy:tcp6:")) and ":backlog=" not in listen:
+        return f"{listen}:backlog={LISTEN_BACKLOG}"
+    return listen
 
 
 def _host(host: str) -> str:

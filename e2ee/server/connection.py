@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
 from e2ee.errors import Failure, StoreError
-from e2ee.ids import Address, DeviceAddress
+from e2ee.ids import DeviceAddress
 from e2ee.net.handshake import EXPECTED_GROUP, TlsFacts
 from e2ee.net.protocol import MessageProtocol
 from e2ee.server.counters import Limit
@@ -46,7 +46,7 @@ class Connection:
         self._ended = False
         self._displaced = False
         self._stock_told = False
-        self.held: set[Address] = set()
+        self.held: set[str] = set()
 
     # --- the handler --------------------------------------------------------------------------
 
@@ -65,9 +65,20 @@ class Connection:
         """A message that is legal now."""
         if self._ended:
             return
-        if isinstance(message, m.Acknowledge):
+        if isinstance(message, m.Send):
+            self._send(message)
+        elif isinstance(message, m.Acknowledge):
             self._acknowledged(message)
-            return
+        else:
+            self._asked(message)
+
+    def _send(self, message: m.Send) -> None:
+        try:
+            self._rooms.courier.submit(self, message, self.push)
+        except Exception:
+            self._failed(TwistedFailure())
+
+    def _asked(self, message: Message) -> None:
         asked = Deferred.fromCoroutine(self._serve(message))
         asked.addErrback(self._failed)
         if isinstance(message, m.Start):
@@ -100,7 +111,7 @@ class Connection:
         return self.protocol.phase is Phase.READY
 
     def push(self, message: Message) -> None:
-        """See `Peer.push`."""
+        """See `Peer.push`; an answer goes out like everything else."""
         if not self._ended:
             self.protocol.send(message)
 
@@ -157,7 +168,7 @@ class Connection:
         number = getattr(message, "n", None)
         if number is None:
             return None
-        return m.Refused(number, refusal.code, refusal.sentence, refusal.retry_after)
+        return refusal.answer(number)
 
     async def _answer(self, message: Message) -> Message | None:
         match message:
@@ -181,8 +192,6 @@ class Connection:
         """What only a logged-in device asks."""
         rooms, where = self._rooms, self.where
         match message:
-            case m.Send():
-                return await rooms.courier.submit(self, message)
             case m.LookUp():
                 return await rooms.directory.look_up(where.address, message)
             case m.FetchBundle():

@@ -8,15 +8,19 @@ survives every look-up.
 from __future__ import annotations
 
 import hmac
+from collections import deque
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
+from functools import partial
+from typing import NamedTuple
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from e2ee.errors import StoreError
 from e2ee.ids import Address, EnvelopeId
 from e2ee.server.counters import Counters, Limit
 from e2ee.server.deliveries import Deliveries
+from e2ee.server.eager import run_eagerly
 from e2ee.server.known_accounts import KnownAccounts, shows_token
 from e2ee.server.lookups import LookUps
 from e2ee.server.peer import Peer
@@ -36,8 +40,23 @@ SEAT_RETRY_SECONDS = 1.0
 """A seat's queue is several commits long: they are over by then."""
 
 
+Answer = Callable[[m.Message], None]
+"""Where the one answer to a `Send` goes: Accepted, StaleDevice, or Refused with its number."""
+
+
+class _Submit(NamedTuple):
+    """A `Send` on its way, and who waits for its answer. `began` is service time in seconds."""
+
+    peer: Peer
+    message: m.Send
+    answer: Answer
+    began: float
+
+
 class Courier:
     """One for the server."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -57,120 +76,145 @@ class Courier:
         self._tokens = tokens
         self._limits = limits
         self.lookups = lookups
-        self.policy = policy
+        self._rate = policy.messages()
         self._now = now
         self._counters = counters
-        self._lanes: WeakKeyDictionary[Peer, DeferredLock] = WeakKeyDictionary()
+        self._lanes: dict[Peer, deque[_Submit]] = {}
+        """What waits behind the send that is being admitted, where that has to wait for the disk."""
 
-    async def submit(self, peer: Peer, message: m.Send) -> m.Accepted | m.StaleDevice:
-        """Carry an envelope; returns after the recipient's acknowledgement or the commit.
+    def apply(self, policy: Policy) -> None:
+        """Go on with other limits."""
+        self._rate = policy.messages()
+        self.lookups.limit = policy.lookups_per_day
 
-        Raises Refusal: UNKNOWN_RECIPIENT, RATE_LIMITED, QUOTA, MAILBOX_FULL, BUSY, UNAVAILABLE; and
-        HELD for every later send to that recipient until one says `restart`.
+    def submit(self, peer: Peer, message: m.Send, answer: Answer) -> None:
+        """Carry an envelope; it is answered after the recipient's acknowledgement or the commit.
+
+        Refused with UNKNOWN_RECIPIENT, RATE_LIMITED, QUOTA, MAILBOX_FULL, BUSY, UNAVAILABLE; and with
+        HELD every later send to that recipient until one says `restart`.
         """
-        address = Address(message.number)
-        began = self._now()
-        try:
-            outcome = await self._admitted(peer, address, message)
-            if isinstance(outcome, m.StaleDevice):
-                return outcome
-            reached = await outcome
-            if reached is Outcome.NO_DEVICE:
-                return await self._stale(peer, address, message.n)
-            if reached in _REFUSALS:
-                raise Refusal(*_REFUSALS[reached])
-            reached = await self._with_token(peer, reached, message.state_token)
-        except Refusal:
-            peer.held.add(address)
-            raise
-        except StoreError:
-            peer.held.add(address)
-            raise unavailable() from None
-        self._count(reached, self._now() - began)
-        return m.Accepted(message.n, m.Outcome(reached.value))
-
-    def _count(self, reached: Outcome, seconds: float) -> None:
-        counters = self._counters
-        counters.submit_seconds.observe(seconds)
-        if reached is Outcome.DELIVERED:
-            counters.delivered += 1
+        submit = _Submit(peer, message, answer, self._now())
+        lane = self._lanes.get(peer)
+        if lane is None:
+            self._begin(submit)
         else:
-            counters.stored += 1
+            lane.append(submit)
 
-    async def _with_token(self, peer: Peer, reached: Outcome, token: bytes) -> Outcome:
-        """What the sender is told, when his state token is where it must be then."""
-        if reached is Outcome.DELIVERED:
-            self._tokens.note(peer.where, token)
-        elif reached is Outcome.SET_ASIDE:
-            # Told as `stored`, and no row of the mailbox has the token with it.
-            await self._tokens.write(peer.where, token)
-            return Outcome.STORED
-        return reached
+    def _begin(self, submit: _Submit) -> None:
+        admitting = run_eagerly(self._admit(submit))
+        if admitting is not None:
+            self._lanes[submit.peer] = deque()
+            admitting.addErrback(self._failed, submit.peer)
+            admitting.addCallback(lambda _: self._admit_next(submit.peer))
 
-    async def _admitted(
-        self, peer: Peer, address: Address, message: m.Send
-    ) -> Deferred[Outcome] | m.StaleDevice:
+    def _admit_next(self, peer: Peer) -> None:
+        for submit in self._lanes.pop(peer):
+            lane = self._lanes.get(peer)
+            if lane is None:
+                self._begin(submit)
+            else:
+                lane.append(submit)
+
+    def _failed(self, failure: Failure, peer: Peer) -> None:
+        """A defect of ours: it costs this connection. Its text stays out of the log."""
+        self._log.error("a send has failed: {kind}", kind=type(failure.value).__name__)
+        peer.abort()
+
+    async def _admit(self, submit: _Submit) -> None:
         """Everything before the seat, in the order of arrival."""
-        lane = self._lanes.setdefault(peer, DeferredLock())
-        await lane.acquire()
         try:
-            if message.restart:
-                peer.held.discard(address)
-            elif address in peer.held:
-                raise Refusal(*_REFUSALS[Outcome.HELD])
-            return await self._offered(peer, address, message)
-        except (Refusal, StoreError):
-            # Before the next one is admitted: a refusal never lets a later message pass.
-            peer.held.add(address)
-            raise
-        finally:
-            lane.release()
+            account = await self._recipient(submit.peer, submit.message)
+            if account is not None:
+                self._hand_over(submit, account)
+            else:
+                submit.answer(await self._stale(submit))
+        except (Refusal, StoreError) as error:
+            self._refuse(submit, error)
 
-    async def _offered(
-        self, peer: Peer, address: Address, message: m.Send
-    ) -> Deferred[Outcome] | m.StaleDevice:
-        if address == peer.where.address:
+    async def _recipient(self, peer: Peer, message: m.Send) -> Account | None:
+        """The account to send to; None if the envelope is not for the device that it has."""
+        number = message.number
+        if message.restart:
+            peer.held.discard(number)
+        elif number in peer.held:
+            raise Refusal(*_REFUSALS[Outcome.HELD])
+        if number == peer.where.address:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
-        await self._charge(peer)
-        account = await self._accounts.find(address)
+        wait = await self._limits.take("messages", peer.where.address, self._rate, self._now())
+        if wait > 0:
+            sentence = "too many messages in a short time"
+            raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
+        account = self._accounts.remembered(number) or await self._accounts.find(Address(number))
         if not peer.ready:
             # Displaced or logged out meanwhile: nothing of it is processed from then on.
             raise unavailable()
         if account is None or not hmac.compare_digest(account.statement_hash, message.statement_hash):
-            return await self._stale(peer, address, message.n)
-        return self._hand_over(peer, account, message)
+            return None
+        return account
 
-    def _hand_over(self, peer: Peer, account: Account, message: m.Send) -> Deferred[Outcome]:
+    def _hand_over(self, submit: _Submit, account: Account) -> None:
         """To the seat; `delivered`, and the fast path, only for those who may see the recipient."""
+        where, message = account.where, submit.message
+        known = shows_token(account, message.token)
+        envelope_id = EnvelopeId.of(message.envelope)
         item = MailItem(
-            account.where,
-            peer.where,
-            EnvelopeId.of(message.envelope),
-            message.envelope,
-            known=shows_token(account, message.token),
-            state_token=message.state_token,
+            where, submit.peer.where, envelope_id, message.envelope, known, message.state_token
         )
-        may_know = self._presence.may_see(account, message.token)
-        return self._deliveries.to(account.where).submit(item, may_know)
+        may_know = self._presence.may_see(account, known)
+        self._deliveries.to(where).submit(item, may_know, partial(self._reached, submit))
 
-    async def _charge(self, peer: Peer) -> None:
-        wait = await self._limits.take(
-            "messages", peer.where.address, self.policy.messages(), self._now()
-        )
-        if wait > 0:
-            raise Refusal(
-                RefusalCode.RATE_LIMITED, "too many messages in a short time", wait, Limit.MESSAGES
-            )
+    def _reached(self, submit: _Submit, outcome: Outcome) -> None:
+        """What became of it; the sender's state token is where it must be before he is told."""
+        if outcome is Outcome.DELIVERED:
+            self._tokens.note(submit.peer.where, submit.message.state_token)
+            self._accepted(submit, m.Outcome.DELIVERED)
+        elif outcome is Outcome.STORED:
+            self._accepted(submit, m.Outcome.STORED)
+        elif outcome in _REFUSALS:
+            self._refuse(submit, Refusal(*_REFUSALS[outcome]))
+        else:
+            later = run_eagerly(self._answer_later(submit, outcome))
+            if later is not None:
+                later.addErrback(self._failed, submit.peer)
 
-    async def _stale(self, peer: Peer, address: Address, number: int) -> m.StaleDevice:
+    async def _answer_later(self, submit: _Submit, outcome: Outcome) -> None:
+        """Outcomes that need the database once more."""
+        try:
+            if outcome is Outcome.SET_ASIDE:
+                # Told as `stored`, and no row of the mailbox has the token with it.
+                await self._tokens.write(submit.peer.where, submit.message.state_token)
+                self._accepted(submit, m.Outcome.STORED)
+            else:
+                submit.answer(await self._stale(submit))
+        except (Refusal, StoreError) as error:
+            self._refuse(submit, error)
+
+    def _accepted(self, submit: _Submit, outcome: m.Outcome) -> None:
+        counters = self._counters
+        counters.submit_seconds.observe(self._now() - submit.began)
+        if outcome is m.Outcome.DELIVERED:
+            counters.delivered += 1
+        else:
+            counters.stored += 1
+        submit.answer(m.Accepted(submit.message.n, outcome))
+
+    def _refuse(self, submit: _Submit, error: Refusal | StoreError) -> None:
+        """A refusal never lets a later message of the same pair pass."""
+        refusal = error if isinstance(error, Refusal) else unavailable()
+        submit.peer.held.add(submit.message.number)
+        self._counters.refused(submit.message, refusal.code, refusal.limit)
+        submit.answer(refusal.answer(submit.message.n))
+
+    async def _stale(self, submit: _Submit) -> m.StaleDevice:
         """The envelope is for a device that is not there: say which one is. Counts as a look-up."""
-        self.lookups.charge(peer.where.address, address)
+        address = Address(submit.message.number)
+        self.lookups.charge(submit.peer.where.address, address)
         account = await self._accounts.find(address)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
         identity = await self._accounts.identity_of(account)
         self._counters.stale += 1
-        return m.StaleDevice(number, account.statement, identity)
+        return m.StaleDevice(submit.message.n, account.statement, identity)
 
     def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
         """The recipient has kept an envelope; raises WrongAcknowledgement."""

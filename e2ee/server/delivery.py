@@ -16,7 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import StoreError
-from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.ids import DeviceAddress
+from e2ee.server.eager import run_eagerly
 from e2ee.server.peer import Peer
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
@@ -33,6 +34,9 @@ from e2ee.server.seat_terms import (
 )
 from e2ee.store.server.ports import Appended, AppendRefused, Attached, Mailbox, MailItem
 from e2ee.wire.messages import Acknowledge, Drained, Push, Verdict
+
+Reached = Callable[[Outcome], None]
+"""Who is told the outcome of a submit; the ticket by which a seat knows him."""
 
 
 class Delivery:
@@ -66,11 +70,9 @@ class Delivery:
 
     # --- events -------------------------------------------------------------------------------
 
-    def submit(self, item: MailItem, may_know: bool) -> Deferred[Outcome]:
-        """An envelope for this device; fires with its one outcome."""
-        answered: Deferred[Outcome] = Deferred()
-        self._do(self._seat.submit(item, Waiter(answered, may_know), self._now()))
-        return answered
+    def submit(self, item: MailItem, may_know: bool, reached: Reached) -> None:
+        """An envelope for this device; `reached` is called with its one outcome."""
+        self._do(self._seat.submit(item, Waiter(reached, may_know), self._now()))
 
     async def attach(self, peer: Peer) -> Attached | None:
         """Make `peer` the device's connection; an older one is displaced.
@@ -97,8 +99,7 @@ class Delivery:
         """The recipient's vault has it; raises WrongAcknowledgement."""
         if self.peer is peer:
             opened = message.verdict is Verdict.OPENED
-            envelope_id = EnvelopeId(message.envelope_id)
-            self._do(self._seat.acknowledge(message.push, envelope_id, opened))
+            self._do(self._seat.acknowledge(message.push, message.envelope_id, opened))
 
     def lost(self, peer: Peer) -> None:
         """The connection is gone."""
@@ -143,14 +144,18 @@ class Delivery:
                 self._carry_out(self._effects.popleft())
         finally:
             self._carrying = False
-        self._watch_time()
-        self._look_for_rest()
+        if self._timer is None:
+            self._watch_time()
+        if self._at_rest or self.peer is None:
+            self._look_for_rest()
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case PushItem(push, item):
                 sender = item.sender
                 self._push(Push(push, str(sender.address), bytes(sender.device), item.envelope))
+            case Answer(ticket, outcome):
+                cast("Reached", ticket)(outcome)
             case PushDrained():
                 self._push(Drained())
             case Append(items):
@@ -161,8 +166,6 @@ class Delivery:
                 self._acknowledged.append(effect)
                 if not self._removing:
                     self._run(self._remove())
-            case Answer(ticket, outcome):
-                cast("Deferred[Outcome]", ticket).callback(outcome)
             case Attach():
                 self._run(self._attach(self._attaching))
 
@@ -171,7 +174,13 @@ class Delivery:
             self.peer.push(message)
 
     def _run(self, step: Coroutine[Deferred[Any], Any, None]) -> None:
-        Deferred.fromCoroutine(step).addErrback(self._failed)
+        try:
+            running = run_eagerly(step)
+        except Exception:
+            self._failed(Failure())
+        else:
+            if running is not None:
+                running.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         """A defect, unlike a full disk: its kind goes to the log, its text might hold content."""
@@ -230,7 +239,7 @@ class Delivery:
     def _watch_time(self) -> None:
         """One timer for all that is held: it looks again when it fires, and is never moved."""
         deadline = self._seat.deadline
-        if deadline is not None and self._timer is None:
+        if deadline is not None:
             self._timer = self._clock.callLater(max(0.0, deadline - self._now()), self._time_passed)
 
     def _time_passed(self) -> None:

@@ -23,14 +23,20 @@ class KnownAccounts:
     def __init__(self, accounts: Accounts, remembered: int = REMEMBERED_ACCOUNTS) -> None:
         self._accounts = accounts
         self._remembered = remembered
-        self._known: OrderedDict[Address, Account] = OrderedDict()
+        self._known: OrderedDict[str, Account] = OrderedDict()
         self._changes = 0
+
+    def remembered(self, number: str) -> Account | None:
+        """The account of this number, if it is in memory."""
+        known = self._known.get(number)
+        if known is not None:
+            self._known.move_to_end(number)
+        return known
 
     async def find(self, address: Address) -> Account | None:
         """The account of this number."""
-        known = self._known.get(address)
+        known = self.remembered(address)
         if known is not None:
-            self._known.move_to_end(address)
             return known
         changes = self._changes
         found = await self._accounts.find(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from e2ee.ids import Address, DeviceAddress
+from e2ee.ids import DeviceAddress
 from e2ee.wire.messages import Message
 
 
@@ -20,7 +20,7 @@ class Peer(Protocol):
         """Whether its login was answered: before, nothing may be pushed."""
 
     @property
-    def held(self) -> set[Address]:
+    def held(self) -> set[str]:
         """Recipients to whom nothing passes until this peer says `restart`."""
 
     def push(self, message: Message) -> None:

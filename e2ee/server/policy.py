@@ -68,6 +68,11 @@ SEAT_QUEUE_BYTES = 16 * 1024 * 1024
 """What may wait in memory to be written for one device: several turns of a slow disk."""
 BATCH_MESSAGES = 512
 """Envelopes of one device in one append."""
+LISTEN_BACKLOG = 1024
+"""Connections that wait for the reactor to take them: those of a second. With Twisted's 50 a few hundred
+strangers at once keep honest people waiting for the retries of TCP. The kernel may allow fewer."""
+RESERVE_BYTES = 8 * 1024 * 1024
+"""Of the disk, for logins and removals when it is full: the write-ahead log and its checkpoint."""
 NOTICES_AT_ONCE = 16
 """Unacknowledged notices on one connection."""
 UNUSED_PREKEYS_SECONDS = 90 * DAY_SECONDS

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from e2ee.ids import Address, DeviceId
-from e2ee.server.known_accounts import shows_token
 from e2ee.server.peer import Peer
 from e2ee.server.policy import PresencePolicy
 from e2ee.store.server.ports import Account
@@ -51,11 +50,11 @@ class Presence:
         """Whether this account's device is here now, whoever may know it: for the operator."""
         return address in self._online
 
-    def may_see(self, account: Account, token: bytes | None) -> bool:
-        """Whether one who shows `token` may know whether this account is connected now."""
+    def may_see(self, account: Account, known: bool) -> bool:
+        """Whether one who has shown its contact token (`known`) may know if this account is connected."""
         if account.hidden or self.policy is PresencePolicy.NOBODY:
             return False
-        return self.policy is PresencePolicy.EVERYONE or shows_token(account, token)
+        return known or self.policy is PresencePolicy.EVERYONE
 
     # --- who is connected ---------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """How a room of the server says no.
 
-Knows the codes of the wire; not connections, which turn a Refusal into a `Refused` message. The
+Knows the codes of the wire and the message that carries one; not connections. The
 sentence goes to whoever asked: it holds no secret and no number.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from e2ee.errors import E2eeError
 from e2ee.server.counters import Limit
-from e2ee.wire.messages import RefusalCode
+from e2ee.wire.messages import RefusalCode, Refused
 
 UNAVAILABLE_RETRY_SECONDS = 5.0
 """Deletions make room all the time, and a new server starts in less."""
@@ -32,6 +32,10 @@ class Refusal(E2eeError):
         self.sentence = sentence
         self.retry_after = retry_after
         self.limit = limit
+
+    def answer(self, n: int) -> Refused:
+        """The message that answers request `n` with it."""
+        return Refused(n, self.code, self.sentence, self.retry_after)
 
 
 def unavailable() -> Refusal:

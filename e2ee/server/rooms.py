@@ -120,6 +120,6 @@ class Rooms:
         """Go on under another policy; nothing is dropped, and what waits already stays."""
         self.deliveries.mailbox.apply(policy.mailbox_limits())
         self.registration.apply(policy)
-        self.courier.policy = self.directory.policy = self.admission.policy = policy
-        self.courier.lookups.limit = policy.lookups_per_day
+        self.courier.apply(policy)
+        self.directory.policy = self.admission.policy = policy
         self.presence.policy = policy.presence

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.ids import DeviceAddress
 from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat_terms import (
     Answer,
@@ -96,7 +96,7 @@ class Seat:
         """An envelope for this device. Pushed at once only if its sender may know; else written."""
         if self._stopping:
             return [Answer(waiter.ticket, Outcome.UNAVAILABLE)]
-        key = (item.sender, item.envelope_id)
+        key = item.key
         if self._joined(key, waiter):
             return self._fall_back() if key in self._held and not waiter.may_know else []
         if waiter.may_know and self._may_push(key, len(item.envelope)):
@@ -114,14 +114,13 @@ class Seat:
     def _joined(self, key: Key, waiter: Waiter) -> bool:
         """Whether the envelope is on its way already: then there is a second waiter."""
         entry = self._held.get(key) or self._writing.get(key) or self._queue.get(key)
-        if entry is None:
-            return False
-        entry.waiters.append(waiter)
-        return True
+        if entry is not None:
+            entry.waiters.append(waiter)
+        return entry is not None
 
     def _push_held(self, key: Key, entry: _Entry) -> list[Effect]:
         """The fast path: acknowledged in time, the envelope never touches a disk."""
-        entry.push = self._window.push(entry.item, key)
+        entry.push = self._window.push(key, len(entry.item.envelope), key)
         self._held[key] = entry
         return [PushItem(entry.push, entry.item)]
 
@@ -154,7 +153,7 @@ class Seat:
             else:
                 outcome = Outcome.UNAVAILABLE if result is None else Outcome(result.value)
                 effects += self._refused(entry, outcome, refused)
-        effects += self._held_back(refused)
+        effects += self._held_back(refused) if refused else []
         if removed:
             effects.append(Remove(self._epoch, tuple(removed)))
         if self._attach_waits:
@@ -241,13 +240,14 @@ class Seat:
             if not self._window.takes(len(row.item.envelope)):
                 self._window.needs = len(row.item.envelope)
                 break
-            effects.append(PushItem(self._window.push(row.item, row.seq), row.item))
+            push = self._window.push(row.item.key, len(row.item.envelope), row.seq)
+            effects.append(PushItem(push, row.item))
             self._pushed_to = row.seq
         if not rows:
             self._pushed_to = max(self._pushed_to, self._read_target)
         return effects + self._advance()
 
-    def acknowledge(self, push: int, envelope_id: EnvelopeId, opened: bool) -> list[Effect]:
+    def acknowledge(self, push: int, envelope_id: bytes, opened: bool) -> list[Effect]:
         """The recipient's vault has kept this push; raises WrongAcknowledgement."""
         if not 0 < push <= self._window.last_push:
             raise WrongAcknowledgement("an acknowledgement of what was never pushed")

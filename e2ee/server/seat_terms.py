@@ -6,8 +6,9 @@ Knows no rules (`seat`) and nobody who carries the effects out (`courier`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from e2ee.errors import E2eeError
 from e2ee.store.server.ports import MailItem
@@ -40,8 +41,7 @@ class WrongAcknowledgement(E2eeError):
     """An acknowledgement of what was never pushed, or of another envelope: a protocol error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter:
+class Waiter(Struct, frozen=True, gc=False):
     """Who waits for an answer. `may_know`: may see, now, whether the recipient is connected."""
 
     ticket: Hashable
@@ -51,28 +51,24 @@ class Waiter:
 # --- effects ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PushItem:
+class PushItem(Struct, frozen=True, gc=False):
     """Send this envelope to the connection under this number."""
 
     push: int
     item: MailItem
 
 
-@dataclass(frozen=True, slots=True)
-class PushDrained:
+class PushDrained(Struct, frozen=True, gc=False):
     """Tell the connection that all that waited at its login has been pushed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True, gc=False):
     """Write these to the mailbox as one batch, then report to `appended`."""
 
     items: Sequence[MailItem]
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True, gc=False):
     """Read the next rows, then report to `rows_read` with the same `turn`."""
 
     turn: int
@@ -81,24 +77,21 @@ class Read:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True, gc=False):
     """Forget these acknowledged rows."""
 
     epoch: int
     seqs: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """Answer the one who waits under this ticket; each ticket is answered once."""
 
     ticket: Hashable
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Attach:
+class Attach(Struct, frozen=True, gc=False):
     """The old connection's batch is settled: raise the epoch, then report to `attached`."""
 
 

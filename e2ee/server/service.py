@@ -26,13 +26,14 @@ from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
 from e2ee.server.code_delivery import CodeDelivery
+from e2ee.server.collector import settle_collector
 from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
-from e2ee.server.configuration import Configuration, ConfigurationError
+from e2ee.server.configuration import Configuration, ConfigurationError, with_backlog
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
-from e2ee.server.policy import DAY_SECONDS, SETTLE_SECONDS
+from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES, SETTLE_SECONDS
 from e2ee.server.rooms import Rooms
 from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
@@ -109,8 +110,9 @@ class ServerService(Service):
     async def _start(self) -> None:
         configuration, reactor = self._configuration, self._reactor
         database = self._database = await Database.open(
-            configuration.database, self._secret, "server", reactor, self._database_broken
-        )
+            configuration.database, self._secret, "server", reactor, self._database_broken,
+            reserve_bytes=RESERVE_BYTES,
+        )  # fmt: skip
         clock = self._clock = ServiceClock(database, reactor)
         await clock.start()
         workers = self._workers = ProofWorkers(reactor, reactor)
@@ -120,6 +122,7 @@ class ServerService(Service):
         self._outlook = Outlook(running, self._secret, reactor)
         await self._listen(running, self._outlook)
         self._begin_upkeep(running, self._outlook)
+        settle_collector()
 
     async def _composed(
         self, database: Database, clock: ServiceClock, workers: ProofWorkers
@@ -148,7 +151,8 @@ class ServerService(Service):
         factory = server_tls_factory(
             identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
-        port = await serverFromString(self._reactor, configuration.listen).listen(factory)
+        endpoint = serverFromString(self._reactor, with_backlog(configuration.listen))
+        port = await endpoint.listen(factory)
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)

@@ -25,7 +25,8 @@ CONNECT_LINK = "connect-link"
 ADMIN_SOCKET = "admin.sock"
 SOCKET_PATH_BYTES = 100
 """Below the 108 of Linux and the 104 of macOS."""
-PRIVATE = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
+_OF_DATABASE = tuple(DATABASE + suffix for suffix in ("", "-wal", "-shm", "-reserve"))
+PRIVATE = (*_OF_DATABASE, SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
 
 
 class StateRefused(E2eeError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from e2ee.ids import DeviceAddress, EnvelopeId
-from e2ee.store.server.ports import MailItem
 from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
 
 Key = tuple[DeviceAddress, EnvelopeId]
@@ -60,15 +59,14 @@ class Window:
 
     def takes(self, size: int) -> bool:
         """Whether an envelope of this size fits now."""
-        return self.free_messages > 0 and size <= self.free_bytes
+        return len(self._pushed) < WINDOW_MESSAGES and self._bytes + size <= WINDOW_BYTES
 
-    def push(self, item: MailItem, place: Place) -> int:
+    def push(self, key: Key, size: int, place: Place) -> int:
         """Count an envelope in; its push number, from 1."""
         self.last_push += 1
-        key = (item.sender, item.envelope_id)
-        self._pushed[self.last_push] = Pushed(key, len(item.envelope), place)
+        self._pushed[self.last_push] = Pushed(key, size, place)
         self._keys.add(key)
-        self._bytes += len(item.envelope)
+        self._bytes += size
         self.needs = 0
         return self.last_push
 

@@ -19,6 +19,7 @@ from e2ee.store.connection import (
     is_fatal,
     lacks_room,
 )
+from e2ee.store.reserve import Reserve
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ class _NoRoom(Exception):
 
 
 class GroupCommit:
-    """Runs batches on one connection, which it owns."""
+    """Runs batches on one connection, which it owns. Only what frees room may use up the `reserve`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, reserve: Reserve | None = None) -> None:
         self._connection = connection
+        self._reserve = reserve
 
     def run(self, batch: Sequence[Operation]) -> list[Outcome]:
         """One outcome for each operation, all of them on disk.
@@ -57,11 +59,14 @@ class GroupCommit:
         frees room: that is done again, each alone. Raises StoreBroken for every other failure of
         the database itself; then nothing may be answered.
         """
-        try:
-            return self._commit(batch)
-        except _NoRoom:
-            self._roll_back()
-        self.truncate_log()
+        if self._reserve is None or self._reserve.keep():
+            try:
+                return self._commit(batch)
+            except _NoRoom:
+                self._roll_back()
+            if self._reserve is not None:
+                self._reserve.release()
+            self.truncate_log()
         return [self._alone(operation) for operation in batch]
 
     def truncate_log(self) -> bool:

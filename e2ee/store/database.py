@@ -19,6 +19,7 @@ from e2ee.store.commit import Operation, Outcome
 from e2ee.store.connection import Connection, connect
 from e2ee.store.figures import CommitFigures
 from e2ee.store.lanes import Lane, Lanes, ThreadLanes
+from e2ee.store.reserve import Reserve
 from e2ee.store.upgrade import schema_files, upgrade
 from e2ee.store.workers import Call, Reader, Rewrite, TruncateLog, Writer
 
@@ -62,6 +63,7 @@ class Database:
         *,
         single_connection: bool = False,
         tidy: Callable[[Connection], None] | None = None,
+        reserve_bytes: int = 0,
         lanes: Lanes | None = None,
         connector: Callable[[Path, bytes], Connection] = connect,
     ) -> Database:
@@ -69,8 +71,8 @@ class Database:
 
         `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
         StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
-        With `single_connection` reads run where writes run. `tidy` is an operation that is run after
-        writes, before the log is emptied. `lanes` and `connector` are for tests.
+        With `single_connection` reads run where writes run. `tidy` is run after writes, before the log
+        is emptied. `reserve_bytes`: see `Reserve`. `lanes` and `connector` are for tests.
 
         Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
         for a newer schema or what the file system refuses.
@@ -89,8 +91,9 @@ class Database:
             return connection
 
         self._aside = Aside(lambda: connector(path, key), lanes)
-        log = path.with_name(path.name + "-wal")
-        writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy)
+        log, room = (path.with_name(path.name + suffix) for suffix in ("-wal", "-reserve"))
+        reserve = Reserve(room, reserve_bytes) if reserve_bytes else None
+        writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy, reserve)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:
             reader = Reader(lambda: connector(path, key), lanes.deliver, self)

@@ -18,6 +18,7 @@ from e2ee.errors import StoreBroken, StoreUnavailable
 from e2ee.store.commit import GroupCommit, Operation, Outcome
 from e2ee.store.connection import Connection, broken, is_fatal
 from e2ee.store.figures import CommitFigures
+from e2ee.store.reserve import Reserve
 
 LOG_BYTES = 4 * 1024 * 1024
 """The write-ahead log is moved into the database when it is longer: 1,000 pages, as SQLite does."""
@@ -95,9 +96,12 @@ class Writer(_Opener):
         desk: Desk,
         figures: CommitFigures,
         tidy: Callable[[Connection], None] | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
+        """`log` is the write-ahead log; `reserve` is room for what makes room on a full disk."""
         super().__init__(open_connection, deliver)
         self._log = log
+        self._reserve = reserve
         self._desk = desk
         self._figures = figures
         self._tidy = tidy
@@ -108,7 +112,7 @@ class Writer(_Opener):
         if self._broken or self._connection is None:
             return
         try:
-            self._turn(GroupCommit(self._connection), batch)
+            self._turn(GroupCommit(self._connection, self._reserve), batch)
         except StoreBroken as error:
             self._break(error)
         except BaseException as error:
@@ -120,7 +124,7 @@ class Writer(_Opener):
         if self._broken or self._connection is None:
             return
         try:
-            self._empty_log(GroupCommit(self._connection))
+            self._empty_log(GroupCommit(self._connection, self._reserve))
             self._connection.close()
         except BaseException as error:
             self._break(broken(error))

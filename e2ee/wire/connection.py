@@ -14,7 +14,7 @@ from e2ee.wire import codec, limits
 from e2ee.wire.exchange import Exchange
 from e2ee.wire.framing import FrameReader, frame
 from e2ee.wire.messages import Message, RefusalCode, Refused
-from e2ee.wire.phases import Phase, Role, next_phase
+from e2ee.wire.phases import Phase, Role, next_phase, settled_transitions
 from e2ee.wire.violations import OutOfTurn, ProtocolViolation
 
 
@@ -25,9 +25,9 @@ class Connection(ABC):
     peer: ClassVar[Role]
 
     def __init__(self) -> None:
-        self._phase = Phase.GREETING
         self._reader = FrameReader()
         self._exchange = Exchange()
+        self._go_to(Phase.GREETING)
 
     @property
     def phase(self) -> Phase:
@@ -59,57 +59,59 @@ class Connection(ABC):
         phase is closing then.
         """
         self._reader.feed(data)
-        return self._messages()
+        return iter(self._next_message, None)
 
     def send(self, message: Message) -> bytes:
         """The frame of this message. Raises OutOfTurn, and changes nothing, if it is not legal now."""
-        phase = next_phase(self.role, self._phase, message)
+        phase = self._say.get(type(message)) or next_phase(self.role, self._phase, message)
         if phase is None:
             raise OutOfTurn(f"{type(message).__name__} is not legal while {self._phase.value}")
-        if complaint := self._exchange.complaint(message):
-            raise OutOfTurn(complaint)
         payload = codec.encode(message)
-        if len(payload) > self._limit():
+        if len(payload) > self._limit:
             raise OutOfTurn(f"{type(message).__name__} does not fit into a frame")
-        self._enter(phase, message)
+        if complaint := self._exchange.take(message):
+            raise OutOfTurn(complaint)
+        if phase is not self._phase:
+            self._go_to(phase)
         return frame(payload)
 
     def close(self) -> None:
         """Nothing more is said or heard; what has arrived and was not taken is forgotten."""
-        self._phase = Phase.CLOSING
-        self._reader.stop()
+        self._go_to(Phase.CLOSING)
 
-    def _messages(self) -> Iterator[Message]:
-        while self._phase is not Phase.CLOSING and not self.saturated:
-            try:
-                payload = self._reader.next_frame(self._limit())
-                if payload is None:
-                    return
-                message = self._decode(payload)
-                self._judge(message)
-            except ProtocolViolation:
-                self.close()
-                raise
-            yield message
+    def _next_message(self) -> Message | None:
+        """The next legal message, or None: see `receive`."""
+        if self.saturated or self._phase is Phase.CLOSING:
+            return None
+        try:
+            payload = self._reader.next_frame(self._limit)
+            if payload is None:
+                return None
+            message = self._decode(payload)
+            self._judge(message)
+        except ProtocolViolation:
+            self.close()
+            raise
+        return message
 
     def _judge(self, message: Message) -> None:
-        phase = next_phase(self.peer, self._phase, message)
+        phase = self._hear.get(type(message)) or next_phase(self.peer, self._phase, message)
         if phase is None:
             raise _illegal(f"{type(message).__name__} is not legal while {self._phase.value}")
-        if complaint := self._exchange.complaint(message):
+        if complaint := self._exchange.take(message):
             raise _illegal(complaint)
-        self._enter(phase, message)
+        if phase is not self._phase:
+            self._go_to(phase)
 
-    def _enter(self, phase: Phase, message: Message) -> None:
-        self._exchange.note(message)
+    def _go_to(self, phase: Phase) -> None:
+        """Enter a phase: what may be said and heard in it, and how long a frame may be."""
         self._phase = phase
+        self._say = settled_transitions(self.role, phase)
+        self._hear = settled_transitions(self.peer, phase)
+        ready = phase is Phase.READY
+        self._limit = limits.FRAME_AFTER_LOGIN_BYTES if ready else limits.FRAME_BEFORE_LOGIN_BYTES
         if phase is Phase.CLOSING:
-            self.close()
-
-    def _limit(self) -> int:
-        if self._phase is Phase.READY:
-            return limits.FRAME_AFTER_LOGIN_BYTES
-        return limits.FRAME_BEFORE_LOGIN_BYTES
+            self._reader.stop()
 
     @abstractmethod
     def _decode(self, payload: bytes) -> Message:

@@ -6,6 +6,9 @@ same conversation; whose fault a complaint is depends on who was about to speak.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
 from e2ee.wire import limits
 from e2ee.wire import messages as m
 from e2ee.wire.phases import ANSWERS
@@ -30,47 +33,55 @@ class Exchange:
         """The number of the last push, 0 before the first."""
         return self._pushed
 
-    def complaint(self, message: m.Message) -> str:
-        """Why the numbers of this message do not fit; empty if they do."""
-        if isinstance(message, m.Push):
-            return self._push_complaint(message)
-        if isinstance(message, m.Acknowledge):
-            return "" if message.push <= self._pushed else "an acknowledgement of what was never pushed"
-        number: int | None = getattr(message, "n", None)
-        if number is None:
-            return ""
-        request = self._unanswered.get(number)
-        if type(message) in ANSWERS:
-            return "" if request is None else "the number of a request that is still unanswered"
+    def take(self, message: m.Message) -> str:
+        """Take a message into account; or say why its numbers do not fit, and change nothing."""
+        kind = type(message)
+        step = _STEPS.get(kind)
+        return "" if step is None else step(self, message)
+
+    def _request(self, request: Any) -> str:
+        if request.n in self._unanswered:
+            return "the number of a request that is still unanswered"
+        self._unanswered[request.n] = type(request)
+        return ""
+
+    def _answer(self, answer: Any) -> str:
+        if answer.n is None:
+            return ""  # the last word of a server answers nothing
+        request = self._unanswered.get(answer.n)
         if request is None:
             return "an answer to nothing that was asked"
-        if isinstance(message, (m.Refused, *ANSWERS[request])):
-            return ""
-        return f"{type(message).__name__} is no answer to {request.__name__}"
+        kind = type(answer)
+        if kind not in ANSWERS[request] and kind is not m.Refused:
+            return f"{kind.__name__} is no answer to {request.__name__}"
+        del self._unanswered[answer.n]
+        return ""
 
-    def note(self, message: m.Message) -> None:
-        """Take a message without a complaint into account."""
-        if isinstance(message, m.Push):
-            self._pushed = message.push
-            self._unacknowledged[message.push] = len(message.envelope)
-            self._unacknowledged_bytes += len(message.envelope)
-            return
-        if isinstance(message, m.Acknowledge):
-            self._unacknowledged_bytes -= self._unacknowledged.pop(message.push, 0)
-            return
-        number: int | None = getattr(message, "n", None)
-        if number is None:
-            return
-        if type(message) in ANSWERS:
-            self._unanswered[number] = type(message)
-        else:
-            del self._unanswered[number]
+    def _acknowledge(self, acknowledgement: Any) -> str:
+        if acknowledgement.push > self._pushed:
+            return "an acknowledgement of what was never pushed"
+        self._unacknowledged_bytes -= self._unacknowledged.pop(acknowledgement.push, 0)
+        return ""
 
-    def _push_complaint(self, message: m.Push) -> str:
-        if message.push != self._pushed + 1:
+    def _push(self, push: Any) -> str:
+        if push.push != self._pushed + 1:
             return "pushes are numbered 1, 2, 3 …"
-        size = self._unacknowledged_bytes + len(message.envelope)
-        if len(self._unacknowledged) >= limits.WINDOW_MESSAGES or size > limits.WINDOW_BYTES:
+        size = len(push.envelope)
+        total = self._unacknowledged_bytes + size
+        if len(self._unacknowledged) >= limits.WINDOW_MESSAGES or total > limits.WINDOW_BYTES:
             # The server keeps to it (`window`); a client must not have to hold what another one pushes.
             return "more is pushed than the window of unacknowledged pushes has room for"
+        self._pushed = push.push
+        self._unacknowledged[push.push] = size
+        self._unacknowledged_bytes = total
         return ""
+
+
+_STEPS: Final[Mapping[type[m.Message], Callable[[Exchange, Any], str]]] = {
+    m.Push: Exchange._push,
+    m.Acknowledge: Exchange._acknowledge,
+    m.Refused: Exchange._answer,
+    **dict.fromkeys((answer for answers in ANSWERS.values() for answer in answers), Exchange._answer),
+    **dict.fromkeys(ANSWERS, Exchange._request),
+}
+"""What has a number; everything else is taken as it comes."""

@@ -42,9 +42,10 @@ class FrameReader:
         waited for. Raises ProtocolViolation for a frame that is too large or empty; `stop` then,
         since nothing behind it can be found.
         """
-        if len(self._buffer) < LENGTH_PREFIX_BYTES:
+        buffer = self._buffer
+        if len(buffer) < LENGTH_PREFIX_BYTES:
             return None
-        length = int.from_bytes(self._buffer[:LENGTH_PREFIX_BYTES], "big")
+        length = int.from_bytes(buffer[:LENGTH_PREFIX_BYTES], "big")
         if length > limit:
             raise ProtocolViolation(
                 RefusalCode.FRAME_TOO_LARGE, f"a frame may have {limit} bytes here, not {length}"
@@ -52,10 +53,10 @@ class FrameReader:
         if length == 0:
             raise ProtocolViolation(RefusalCode.MALFORMED, "a frame has at least one byte")
         end = LENGTH_PREFIX_BYTES + length
-        if len(self._buffer) < end:
+        if len(buffer) < end:
             return None
-        payload = bytes(self._buffer[LENGTH_PREFIX_BYTES:end])
-        del self._buffer[:end]
+        payload = bytes(buffer[LENGTH_PREFIX_BYTES:end])
+        del buffer[:end]
         return payload
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Final
 
 from e2ee.wire import messages as m
@@ -147,3 +148,12 @@ def next_phase(speaker: Role, phase: Phase, message: m.Message) -> Phase | None:
         # The last word of a server, whatever has been going on.
         return Phase.CLOSING if speaker is Role.SERVER else None
     return TABLE[speaker][phase].get(type(message))
+
+
+@cache
+def settled_transitions(speaker: Role, phase: Phase) -> Transitions:
+    """Those of TABLE that the type of a message decides alone: all but those of `Refused`.
+
+    For who asks at every message: one look-up in a dictionary.
+    """
+    return {kind: then for kind, then in TABLE[speaker][phase].items() if kind is not m.Refused}

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.server.seat import Seat
@@ -43,6 +45,13 @@ def envelope_item(sender: DeviceAddress, number: int, size: int = 40) -> MailIte
     return MailItem(BOB, sender, EnvelopeId.of(envelope), envelope)
 
 
+class Job(NamedTuple):
+    """Something that is under way; `what` says all about it, for whoever compares worlds."""
+
+    what: object
+    run: Callable[[], None]
+
+
 @dataclass
 class Sender:
     """Sends 0, 1, 2 … in order; after a refusal, all again from the first that was not accepted."""
@@ -68,9 +77,10 @@ class World:
         self.rows: dict[int, MailItem] = {}
         self.last_seq = 0
         self.epoch = 0
-        self.orders: deque[Callable[[], None]] = deque()  # of the one writer, in order
-        self.reports: deque[Callable[[], None]] = deque()  # its answers, in order
-        self.reading: deque[Callable[[], None]] = deque()
+        self.orders: deque[Job] = deque()  # of the one writer, in order
+        self.reports: deque[Job] = deque()  # its answers, in order
+        self.found: deque[Job] = deque()  # the reader's, which may come before or after those
+        self.reading: deque[Job] = deque()
         self.failing = 0  # how the next append ends
         self.connection = 0
         self.connected = False
@@ -90,7 +100,7 @@ class World:
         self.seen: Counter[State | Outcome] = Counter()
         self.steps: list[Callable[[int], None]] = [
             self.send, self.send, self.send, self.send, self.repeat, self.write, self.write, self.report,
-            self.report, self.read, self.receive, self.receive, self.acknowledge, self.acknowledge,
+            self.report, self.read, self.find, self.receive, self.receive, self.acknowledge, self.acknowledge,
             self.connect, self.lose, self.tick, self.fail, self.expire,
             self.progress, self.progress, self.progress,
         ]  # fmt: skip
@@ -136,15 +146,19 @@ class World:
 
     def write(self, number: int) -> None:
         if self.orders:
-            self.orders.popleft()()
+            self.orders.popleft().run()
 
     def report(self, number: int) -> None:
         if self.reports:
-            self.reports.popleft()()
+            self.reports.popleft().run()
+
+    def find(self, number: int) -> None:
+        if self.found:
+            self.found.popleft().run()
 
     def read(self, number: int) -> None:
         if self.reading:
-            self.reading.popleft()()
+            self.reading.popleft().run()
 
     def receive(self, number: int) -> None:
         """The recipient's client commits the next push and acknowledges."""
@@ -167,8 +181,12 @@ class World:
     def progress(self, number: int) -> None:
         """Several rounds in which all goes on, so that the seat comes to rest now and then."""
         for _ in range(number % 12):
-            for step in (self.write, self.report, self.read, self.receive, self.acknowledge):
-                step(1)
+            self.go_on()
+
+    def go_on(self) -> None:
+        """One round of all that goes on by itself."""
+        for step in (self.write, self.report, self.read, self.find, self.receive, self.acknowledge):
+            step(1)
 
     def note_acknowledged(self, key: Key) -> None:
         self.pushed.discard(key)
@@ -199,7 +217,7 @@ class World:
     def expire(self, number: int) -> None:
         """A row goes, and its sender has a notice."""
         if self.rows and number % 4 == 0:
-            self.orders.append(self.drop_oldest)
+            self.orders.append(Job("drop", self.drop_oldest))
 
     def drop_oldest(self) -> None:
         if self.rows and not self.appending:
@@ -229,13 +247,13 @@ class World:
                     self.drained = True
                 case Append(items):
                     self.check_append(items)
-                    self.orders.append(lambda items=items: self.commit(items))  # type: ignore[misc]
+                    self.orders.append(Job(effect, partial(self.commit, items)))
                 case Attach():
-                    self.orders.append(lambda c=self.connection: self.raise_epoch(c))  # type: ignore[misc]
+                    self.orders.append(Job(self.connection, partial(self.raise_epoch, self.connection)))
                 case Remove(epoch, seqs):
-                    self.orders.append(lambda e=epoch, s=seqs: self.remove(e, s))  # type: ignore[misc]
+                    self.orders.append(Job(effect, partial(self.remove, epoch, seqs)))
                 case Read(turn, after, count, size):
-                    self.reading.append(lambda t=turn, a=after, c=count, s=size: self.rows_after(t, a, c, s))  # type: ignore[misc]
+                    self.reading.append(Job(effect, partial(self.rows_after, turn, after, count, size)))
                 case Answer(ticket, outcome):
                     assert isinstance(ticket, int)
                     self.check_answer(ticket, outcome)
@@ -296,7 +314,7 @@ class World:
         if results is not None and self.failing == 2:
             results = self.hold_back(items, results)
         self.failing = 0
-        self.reports.append(lambda: self.appended(items, results))
+        self.reports.append(Job((items, results), partial(self.appended, items, results)))
 
     def insert(self, item: MailItem) -> Appended:
         for seq, row in self.rows.items():
@@ -349,7 +367,7 @@ class World:
     def raise_epoch(self, connection: int) -> None:
         self.epoch += 1
         epoch, end = self.epoch, max(self.rows, default=0)
-        self.reports.append(lambda: self.attached(connection, epoch, end))
+        self.reports.append(Job((connection, epoch, end), partial(self.attached, connection, epoch, end)))
 
     def attached(self, connection: int, epoch: int, end: int) -> None:
         if connection == self.connection and self.connected:
@@ -373,7 +391,10 @@ class World:
                 if found and size < 0:
                     break
                 found.append(MailRow(seq, self.rows[seq]))
-        self.reports.append(lambda: self.carry_out(self.seat.rows_read(turn, found)))
+        self.found.append(Job((turn, found), partial(self.rows_read, turn, found)))
+
+    def rows_read(self, turn: int, found: Sequence[MailRow]) -> None:
+        self.carry_out(self.seat.rows_read(turn, found))
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -386,11 +407,11 @@ class World:
             for index, sender in enumerate(self.senders):
                 if sender.holding or sender.next < sender.total:
                     self.send(index + 2)
-            busy = self.orders or self.reports or self.reading or self.wire or self.acknowledgements
-            if not busy and self.all_accepted():
+            jobs = self.orders, self.reports, self.reading, self.found, self.wire, self.acknowledgements
+            if not any(jobs) and self.all_accepted():
                 return
-            for step in (self.write, self.report, self.read, self.receive, self.acknowledge, self.tick):
-                step(1)
+            self.go_on()
+            self.tick(1)
         raise AssertionError("never at rest")
 
     def all_accepted(self) -> bool:

@@ -7,8 +7,21 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.server.configuration import Choice, Configuration, ConfigurationError, configure
-from e2ee.server.policy import LIMIT_NAMES, Policy, PolicyError, PresencePolicy, RegistrationMode
+from e2ee.server.configuration import (
+    Choice,
+    Configuration,
+    ConfigurationError,
+    configure,
+    with_backlog,
+)
+from e2ee.server.policy import (
+    LIMIT_NAMES,
+    LISTEN_BACKLOG,
+    Policy,
+    PolicyError,
+    PresencePolicy,
+    RegistrationMode,
+)
 
 
 class ConfigureTests(SynchronousTestCase):
@@ -37,6 +50,12 @@ class ConfigureTests(SynchronousTestCase):
         made = configure({"config": file, "otp": "file:c"}, environment)
         self.assertEqual((made.otp, made.listen), ("file:c", "tcp:2"))
         self.assertIs(made.policy.presence, PresencePolicy.NOBODY)
+
+    def test_room_for_a_second_of_connections(self) -> None:
+        for listen in ("tcp:8443", "tcp6:8443:interface=\\:\\:1", "haproxy:tcp:8443"):
+            self.assertEqual(with_backlog(listen), f"{listen}:backlog={LISTEN_BACKLOG}")
+        for listen in ("tcp:8443:backlog=5", "unix:/run/e2ee", "systemd:domain=INET:index=0"):
+            self.assertEqual(with_backlog(listen), listen)
 
     def test_names_in_the_environment(self) -> None:
         environment = {

@@ -290,7 +290,7 @@ class ConversationTests(ConnectionCase):
         removals[0].callback(None)
 
     def test_a_defect_costs_one_connection_and_logs_no_content(self) -> None:
-        async def defect(*arguments: object) -> None:
+        def defect(*arguments: object) -> None:
             raise KeyError("a secret")
 
         bob = self.log_in(self.town.devices[BOB])

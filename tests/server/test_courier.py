@@ -208,6 +208,36 @@ class RefusalTests(CourierCase):
             self.failureResultOf(answer, Refusal)
         self.assertEqual(self.now(self.town.mailbox.count()), 0)
 
+    def test_what_comes_while_one_waits_for_the_disk_keeps_its_order(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+        find, calls = known.find, [0]
+
+        async def slow(address: Address) -> Account | None:
+            calls[0] += 1
+            if calls[0] == 1:
+                await waiting
+            return await find(address)
+
+        self.patch(known, "find", slow)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two", b"three")]
+        self.assertEqual(calls, [1])
+        waiting.callback(None)
+        self.assertEqual([self.successResultOf(answer) for answer in answers], [STORED] * 3)
+        self.assertEqual(self.now(self.town.log_in(BOB)).envelopes, [b"one", b"two", b"three"])
+
+    def test_a_defect_behind_the_disk_costs_the_senders_connection(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+
+        async def defect(address: Address) -> Account | None:
+            await waiting
+            raise KeyError("a secret")
+
+        self.patch(known, "find", defect)
+        answer = self.town.submit(self.alice, self.town.send(BOB, b"one"))
+        waiting.callback(None)
+        self.assertNoResult(answer)
+        self.assertEqual((self.alice.ended, self.flushLoggedErrors()), ("aborted", []))
+
     def test_what_was_queued_behind_a_refused_one_is_held(self) -> None:
         self.town.mailbox.slow = True
         answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two", b"three")]

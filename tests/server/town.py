@@ -15,6 +15,7 @@ from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
 from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Stores, Surroundings, compose
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
+from e2ee.server.refusal import Refusal
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
 from e2ee.store.memory.invites import MemoryInvites
@@ -49,7 +50,7 @@ class PeerDouble:
     def __init__(self, where: DeviceAddress) -> None:
         self.where = where
         self.ready = True
-        self.held: set[Address] = set()
+        self.held: set[str] = set()
         self.told: list[m.Message] = []
         self.ended = ""
 
@@ -196,8 +197,17 @@ class Town:
         return m.Send(n, str(to), self.devices[to].statement_hash, token, envelope, state_token, restart)
 
     def submit(self, peer: PeerDouble, message: m.Send) -> Deferred[m.Message]:
-        """Its answer."""
-        return Deferred.fromCoroutine(self.rooms.courier.submit(peer, message))
+        """Its answer; a refusal fails with Refusal."""
+        answered: Deferred[m.Message] = Deferred()
+
+        def answer(said: m.Message) -> None:
+            if isinstance(said, m.Refused):
+                answered.errback(Refusal(said.code, said.sentence, said.retry_after))
+            else:
+                answered.callback(said)
+
+        self.rooms.courier.submit(peer, message, answer)
+        return answered
 
     def acknowledge(self, peer: PeerDouble, push: m.Push, opened: bool = True) -> None:
         """The peer's vault has it."""

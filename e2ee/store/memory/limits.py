@@ -22,9 +22,11 @@ class MemoryLimits:
 
     def take_now(self, name: str, key: str, bucket: Bucket, now: float, cost: float = 1.0) -> float:
         """The same, at once."""
-        missing = self.missing(name, key, bucket, now, cost)
-        if bucket.burst and not missing:
-            full_at = max(self._full_at.get((name, key), now), now)
+        if not bucket.burst:
+            return 0.0
+        full_at = max(self._full_at.get((name, key), now), now)
+        missing = shortfall(bucket, full_at, now, cost)
+        if not missing:
             self._full_at[name, key] = full_at + cost * bucket.refill_seconds
         return missing
 

@@ -18,7 +18,7 @@ NOTICE_ENVELOPES = 1000
 def device_row(connection: Connection, where: DeviceAddress) -> int | None:
     """The row id of this device, if it exists."""
     row = connection.execute(
-        "SELECT id FROM device WHERE address = ? AND device = ?", (where.address, bytes(where.device))
+        "SELECT id FROM device WHERE address = ? AND device = ?", (str(where.address), bytes(where.device))
     ).fetchone()
     return row[0] if row else None
 
@@ -27,7 +27,7 @@ def keep_state_token(connection: Connection, where: DeviceAddress, token: bytes)
     """Keep the highest state token of this device: its counter comes first in it."""
     connection.execute(
         "UPDATE device SET state_token = max(coalesce(state_token, x''), ?) WHERE address = ? AND device = ?",
-        (token, where.address, bytes(where.device)),
+        (token, str(where.address), bytes(where.device)),
     )
 
 

@@ -6,11 +6,13 @@ append costs the same in a full mailbox as in an empty one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
+from e2ee.store.server.appending import Appending
 from e2ee.store.server.devices import device_row, keep_state_token, leave_notices, split_ids
 from e2ee.store.server.ports import (
     Appended,
@@ -22,7 +24,6 @@ from e2ee.store.server.ports import (
     NoticeKind,
     StoredNotice,
 )
-from e2ee.store.server.quotas import Usage, refusal
 
 EXPIRED_AT_ONCE = 1000
 """Rows in one transaction of `expire`: others wait for it."""
@@ -47,16 +48,8 @@ class SqlMailbox:
         """See `ports.Mailbox.append`."""
 
         def store(connection: Connection) -> list[Appended | AppendRefused]:
-            refused: set[tuple[DeviceAddress, DeviceAddress]] = set()
-            results: list[Appended | AppendRefused] = []
-            for item in items:
-                pair = (item.to, item.sender)
-                result = (
-                    AppendRefused.HELD if pair in refused else _append(connection, item, self._limits, now)
-                )
-                if isinstance(result, AppendRefused):
-                    refused.add(pair)
-                results.append(result)
+            appending = Appending(connection, self._limits, now)
+            results = [appending.append(item) for item in items]
             for sender, token in state_tokens(items).items():
                 keep_state_token(connection, sender, token)
             return results
@@ -75,11 +68,11 @@ class SqlMailbox:
         """See `ports.Mailbox.remove`."""
 
         def delete(connection: Connection) -> None:
-            device_id = device_row(connection, where)
-            connection.executemany(
-                "DELETE FROM mail WHERE seq = ?"
+            # One statement: SQLite's cost of undoing one grows with those before it in a savepoint.
+            connection.execute(
+                "DELETE FROM mail WHERE seq IN (SELECT value FROM json_each(?))"
                 " AND device_id = (SELECT id FROM device WHERE id = ? AND epoch = ?)",
-                [(seq, device_id, epoch) for seq in seqs],
+                (json.dumps(seqs), device_row(connection, where), epoch),
             )
 
         await self._database.write(delete, frees_room=True)
@@ -143,7 +136,7 @@ def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:
     row = connection.execute(
         "UPDATE device SET epoch = epoch + 1 WHERE address = ? AND device = ? AND NOT logged_out"
         " RETURNING epoch, messages, id, state_token",
-        (where.address, bytes(where.device)),
+        (str(where.address), bytes(where.device)),
     ).fetchone()
     if row is None:
         return None
@@ -152,51 +145,6 @@ def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:
         "SELECT coalesce(max(seq), 0) FROM mail WHERE device_id = ?", (device_id,)
     ).fetchone()
     return Attached(epoch, end, waiting, state_token)
-
-
-def _append(
-    connection: Connection, item: MailItem, limits: MailboxLimits, now: float
-) -> Appended | AppendRefused:
-    device = connection.execute(
-        "SELECT id, messages, bytes, strangers FROM device WHERE address = ? AND device = ?",
-        (item.to.address, bytes(item.to.device)),
-    ).fetchone()
-    if device is None:
-        return AppendRefused.NO_DEVICE
-    device_id = device[0]
-    there = connection.execute(
-        "SELECT seq FROM mail WHERE device_id = ? AND envelope_id = ?"
-        " AND sender_address = ? AND sender_device = ?",
-        (device_id, bytes(item.envelope_id), item.sender.address, bytes(item.sender.device)),
-    ).fetchone()
-    if there:
-        return Appended(there[0], repeated=True)
-    share = connection.execute(
-        "SELECT messages, bytes, strangers FROM share WHERE device_id = ? AND sender_address = ?",
-        (device_id, item.sender.address),
-    ).fetchone()
-    of_sender = Usage(*share) if share else Usage()
-    refused = refusal(limits, Usage(*device[1:]), of_sender, len(item.envelope), item.known)
-    return Appended(_insert(connection, device_id, item, now)) if refused is None else refused
-
-
-def _insert(connection: Connection, device_id: int, item: MailItem, now: float) -> int:
-    """The new row's seq; a trigger of the schema keeps it as the device's last."""
-    (seq,) = connection.execute(
-        "INSERT INTO mail SELECT id, last_seq + 1, ?, ?, ?, ?, ?, ?, ? FROM device WHERE id = ?"
-        " RETURNING seq",
-        (
-            item.sender.address,
-            bytes(item.sender.device),
-            bytes(item.envelope_id),
-            item.known,
-            len(item.envelope),
-            now,
-            item.envelope,
-            device_id,
-        ),
-    ).fetchone()
-    return int(seq)
 
 
 def _after(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessionId
 
@@ -232,8 +232,7 @@ class PreKeys(Protocol):
 # --- mailbox ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MailItem:
+class MailItem(NamedTuple):
     """One envelope for one device. `known` says that its sender showed the contact token.
 
     `state_token` is the sender's, opaque here but for its order: the bytes are compared.
@@ -242,9 +241,17 @@ class MailItem:
     to: DeviceAddress
     sender: DeviceAddress
     envelope_id: EnvelopeId
-    envelope: bytes = field(repr=False)
+    envelope: bytes
     known: bool = False
     state_token: bytes = b""
+
+    @property
+    def key(self) -> tuple[DeviceAddress, EnvelopeId]:
+        """What makes it one: others cannot take its place by sending the same bytes."""
+        return self.sender, self.envelope_id
+
+    def __repr__(self) -> str:
+        return f"MailItem({self.to}, {self.sender}, {self.envelope_id!r}, …, known={self.known})"
 
 
 @dataclass(frozen=True, slots=True)

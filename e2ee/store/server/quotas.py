@@ -15,6 +15,10 @@ class Usage:
     bytes: int = 0
     strangers: int = 0
 
+    def plus(self, size: int, known: bool) -> Usage:
+        """With one more envelope of `size` bytes."""
+        return Usage(self.messages + 1, self.bytes + size, self.strangers + (not known))
+
 
 def refusal(
     limits: MailboxLimits, mailbox: Usage, of_sender: Usage, size: int, known: bool

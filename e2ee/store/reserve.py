@@ -1,0 +1,63 @@
+"""Room on the disk that is set aside for the day when there is none left.
+
+Without it a disk that somebody else has filled to the last byte would keep out those who come to
+fetch, and whose mail would make room. Knows a file and its size; not databases.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.logger import Logger
+
+
+class Reserve:
+    """`size` bytes in the file at `path`. Used by one thread."""
+
+    _log = Logger()
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._kept = False
+        self._missed = False
+
+    def keep(self) -> bool:
+        """Set the room aside, unless that is done already; False if there is not so much left."""
+        if not self._kept:
+            self._kept = self._take()
+            if self._kept and self._missed:
+                self._missed = False
+                self._log.info("there is room on the disk again")
+        return self._kept
+
+    def release(self) -> None:
+        """Give the room back: the disk is full."""
+        self._kept = False
+        self._path.unlink(missing_ok=True)
+        if not self._missed:
+            self._missed = True
+            self._log.warn("the disk is full: nothing new is stored until there is room")
+
+    def _take(self) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self._allocate(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self.release()
+            return False
+        return True
+
+    def _allocate(self, descriptor: int) -> None:
+        """Real blocks, not a hole in a file."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, self._size)
+            return
+        missing = self._size - os.fstat(descriptor).st_size
+        os.lseek(descriptor, 0, os.SEEK_END)
+        while missing > 0:
+            missing -= os.write(descriptor, bytes(min(missing, 2**16)))

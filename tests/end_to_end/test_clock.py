@@ -1,0 +1,81 @@
+"""A wall clock that is set under a real server, while it runs and while it stands still."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.end_to_end.household import ALICE, BOB, CAROL, Household
+
+HOUR, DAY = 3600, 86_400
+
+SKEWED_TWISTD = """
+import os, sys, time
+right = time.time
+def skewed():
+    with open(os.environ["SKEW_FILE"]) as file:
+        return right() + float(file.read())
+time.time = skewed
+from twisted.scripts.twistd import run
+sys.argv = ["twistd", *sys.argv[1:]]
+run()
+"""
+"""`twistd` whose wall clock is off by what stands in a file, from one moment to the next."""
+
+
+class SkewedHousehold(Household):
+    """A household whose server has a clock of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skew = Path(self.directory / "skew")
+        self.set_clock(0)
+        os.environ["SKEW_FILE"] = str(self.skew)
+
+    def command(self) -> list[str]:
+        """Started with the skewed clock."""
+        return [sys.executable, "-c", SKEWED_TWISTD, "-n", "--pidfile=", "e2ee-server"]
+
+    def set_clock(self, seconds: float) -> None:
+        """Off by so much from now on."""
+        fresh = self.skew.with_suffix(".new")
+        fresh.write_text(str(seconds))
+        fresh.replace(self.skew)
+
+
+class ClockTests(SynchronousTestCase):
+    """docs/protocol.md, "Delivery": deadlines count service time."""
+
+    def setUp(self) -> None:
+        self.house = SkewedHousehold()
+        self.addCleanup(self.house.__exit__)
+        self.addCleanup(os.environ.pop, "SKEW_FILE")
+        self.link = self.house.start_server()
+
+    def test_messages_wait_through_every_step(self) -> None:
+        for profile, address in (("alice", ALICE), ("bob", BOB)):
+            self.house.register(profile, self.link, address)
+        texts: list[str] = []
+        for step in (HOUR, -HOUR, 30 * DAY, -DAY):
+            self.house.set_clock(step)
+            texts.append(f"sent when it was off by {step} s")
+            self.assertEqual(self.house.do("alice", "send", BOB, "-m", texts[-1]).status, 0)
+            self.assertEqual(self.house.stop_server(), 0)
+            self.house.set_clock(-step)
+            self.house.start_server()
+        received = self.house.do("bob", "receive", "--json").objects
+        self.assertEqual([one["text"] for one in received if "text" in one], texts)
+
+    def test_a_passcode_lives_on_while_the_clock_is_set(self) -> None:
+        """The clock goes on by thirty days, and back by one, between the code and its proof."""
+        for profile, address, step in (("bob", BOB, 30 * DAY), ("carol", CAROL, -DAY)):
+            self.house.set_clock(0)
+            newest = f"sed -n 's/.*\"code\": *\"\\([0-9]*\\)\".*/\\1/p' '{self.house.codes}' | tail -n 1"
+            done = self.house.do(
+                profile, "register", self.link, address, "--no-passphrase",
+                "--code-command", f"echo {step} > '{self.house.skew}'; {newest}",
+            )
+            self.assertEqual(done.status, 0, done.err)

@@ -1,0 +1,131 @@
+"""A server's disk that is full, and one that fails: docs/protocol.md, "Delivery", failures."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import time
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from examples.stage import PATIENCE_SECONDS, program
+from tests.end_to_end.household import ALICE, BOB, Household
+
+ENDS_WITHIN_SECONDS = 5.0
+
+
+class SmallDisk:
+    """A file system of a few MiB at `path`; only root may make one."""
+
+    def __init__(self, path: Path, mebibytes: int) -> None:
+        self._ballast = path / "ballast"
+        self._path = path
+        path.mkdir(mode=0o700)
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(path)],
+            capture_output=True, check=False,
+        )
+        if made.returncode != 0:
+            raise SkipTest("a small file system cannot be mounted here: " + made.stderr.decode().strip())
+
+    def fill(self) -> None:
+        """Take all the room that is left, to the last byte."""
+        with self._ballast.open("ab", buffering=0) as file:
+            for size in (2**16, 2**10, 1):
+                try:
+                    while file.write(b"\0" * size):
+                        pass
+                except OSError:
+                    continue
+
+    def make_room(self) -> None:
+        """Give it back."""
+        self._ballast.unlink()
+
+    def unmount(self) -> None:
+        """The end of it."""
+        subprocess.run(["umount", str(self._path)], check=True)
+
+
+class FullDiskTests(SynchronousTestCase):
+    """What cannot be stored is answered `unavailable`; service returns by itself."""
+
+    def setUp(self) -> None:
+        self.house = Household()
+        self.addCleanup(self.house.__exit__)
+        self.disk = SmallDisk(self.house.state, 24)
+        self.addCleanup(self.disk.unmount)
+        self.addCleanup(self.house.stop_server)
+        link = self.house.start_server()
+        for profile, address in (("alice", ALICE), ("bob", BOB)):
+            self.house.register(profile, link, address)
+
+    def send(self, text: str, timeout: str) -> tuple[int, str]:
+        sent = self.house.do("alice", "send", BOB, "-m", text, "--timeout", timeout, "--json")
+        return sent.status, sent.error["code"] if sent.status else ""
+
+    def received(self) -> list[str]:
+        objects = self.house.do("bob", "receive", "--json").objects
+        return [one["text"] for one in objects if "text" in one]
+
+    def test_new_messages_wait_and_old_ones_can_be_fetched_until_there_is_room(self) -> None:
+        self.assertEqual(self.send("one", "20"), (0, ""))
+        self.disk.fill()
+        # The log of earlier writes gives its room back once; then the disk is full for good.
+        self.assertEqual(self.send("two", "20"), (0, ""))
+        self.disk.fill()
+        self.assertEqual(self.send("three", "5"), (5, "unavailable"))
+        waiting = self.house.do("alice", "outbox", "--json").objects
+        self.assertEqual([one["state"] for one in waiting], ["queued"])
+        self.assertEqual(self.received(), ["one", "two"])
+        self.assertEqual(self.send("four", "5"), (5, "unavailable"))
+        self.disk.make_room()
+        self.assertEqual(self.send("five", "20"), (0, ""))
+        self.assertEqual(self.received(), ["three", "four", "five"])
+        self.assertEqual(self.house.stop_server(), 0)
+        log = (self.house.directory / "server.log").read_text()
+        self.assertIn("the disk is full", log)
+        self.assertIn("there is room on the disk again", log)
+        self.assertNotIn("Traceback", log)
+
+
+class FailingDiskTests(SynchronousTestCase):
+    """Any other error of a commit: nobody is answered, and the process ends with the reason."""
+
+    def setUp(self) -> None:
+        self.house = Household()
+        self.addCleanup(self.house.__exit__)
+        self.link = self.house.start_server()
+        for profile, address in (("alice", ALICE), ("bob", BOB)):
+            self.house.register(profile, self.link, address)
+
+    def let_the_disk_fail(self) -> None:
+        """No file of the server may grow beyond what its log has now: writes fail with EFBIG."""
+        server = self.house._server
+        assert server is not None
+        size = (self.house.state / "server.sqlite3-wal").stat().st_size
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, size))
+
+    def test_exit_one_with_the_reason_and_the_sender_sends_again(self) -> None:
+        self.let_the_disk_fail()
+        began = time.monotonic()
+        sending = subprocess.Popen(
+            [program("e2ee"), "--profile", "alice", "send", BOB, "-m", "hello", "--timeout", "60"],
+            env=self.house.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        server = self.house._server
+        assert server is not None
+        self.assertEqual(server.wait(PATIENCE_SECONDS), 1)
+        self.assertLess(time.monotonic() - began, PATIENCE_SECONDS)
+        log = (self.house.directory / "server.log").read_text()
+        self.assertIn("e2ee-server: the database failed: disk I/O error", log)
+        self.assertNotIn("Traceback", log)
+        self.assertIsNone(sending.poll(), "the sender was answered, or has given up")
+        (self.house.state / "connect-link").unlink(missing_ok=True)
+        self.house.start_server()
+        self.assertEqual(sending.wait(PATIENCE_SECONDS), 0)
+        received = self.house.do("bob", "receive", "--json").objects
+        self.assertEqual([one["text"] for one in received if "text" in one], ["hello"])

@@ -1,0 +1,123 @@
+"""Room that is set aside: who comes to fetch is let in on a disk that is full to the last byte."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from e2ee.errors import StoreUnavailable
+from e2ee.store.connection import Connection
+from e2ee.store.database import Database
+from e2ee.store.reserve import Reserve
+from e2ee.store.stepping import Faults, SteppedLanes, sqlite_error
+
+SIZE = 64 * 1024
+FULL = sqlite_error(13, "database or disk is full")
+
+
+class Disk:
+    """Says whether there is room for a reserve."""
+
+    def __init__(self, case: SynchronousTestCase) -> None:
+        self.full = False
+        self._allocate = os.posix_fallocate
+        case.patch(os, "posix_fallocate", self.allocate)
+
+    def allocate(self, descriptor: int, offset: int, size: int) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        self._allocate(descriptor, offset, size)
+
+
+class ReserveTests(SynchronousTestCase):
+    """One file."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.disk = Disk(self)
+        self.reserve = Reserve(self.path, SIZE)
+
+    def test_it_is_real_room_that_only_its_owner_reads(self) -> None:
+        self.assertTrue(self.reserve.keep())
+        found = self.path.stat()
+        self.assertEqual((found.st_size, found.st_mode & 0o777), (SIZE, 0o600))
+        self.assertGreaterEqual(found.st_blocks * 512, SIZE)
+
+    def test_it_survives_a_restart(self) -> None:
+        self.reserve.keep()
+        self.assertTrue(Reserve(self.path, SIZE).keep())
+        self.assertEqual(self.path.stat().st_size, SIZE)
+
+    def test_released_it_is_gone_until_there_is_room(self) -> None:
+        self.reserve.keep()
+        self.reserve.release()
+        self.disk.full = True
+        self.assertFalse(self.reserve.keep())
+        self.assertFalse(self.path.exists(), "a reserve that is not whole is none")
+        self.disk.full = False
+        self.assertTrue(self.reserve.keep())
+
+    def test_releasing_nothing_is_no_error(self) -> None:
+        self.reserve.release()
+        self.reserve.release()
+
+    def test_without_the_system_call_it_is_written(self) -> None:
+        delattr(os, "posix_fallocate")
+        self.addCleanup(setattr, os, "posix_fallocate", self.disk.allocate)
+        self.path.write_bytes(b"x" * 1000)
+        self.assertTrue(self.reserve.keep())
+        self.assertEqual(self.path.stat().st_size, SIZE)
+
+
+class GroupCommitTests(SynchronousTestCase):
+    """A database with a reserve."""
+
+    def setUp(self) -> None:
+        self.disk = Disk(self)
+        self.faults = Faults()
+        self.path = Path(self.mktemp())
+        opening = Deferred.fromCoroutine(Database.open(
+            self.path, bytes(32), "server", task.Clock(), lambda error: None,
+            reserve_bytes=SIZE, lanes=SteppedLanes(), connector=self.faults.connector,
+        ))  # fmt: skip
+        self.database = self.successResultOf(opening)
+        self.addCleanup(lambda: self.successResultOf(Deferred.fromCoroutine(self.database.close())))
+
+    @property
+    def reserved(self) -> bool:
+        return self.path.with_name(self.path.name + "-reserve").exists()
+
+    def write(self, name: str, frees_room: bool = False) -> Deferred[Any]:
+        def insert(connection: Connection) -> None:
+            connection.execute("INSERT INTO fact VALUES (?, x'00')", (name,))
+
+        return Deferred.fromCoroutine(self.database.write(insert, frees_room=frees_room))
+
+    def test_it_is_set_aside_with_the_first_write(self) -> None:
+        self.successResultOf(self.write("a"))
+        self.assertTrue(self.reserved)
+
+    def test_on_a_full_disk_it_is_given_back_for_what_frees_room(self) -> None:
+        self.successResultOf(self.write("a"))
+        self.faults.add("COMMIT", FULL)
+        self.disk.full = True
+        self.successResultOf(self.write("b", frees_room=True))
+        self.assertFalse(self.reserved)
+
+    def test_nothing_else_is_written_until_it_is_set_aside_again(self) -> None:
+        self.successResultOf(self.write("a"))
+        self.faults.add("COMMIT", FULL)
+        self.disk.full = True
+        self.failureResultOf(self.write("b"), StoreUnavailable)
+        self.assertFalse(self.reserved)
+        self.failureResultOf(self.write("c"), StoreUnavailable)
+        self.successResultOf(self.write("d", frees_room=True))
+        self.disk.full = False
+        self.successResultOf(self.write("e"))
+        self.assertTrue(self.reserved)
