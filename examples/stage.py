@@ -152,7 +152,7 @@ class Stage:
                 "--otp", f"file:{self.codes}",
                 *self.server_options,
             ],
-            stdout=self._log, stderr=self._log,
+            env=self.environment, stdout=self._log, stderr=self._log,
         )
         link = self.state / "connect-link"
         wait_until("the server", lambda: link.exists() or self._ended())
