@@ -1,10 +1,10 @@
 """`make chaos`: the long form, with its length and its seed from the environment. Exit 1 if a promise broke.
 
     E2EE_CHAOS_SEED=…        the seed; by lot, and printed, if not given
-    E2EE_CHAOS_MESSAGES=…    messages of all writers together (20,000)
-    E2EE_CHAOS_STRIKES=…     they go on until the proxy has struck so many connections (1,000)
-    E2EE_CHAOS_KILL_EVERY=…  mean seconds between two kills (20; 0: none)
-    E2EE_CHAOS_PAUSE=…       seconds that a writer rests after every 20 lines (0.5)
+    E2EE_CHAOS_MESSAGES=…    messages of all writers together (20,000; with power cuts 2,000)
+    E2EE_CHAOS_STRIKES=…     spread over the time in which the proxy strikes so many connections (1,000; 100)
+    E2EE_CHAOS_KILL_EVERY=…  mean seconds between two kills or power cuts (20; 8; 0: none)
+    E2EE_CHAOS_PAUSE=…       seconds that a writer rests after every 20 lines (0.2)
     E2EE_CHAOS_BYTES=…       typical bytes of a connection before it is struck (6000)
     E2EE_CHAOS_SILENCE=…     the longest black hole in seconds (2)
     E2EE_CHAOS_POWER=1       power cuts as well as kills, where the machine has FUSE (make powerloss)
@@ -32,15 +32,16 @@ def plan() -> Plan:
     """What the environment asks for."""
     seed = int(number("SEED", random.SystemRandom().randrange(2**32)))
     who, _, fault = os.environ.get("E2EE_CHAOS_FAULT", "").partition(":")
-    messages = int(number("MESSAGES", 20_000))
+    power = "E2EE_CHAOS_POWER" in os.environ
+    messages = int(number("MESSAGES", 2_000 if power else 20_000))
     return Plan(
         seed=seed,
         messages=messages,
         one_shots=max(1, messages // 200),
-        pause=number("PAUSE", 0.5),
-        power="E2EE_CHAOS_POWER" in os.environ,
-        kill_every=number("KILL_EVERY", 20.0),
-        least_strikes=int(number("STRIKES", 1_000)),
+        pause=number("PAUSE", 0.2),
+        power=power,
+        kill_every=number("KILL_EVERY", 8.0 if power else 20.0),
+        least_strikes=int(number("STRIKES", 100 if power else 1_000)),
         weather=Weather(seed, int(number("BYTES", 6_000)), number("SILENCE", 2.0)),
         faults=Faults({who: fault} if fault else {}),
     )

@@ -150,10 +150,13 @@ def shown_unmarked() -> None:
     """A reader prints without a mark before, so that after a kill a line comes again as if it were new."""
     from e2ee.store.client import arrivals
 
-    def nothing(tx: Any, positions: Any) -> None:
+    def all_there(tx: Any, positions: Sequence[int]) -> set[int]:
+        return set(positions)
+
+    def nothing(tx: Any, positions: Sequence[int]) -> None:
         """No mark."""
 
-    arrivals.mark_printing = nothing
+    arrivals.mark_printing = all_there
     arrivals.mark_shown = nothing
 
 

@@ -34,14 +34,15 @@ STREAMS: Final = (
     ("carol", "dave"), ("dave", "carol"),
 )  # fmt: skip
 """Who says something to whom."""
+STRIKES_AHEAD: Final = 20
 UNREACHABLE: Final = 3
 """What a chat may end with by itself, when it finds no server for half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`messages` are shared between three writers, who write more until the proxy has struck so many
-    connections as `least_strikes` says; `one_shots` come on top.
+    """`messages` are shared between three writers, who spread them over the time that the proxy takes to
+    strike `least_strikes` connections, and write more if they must; `one_shots` come on top.
 
     A writer rests for `pause` seconds after every 20 lines. `kill_every` is the mean of seconds between two
     kills, 0 for none; with `power`, a power cut is as likely as a kill.
@@ -96,14 +97,17 @@ class Run:
         weather = plan.weather or Weather(plan.seed)
         self.house = (PoweredHouse if plan.power else ChaosHouse)(weather.fate, plan.faults)
         self.bob = Reader(self.house, "bob")
-        self.alice = Writer(self.house, "alice", PEOPLE["bob"], plan.pause, self._enough)
-        self.carol = Writer(self.house, "carol", PEOPLE["dave"], plan.pause, self._enough)
-        self.dave = Writer(self.house, "dave", PEOPLE["carol"], plan.pause, self._enough)
+        self.alice = self._writer("alice", "bob")
+        self.carol = self._writer("carol", "dave")
+        self.dave = self._writer("dave", "carol")
         self.erin = OneShots(self.house, "erin", PEOPLE["bob"], plan.one_shots)
         self.server_kills = 0
         self.power_cuts = 0
         self.records: dict[tuple[str, str], list[Accepted]] = {}
         self.last_words: dict[str, list[tuple[str, Shown]]] = {}
+
+    def _writer(self, profile: str, to: str) -> Writer:
+        return Writer(self.house, profile, PEOPLE[to], self.plan.pause, self._enough, self._ahead)
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -146,6 +150,12 @@ class Run:
     def _enough(self, kept: int) -> bool:
         """For one of the three writers."""
         return 3 * kept >= self.plan.messages and len(self.house.proxy.struck) >= self.plan.least_strikes
+
+    def _ahead(self, kept: int) -> bool:
+        """Whether one of the three has more than his share of the strikes so far, and of some to come."""
+        strikes = self.plan.least_strikes
+        share = (len(self.house.proxy.struck) + STRIKES_AHEAD) / strikes if strikes else 1.0
+        return 3 * kept > share * self.plan.messages
 
     @property
     def writers(self) -> tuple[Writer | OneShots, ...]:

@@ -19,6 +19,7 @@ from tests.chaos.talkers import Program
 
 LINES_BEFORE_MARK: Final = 20
 """A writer asks so often whether its lines are in the vault."""
+LONGEST_REST_SECONDS: Final = 5.0
 LINES_AHEAD: Final = 60
 """So many lines may wait in the pipe: what is in it when the program is killed was never accepted."""
 _MARK = re.compile(r"there is no command /kept(\d+);")
@@ -45,14 +46,21 @@ class Writer(Program):
     """
 
     def __init__(
-        self, house: ChaosHouse, profile: str, to: str, pause: float, enough: Callable[[int], bool]
+        self,
+        house: ChaosHouse,
+        profile: str,
+        to: str,
+        pause: float,
+        enough: Callable[[int], bool],
+        ahead: Callable[[int], bool],
     ) -> None:
-        """`enough`: whether so many lines in the vault are enough."""
+        """`enough`: whether so many lines in the vault are enough; `ahead`: whether they are too many now."""
         super().__init__(house, profile, "chat", to)
         self.to = to
         self.kept: list[str] = []
         self.shown: list[Shown] = []
         self._enough = enough
+        self._ahead = ahead
         self._pause = pause
         self._typed = 0
         self._news = threading.Condition()
@@ -104,11 +112,18 @@ class Writer(Program):
                 with self._news:
                     self._news.wait_for(lambda: self._may_go_on(sitting))
                 time.sleep(self._pause)
+                self._fall_back(sitting)
             with self._news:
                 self._news.wait_for(lambda: self._ending or sitting.over)
             sitting.stdin.close()
         except BrokenPipeError:
             return
+
+    def _fall_back(self, sitting: _Sitting) -> None:
+        """Let the weather come up, but not for long: it strikes only where something is said."""
+        until = time.monotonic() + LONGEST_REST_SECONDS
+        while self._ahead(len(self.kept)) and time.monotonic() < until and not (self._ending or sitting.over):
+            time.sleep(0.1)
 
     def _type_some(self, sitting: _Sitting) -> None:
         for _ in range(LINES_BEFORE_MARK):
