@@ -5,7 +5,7 @@
     E2EE_CHAOS_STRIKES=…     spread over the time in which the proxy strikes so many connections (1,000; 100)
     E2EE_CHAOS_KILL_EVERY=…  mean seconds between two kills or power cuts (20; 8; 0: none)
     E2EE_CHAOS_PAUSE=…       seconds that a writer rests after every 20 lines (0.2)
-    E2EE_CHAOS_BYTES=…       typical bytes of a connection before it is struck (6000)
+    E2EE_CHAOS_BYTES=…       typical bytes of a connection before it is struck (4000)
     E2EE_CHAOS_SILENCE=…     the longest black hole in seconds (2)
     E2EE_CHAOS_POWER=1       power cuts as well as kills, where the machine has FUSE (make powerloss)
     E2EE_CHAOS_FAULT=WHO:NAME  plants a fault of `tests.chaos.faults`: the run must fail then
@@ -42,7 +42,7 @@ def plan() -> Plan:
         power=power,
         kill_every=number("KILL_EVERY", 8.0 if power else 20.0),
         least_strikes=int(number("STRIKES", 100 if power else 1_000)),
-        weather=Weather(seed, int(number("BYTES", 6_000)), number("SILENCE", 2.0)),
+        weather=Weather(seed, int(number("BYTES", 4_000)), number("SILENCE", 2.0)),
         faults=Faults({who: fault} if fault else {}),
     )
 

@@ -6,8 +6,12 @@ Knows somebody who sends and somebody who reads, and nobody else.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
+import subprocess
+import sys
+import termios
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +72,12 @@ class Pair:
         return self.verdict([one for _, one in reader.shown] + self.receive())
 
 
+def bytes_in(process: subprocess.Popen[bytes]) -> int:
+    """How much a program has printed that nobody has read."""
+    assert process.stdout is not None
+    return int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 Scene = Callable[[Pair], Verdict]
 
 
@@ -109,11 +119,19 @@ def in_one_go(pair: Pair) -> Verdict:
     return pair.verdict(pair.receive())
 
 
+def in_two_goes(pair: Pair) -> Verdict:
+    """The same, written by two programs one after the other: the second goes on where the first has ended."""
+    for turn in ("first", "second"):
+        pair.chat([f"{turn} {number}" for number in range(6)])
+    return pair.verdict(pair.receive())
+
+
 def recipient_killed_before_its_output(pair: Pair) -> Verdict:
     """Its output is a full pipe: the vault has everything, whoever reads the pipe has seen a part."""
     pair.send(*(f"{number} {FILLING}" for number in range(6)))
     blocked = pair.house.spawn(pair.recipient, "receive", "--follow", "--json")
     pair.house.wait_for_empty_mailboxes()
+    wait_until("a line in the pipe", lambda: bytes_in(blocked) > len(FILLING) + 1_000)
     blocked.kill()
     out, _ = blocked.communicate(timeout=PATIENCE_SECONDS)
     seen = [shown_object(json.loads(line))[1] for line in out.split(b"\n")[:-1]]
@@ -136,3 +154,24 @@ def newer_connection(pair: Pair) -> Verdict:
         pair.chat([f"line {turn} {number}" for number in range(10)])
         wait_until("all lines", lambda turn=turn: len(reader.shown) >= 1 + 10 * (turn + 1))  # type: ignore[misc]
     return pair.end(reader)
+
+
+def holder_killed_under_sends(pair: Pair) -> Verdict:
+    """Fifty commands send at once through a chat that holds the vault, which is killed in the middle."""
+    holder = pair.house.spawn(pair.sender, "chat", pair.address)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    sends = [
+        pair.house.spawn(
+            pair.sender, "send", pair.address, "--json", "--timeout", str(PATIENCE_SECONDS),
+            "--id", f"{number:032x}", "-m", f"{pair.title}: {number}",
+        )
+        for number in range(50)
+    ]  # fmt: skip
+    wait_until("some of them", lambda: sum(one.poll() is not None for one in sends) >= 10)
+    holder.kill()
+    holder.communicate()
+    results = [one.communicate(timeout=PATIENCE_SECONDS)[0] for one in sends]
+    assert [one.returncode for one in sends] == [0] * 50, pair.house.log_of(pair.sender)
+    assert all(json.loads(line)["state"] in ("stored", "delivered") for line in results), results
+    return pair.verdict(pair.receive())

@@ -19,7 +19,7 @@ from tests.chaos.talkers import Program
 
 LINES_BEFORE_MARK: Final = 20
 """A writer asks so often whether its lines are in the vault."""
-LONGEST_REST_SECONDS: Final = 5.0
+LONGEST_REST_SECONDS: Final = 1.5
 LINES_AHEAD: Final = 60
 """So many lines may wait in the pipe: what is in it when the program is killed was never accepted."""
 _MARK = re.compile(r"there is no command /kept(\d+);")
