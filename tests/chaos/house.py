@@ -56,6 +56,8 @@ class Faults:
 class ChaosHouse(Household):
     """One run's. Leaving the context ends everything, and removes it."""
 
+    patience = 240.0  # on a machine that does much else
+
     def __init__(self, draw: Draw = lambda number: CLEAR, faults: Faults | None = None) -> None:
         super().__init__("--presence", "everyone")
         self.faults = faults or Faults()
@@ -113,7 +115,7 @@ class ChaosHouse(Household):
         """What a command with `--json` prints. Raises CalledProcessError unless it ends with 0."""
         done = subprocess.run(
             self.client(profile, *arguments, "--json"), env=self.environment, check=True,
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=120,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=self.patience,
         )
         return [json.loads(line) for line in done.stdout.splitlines()]
 
