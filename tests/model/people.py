@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.channel import connector
@@ -23,6 +24,10 @@ from e2ee.testing.network import MemoryConnector, MemoryNetwork
 from e2ee.testing.transport import Wire
 from tests.client.people import NOON, Person, World, _ignore
 from tests.model.server import Server
+
+
+PATIENCE_SECONDS = 120
+"""Longer than any deadline of a connection."""
 
 
 class Machine:
@@ -79,6 +84,16 @@ class ModelPerson(Person):
         """From now on nothing comes through in one direction, and nobody notices."""
         for wire in self.machine.wires():
             (wire.client if up else wire.server).stalled = True
+
+    def stop(self) -> None:
+        """End in good order; on a connection that swallows everything that takes a while."""
+        stopped = Deferred.fromCoroutine(self.messenger.stop())
+        for _ in range(PATIENCE_SECONDS):
+            self.world.settle()
+            if stopped.called:
+                break
+            self.world.network.advance(1)
+        self.world.result(stopped)
 
     def kill(self) -> None:
         """End like a killed process; the vault is opened as it is on the disk."""
