@@ -25,7 +25,6 @@ from e2ee.testing.transport import Wire
 from tests.client.people import NOON, Person, World, _ignore
 from tests.model.server import Server
 
-
 PATIENCE_SECONDS = 120
 """Longer than any deadline of a connection."""
 
