@@ -8,7 +8,7 @@ JOBS ?= 2
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage bench model interleavings siege hostile man clean
+.PHONY: help demo chat test lint types trial coverage bench model interleavings siege hostile chaos powerloss man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,10 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/installed-powerloss: $(VENV)/installed-test
+	$(PIP) install --quiet --editable '.[powerloss]'
 	touch $@
 
 $(VENV)/installed-benchmark: $(VENV)/installed
@@ -68,6 +72,14 @@ siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients tha
 
 hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
 	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input
+
+chaos: $(VENV)/installed-test  ## 20,000 messages, 1,000 broken connections, kills (docs/testing.md)
+	E2EE_CHAOS_LONG=1 $(BIN)/python -m twisted.trial tests.chaos
+	$(BIN)/python -m tests.chaos
+
+powerloss: $(VENV)/installed-powerloss  ## the same with power cuts on a disk that forgets; needs FUSE
+	E2EE_CHAOS_LONG=1 $(BIN)/python -m twisted.trial tests.chaos.test_power
+	E2EE_CHAOS_POWER=1 $(BIN)/python -m tests.chaos
 
 clean:  ## removes .venv and everything generated
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

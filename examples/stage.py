@@ -32,9 +32,9 @@ def program(name: str) -> str:
     return found
 
 
-def wait_until(what: str, condition: Callable[[], bool]) -> None:
-    """Wait for something of another process; raises StageError after PATIENCE_SECONDS."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(what: str, condition: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:
+    """Wait for something of another process; raises StageError after `patience` seconds."""
+    deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
             raise StageError(f"gave up waiting for {what}")
@@ -115,6 +115,7 @@ class Stage:
     """A running server with a temporary directory; leaving the context ends and removes all."""
 
     server_options: Sequence[str] = ("--presence", "everyone")
+    patience = PATIENCE_SECONDS
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="e2ee-demo-"))
@@ -152,10 +153,10 @@ class Stage:
                 "--otp", f"file:{self.codes}",
                 *self.server_options,
             ],
-            stdout=self._log, stderr=self._log,
+            env=self.environment, stdout=self._log, stderr=self._log,
         )
         link = self.state / "connect-link"
-        wait_until("the server", lambda: link.exists() or self._ended())
+        wait_until("the server", lambda: link.exists() or self._ended(), self.patience)
         if self._ended():
             raise StageError("the server did not start:\n" + (self.directory / "server.log").read_text())
         return link.read_text().strip()
@@ -168,7 +169,7 @@ class Stage:
         command = [program("e2ee"), "--profile", profile, *arguments]
         done = subprocess.run(
             command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", timeout=2 * PATIENCE_SECONDS, check=False,
+            encoding="utf-8", timeout=2 * self.patience, check=False,
         )
         if done.returncode != 0:
             raise StageError(f"e2ee {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")

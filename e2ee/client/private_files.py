@@ -19,11 +19,13 @@ OTHERS = 0o077
 def make_private_directory(path: Path) -> None:
     """Make this directory, and what leads to it, with mode 0700; one that exists is narrowed.
 
-    Raises Failure(FAILED) where it cannot be made or belongs to somebody else.
+    What was made is on the disk when this returns: else a power cut takes it away with all that was synced
+    within it. Raises Failure(FAILED) where it cannot be made or belongs to somebody else.
     """
     try:
         for missing in [parent for parent in (*reversed(path.parents), path) if not parent.exists()]:
             missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            sync_directory(missing.parent)
         found = path.stat()
         if found.st_uid != os.geteuid():
             raise Failure(Code.FAILED, f"{path} belongs to another user")

@@ -193,7 +193,8 @@ class Way:
             borrowed: Borrowed = await creator.connectUNIX(str(place), CONNECT_SECONDS)
         except ConnectError:
             return None
-        if not is_own_user(borrowed.transport):
+        # Its holder may have been killed before we were told of it: it has no socket then, and no greeting.
+        if not borrowed.gone and not is_own_user(borrowed.transport):
             borrowed.forsake()
             return None
         return borrowed

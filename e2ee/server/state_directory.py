@@ -44,7 +44,7 @@ class StateDirectory:
     def prepare(self) -> None:
         """Make the directory (mode 0700), lock it, and look at the modes. Raises StateRefused."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_directory(self.path)
             self.path.chmod(0o700)
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -130,6 +130,13 @@ def refuse_readable(path: Path) -> None:
         raise StateRefused(f"others can read {path} (mode {mode:04o}); mend it with: {command}")
 
 
+def _make_directory(path: Path) -> None:
+    """Make it, and what leads to it, on disk on return: else a power cut takes it with all that is in it."""
+    for missing in [parent for parent in (*reversed(path.parents), path) if not parent.exists()]:
+        missing.mkdir(mode=0o700 if missing == path else 0o777, exist_ok=True)
+        _sync_directory(missing.parent)
+
+
 def _write_atomically(directory: Path, name: str, content: bytes) -> None:
     temporary = directory / f".{name}.new"
     temporary.unlink(missing_ok=True)
@@ -142,8 +149,12 @@ def _write_atomically(directory: Path, name: str, content: bytes) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(directory / name)
-    parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_directory(directory)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(parent)
+        os.fsync(descriptor)
     finally:
-        os.close(parent)
+        os.close(descriptor)

@@ -33,6 +33,17 @@ class PrivateFilesTests(SynchronousTestCase):
         make_private_directory(path)
         self.assertEqual([mode(one) for one in (path, path.parent, path.parent.parent)], [0o700] * 3)
 
+    def test_directories_that_were_made_are_on_the_disk(self) -> None:
+        """Each new name is synced in its parent: else a power cut takes the profile with all in it."""
+        synced: list[int] = []
+        self.patch(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+        path = self.root / "data" / "default"
+        make_private_directory(path)
+        self.assertEqual(synced, [self.root.stat().st_ino, path.parent.stat().st_ino])
+        synced.clear()
+        make_private_directory(path)
+        self.assertEqual(synced, [])
+
     def test_a_directory_that_was_open_to_others_is_narrowed_and_its_parents_are_not(self) -> None:
         path = self.root / "profile"
         path.mkdir()

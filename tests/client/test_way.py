@@ -6,8 +6,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
-from e2ee.client import held
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.testing import StringTransport
+
+from e2ee.client import held, way
 from e2ee.client import holder_messages as h
 from e2ee.client.borrowed import Borrowed
 from e2ee.client.deadline import Deadline
@@ -19,6 +23,18 @@ from e2ee.client.way import Access, Way
 from e2ee.errors import Code
 from tests.client.test_enrolment import RIGHT
 from tests.client.test_profile import ALICE, ProfileCase
+
+
+class LostAtOnce:
+    """Makes connections that are gone before their maker hears of them."""
+
+    def __init__(self, reactor: object, kind: type[Borrowed], *arguments: Any, **options: Any) -> None:
+        self._made = kind(*arguments, **options)
+
+    def connectUNIX(self, path: str, timeout: float) -> Deferred[Borrowed]:
+        self._made.makeConnection(StringTransport())
+        self._made.connectionLost()
+        return succeed(self._made)
 
 
 class WayTests(ProfileCase):
@@ -85,6 +101,16 @@ class WayTests(ProfileCase):
         lock = try_lock(self.profile.lock_path)
         assert lock is not None
         lock.release()
+
+    async def test_a_holder_that_is_killed_while_somebody_comes_to_it_is_no_holder(self) -> None:
+        """The connection is made and lost before anybody is told of it: the way goes on, to the next."""
+        await self.register(RIGHT)
+        opened = await self.open()
+        opened.lock.tell_place(self.root / "run" / "socket")
+        self.patch(way, "ClientCreator", LostAtOnce)
+        busy = await self.refused(self.enter(self.way(), timeout=0.1))
+        self.assertEqual(busy.code, Code.PROFILE_BUSY)
+        await opened.close()
 
     async def test_a_holder_that_does_not_share_is_named_at_the_deadline(self) -> None:
         await self.register(RIGHT)

@@ -80,7 +80,7 @@ class Household(Stage):
             [program("e2ee"), "--profile", profile, *arguments],
             env={**self.environment, **environment},
             input=given.encode() if isinstance(given, str) else given,
-            capture_output=True, timeout=2 * PATIENCE_SECONDS, check=False,
+            capture_output=True, timeout=2 * self.patience, check=False,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -40,6 +40,16 @@ class StateTests(StateCase):
         self.state.write("connect-link", b"x")
         self.assertEqual((self.mode(), self.mode("connect-link")), (0o700, 0o600))
 
+    def test_directories_that_were_made_are_on_the_disk(self) -> None:
+        """Each new name is synced in its parent: else a power cut takes the keys with all accounts."""
+        synced: list[int] = []
+        self.patch(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+        state = StateDirectory(self.path / "srv" / "e2ee")
+        state.prepare()
+        self.addCleanup(state.close)
+        made = [self.path.stat().st_ino, (self.path / "srv").stat().st_ino]
+        self.assertEqual((synced, self.mode("srv"), self.mode("srv/e2ee")), (made, 0o777, 0o700))
+
     def test_the_secret_is_made_once(self) -> None:
         database = self.path / "server.sqlite3"
         secret = self.state.secret(database)
