@@ -19,6 +19,7 @@ from e2ee.client.events import (
     SafetyNumber,
     Selection,
     SentMessage,
+    SentState,
     ShownEvent,
     Status,
     TrustChange,
@@ -93,14 +94,20 @@ class Conversations(Roaming):
         return await self.ask(lambda: h.Queue(to, text, chosen))
 
     async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
-        """Wait until the server has accepted a text, or it has failed.
+        """Wait until the server has accepted a text, or it has failed; as `reached`."""
+        return await self.reached(message_id, SentState.STORED, timeout)
+
+    async def reached(
+        self, message_id: MessageId, state: SentState, timeout: float | None
+    ) -> SentMessage:
+        """Wait until a text has come as far as `state`, or it has failed.
 
         Returns earlier, with `error`, if it waits for something that does not come within `timeout`
-        seconds; at the timeout `queued` without error. Raises the link's last Failure if that is given
-        up, Failure(USAGE) for an unknown id.
+        seconds; at the timeout as it stands, without error. Raises the link's last Failure if that is
+        given up, Failure(USAGE) for an unknown id.
         """
         until = Deadline(self._clock, timeout)
-        return await self.ask(lambda: h.Accepted(message_id, until.left()), until)
+        return await self.ask(lambda: h.Reached(message_id, state, until.left()), until)
 
     async def sent(self, message_id: MessageId) -> SentMessage:
         """An own text as it stands. Raises Failure(USAGE) for an unknown id."""

@@ -56,7 +56,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.DrainedAt: lambda clerk, asked: clerk.messenger.drained(asked.timeout),
     h.Subscribe: _subscribe,
     h.Queue: lambda clerk, asked: clerk.messenger.queue(asked.to, asked.text, asked.message_id),
-    h.Accepted: lambda clerk, asked: clerk.messenger.accepted(asked.message_id, asked.timeout),
+    h.Reached: lambda clerk, asked: clerk.messenger.reached(asked.message_id, asked.state, asked.timeout),
     h.Sent: lambda clerk, asked: clerk.messenger.sent(asked.message_id),
     h.NoteTold: lambda clerk, asked: clerk.messenger.note_told(asked.message_id),
     h.Outbox: _listed(lambda clerk, _: clerk.messenger.outbox()),

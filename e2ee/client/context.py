@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
+from e2ee.client.config import ChangedKey
 from e2ee.client.link import LinkPhase, LinkState
 from e2ee.client.listeners import Listeners
 from e2ee.client.opening import Opening
@@ -23,6 +24,9 @@ from e2ee.errors import StoreUnavailable
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
 from e2ee.wire.messages import Message
+
+if TYPE_CHECKING:
+    from e2ee.client.profile import OpenProfile
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -54,7 +58,7 @@ class LinkPort(Protocol):
 class Context:
     """One open profile at work. `clock` schedules, `wall` gives seconds since 1970.
 
-    `warn`: the profile's setting for changed keys.
+    `warn`: the profile's setting for changed keys; `receipts` and `typing`: whether contacts are told.
     """
 
     vault: Database
@@ -64,6 +68,8 @@ class Context:
     entropy: Entropy
     warn: bool
     hidden: bool
+    receipts: bool
+    typing: bool
     tasks: Tasks
     opening: Opening
     listeners: Listeners = field(default_factory=Listeners)
@@ -95,3 +101,23 @@ class Context:
                 return await self.vault.write(operation)
             except StoreUnavailable:
                 await self.tasks.sleep(DISK_RETRY_SECONDS)
+
+
+def context_of(
+    profile: OpenProfile, reactor: Any, entropy: Entropy, wall: Callable[[], float]
+) -> Context:
+    """That of an open profile, with its settings; the link is set once it is made."""
+    config = profile.config
+    return Context(
+        vault=profile.vault,
+        clock=reactor,
+        wall=wall,
+        own=profile.own,
+        entropy=entropy,
+        warn=config.changed_key is ChangedKey.WARN,
+        hidden=config.hidden,
+        receipts=config.receipts,
+        typing=config.typing,
+        tasks=Tasks(reactor),
+        opening=profile.opening,
+    )

@@ -15,13 +15,21 @@ from e2ee.ids import Address, DeviceId, MessageId
 
 
 class SentState(StrEnum):
-    """How far an own message has come."""
+    """How far an own message has come. What the contact has said is never taken back by what the server
+    says."""
 
     QUEUED = "queued"  # committed to the outbox, not accepted by the server
     STORED = "stored"  # the server has it on disk, or the recipient's vault keeps it unread
-    DELIVERED = "delivered"  # the recipient's vault has opened it
-    READ = "read"
+    DELIVERED = "delivered"  # the recipient's vault has opened it: the server or the recipient says so
+    READ = "read"  # the recipient says that it was shown
     FAILED = "failed"  # it will not be delivered
+
+    def reaches(self, wanted: SentState) -> bool:
+        """Whether it has come at least as far as `wanted`; a failed one has not, whatever that is."""
+        return self is not SentState.FAILED and _ORDER.index(self) >= _ORDER.index(wanted)
+
+
+_ORDER = (SentState.QUEUED, SentState.STORED, SentState.DELIVERED, SentState.READ)
 
 
 class FailedReason(StrEnum):
@@ -119,6 +127,20 @@ class MessageFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptReceived:
+    """A contact says that an own message is kept there (DELIVERED), or that it was READ at `at`, by his
+    clock. The newer of the two takes the place of an older one that nobody has seen."""
+
+    message_id: MessageId
+    address: Address
+    name: str | None
+    state: SentState
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SentAgain:
     """`messages` own messages that `address` says not to have wait in the outbox once more."""
 
@@ -193,7 +215,16 @@ class PresenceChanged:
     online: bool
 
 
-ShownEvent = MessageReceived | KeyChanged | Undecryptable | Gap | MessageFailed | SentAgain | PutBack
+ShownEvent = (
+    MessageReceived
+    | KeyChanged
+    | Undecryptable
+    | Gap
+    | MessageFailed
+    | ReceiptReceived
+    | SentAgain
+    | PutBack
+)
 """Kept in the vault until a reader has shown it; has a `position`."""
 
 Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged

@@ -27,10 +27,12 @@ from e2ee.client.events import (
     MessageSent,
     PresenceChanged,
     PutBack,
+    ReceiptReceived,
     SafetyNumber,
     Selection,
     SentAgain,
     SentMessage,
+    SentState,
     Status,
     TrustChange,
     Undecryptable,
@@ -103,10 +105,11 @@ class Queue(Request[SentMessage], frozen=True, tag="queue"):
     message_id: MessageId
 
 
-class Accepted(Request[SentMessage], frozen=True, tag="accepted"):
-    """Wait until the server has a text, or it has failed."""
+class Reached(Request[SentMessage], frozen=True, tag="reached"):
+    """Wait until a text has come so far, or it has failed."""
 
     message_id: MessageId
+    state: SentState
     timeout: Seconds | None
 
 
@@ -344,6 +347,12 @@ class FailedTold(Told, frozen=True, tag="failed"):
     event: MessageFailed
 
 
+class ReceiptTold(Told, frozen=True, tag="receipt"):
+    """What a contact says of an own text."""
+
+    event: ReceiptReceived
+
+
 class SentAgainTold(Told, frozen=True, tag="sent_again"):
     """Own texts that wait once more."""
 
@@ -393,8 +402,9 @@ class PresenceTold(Told, frozen=True, tag="presence"):
 
 
 ShownTold = (
-    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | SentAgainTold | PutBackTold
-)
+    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | SentAgainTold
+    | PutBackTold
+)  # fmt: skip
 AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
 
 WRAPPINGS: Final[dict[type, Any]] = {
@@ -403,6 +413,7 @@ WRAPPINGS: Final[dict[type, Any]] = {
     Undecryptable: UndecryptableTold,
     Gap: GapTold,
     MessageFailed: FailedTold,
+    ReceiptReceived: ReceiptTold,
     SentAgain: SentAgainTold,
     PutBack: PutBackTold,
     MessageSent: SentTold,
@@ -436,7 +447,7 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 
 
 AnyRequest = (
-    Connect | Connected | DrainedAt | Queue | Accepted | Sent | NoteTold | Outbox | Cancel
+    Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
     | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
@@ -444,7 +455,7 @@ AnyRequest = (
     | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
     | AskStatus | Take | Subscribe
 )  # fmt: skip
-WAITS: Final = (Connected, DrainedAt, Accepted)
+WAITS: Final = (Connected, DrainedAt, Reached)
 """What waits for something else than this machine: it may be asked again elsewhere, at any time."""
 
 

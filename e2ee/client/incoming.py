@@ -7,60 +7,26 @@ link (`receiver`). See `docs/protocol.md`, section 6, and `docs/cryptography.md`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from e2ee.client.certification import issuer_of
 from e2ee.client.first_message import UnknownOneTimeKey, secrets_for, use_up
+from e2ee.client.keeping import Opened, Pushed, Taken, keep
 from e2ee.client.need import want
-from e2ee.client.resuming import note_confirmation, note_resume
-from e2ee.client.sequence import pass_over, skip_text, take_text
 from e2ee.client.trust import Served, Standing, StatementRefused, judge, note_statement, statement_for
 from e2ee.crypto.account_statement import statement_hash
-from e2ee.crypto.content import Content, Resume, Text, decode_content
+from e2ee.crypto.content import decode_content
 from e2ee.crypto.handshake import Handshake
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.session import Session, accept_session, peek
 from e2ee.errors import E2eeError, OpenFailed, RepeatedFirstMessage
-from e2ee.ids import Address, DeviceId, EnvelopeId
 from e2ee.store.client import contacts, envelopes, healings, prekeys, sessions
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
-from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.healings import Wanted
-from e2ee.store.client.messages import RELEASED, MessageRecord, is_received
 from e2ee.store.client.sessions import SessionRecord
 from e2ee.store.connection import Connection
 
 CRASHES = 2
 """An envelope over which as many processes have died is not opened a third time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """An envelope, and from whom the server says that it comes. `received_at` is ms since 1970."""
-
-    address: Address
-    device: DeviceId
-    envelope: bytes = field(repr=False)
-    envelope_id: EnvelopeId
-    received_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of an envelope. `arrivals` are positions of what is to be shown because of it.
-
-    `opened`: its sender may be told so; for a blocked one it stays open whether it was ever looked at.
-    `held`: its text waits for a gap. `stock_unknown`: it named a one-time key that is not here. `wake`:
-    there may be something to send to its sender. `heal`: something may be missing.
-    """
-
-    opened: bool
-    arrivals: Sequence[int] = ()
-    held: bool = False
-    stock_unknown: bool = False
-    wake: bool = False
-    heal: bool = False
 
 
 class Unconfirmed(E2eeError):
@@ -73,24 +39,13 @@ class _Contradicted(OpenFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """A content, whose account key sent it, and the arrival that tells that this key is another one.
-
-    `begins`: the session begins with it.
-    """
-
-    account_key: bytes
-    content: Content
-    key_changed: int | None = None
-    begins: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Incoming:
-    """Opens envelopes for one own device. `warn` is the profile's setting for changed keys."""
+    """Opens envelopes for one own device. `warn` is the profile's setting for changed keys, `receipts` that
+    for telling what has come."""
 
     own: OwnDevice
     warn: bool
+    receipts: bool
 
     def take(self, tx: Connection, pushed: Pushed, served: Served | None = None) -> Taken:
         """Open and keep an envelope, or set it aside.
@@ -115,7 +70,7 @@ class Incoming:
         except OpenFailed:
             return self._unreadable(tx, pushed)
         envelopes.note_opened(tx, pushed.envelope_id, pushed.address, pushed.received_at)
-        taken = self._keep(tx, pushed, opened)
+        taken = keep(tx, pushed, opened, receipts=self.receipts)
         if opened.key_changed is not None:
             taken = replace(taken, arrivals=[opened.key_changed, *taken.arrivals])
         return taken
@@ -141,7 +96,7 @@ class Incoming:
 
     # --- opening ----------------------------------------------------------------------------
 
-    def _open(self, tx: Connection, pushed: Pushed, served: Served | None) -> _Opened:
+    def _open(self, tx: Connection, pushed: Pushed, served: Served | None) -> Opened:
         """Open it; sessions, prekeys and trust are as they must be then."""
         view = peek(pushed.envelope)
         record = sessions.session_by_id(tx, pushed.address, view.session_id)
@@ -153,7 +108,7 @@ class Incoming:
             raise RepeatedFirstMessage
         return self._accept(tx, view.handshake, pushed, served)
 
-    def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed) -> _Opened:
+    def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed) -> Opened:
         if record.device != pushed.device:
             raise _Contradicted
         before = Session.decode(record.state)
@@ -162,11 +117,11 @@ class Incoming:
         if not before.opened_any:
             healings.note_answered(tx, pushed.address, session.session_id)
         sessions.save_opened(tx, replace(record, state=session.encode()))
-        return _Opened(record.account_key, content)
+        return Opened(record.account_key, content)
 
     def _accept(
         self, tx: Connection, handshake: Handshake, pushed: Pushed, served: Served | None
-    ) -> _Opened:
+    ) -> Opened:
         try:
             statement = statement_for(handshake.signed_statement, pushed.address)
         except StatementRefused:
@@ -190,7 +145,7 @@ class Incoming:
             ),
         )
         use_up(tx, handshake)
-        return _Opened(account_key, content, key_changed, begins=True)
+        return Opened(account_key, content, key_changed, begins=True)
 
     def _believe(
         self, tx: Connection, signed: bytes, pushed: Pushed, served: Served | None
@@ -227,60 +182,3 @@ class Incoming:
         if contacts.load_contact(tx, pushed.address).pending_key != account_key:
             return False
         return contacts.load_statement(tx, pushed.address, account_key) == signed
-
-    # --- keeping ----------------------------------------------------------------------------
-
-    def _keep(self, tx: Connection, pushed: Pushed, opened: _Opened) -> Taken:
-        address, content = pushed.address, opened.content
-        contact = contacts.load_contact(tx, address)
-        heal = False
-        taken = Taken(opened=not contact.blocked)
-        if content.token is not None:
-            contacts.save_token(tx, address, content.token)
-        if contact.trusted_key == opened.account_key:
-            # Of another key it would be about texts that this key never got.
-            contacts.save_have_up_to(tx, address, content.have_up_to)
-            if isinstance(content, Resume):
-                return self._resume(tx, pushed, opened, content)
-            heal = note_confirmation(tx, contact, pushed.received_at)
-        if not isinstance(content, Text):
-            return replace(taken, heal=heal)
-        if is_received(tx, address, content.message_id):
-            return replace(taken, arrivals=pass_over(tx, address, pushed.device, content.sequence), heal=heal)
-        if contact.blocked:
-            skip_text(tx, address, pushed.device, content.sequence)
-            return taken
-        contacts.touch_contact(tx, address, accepted=False)
-        arrivals, held = take_text(
-            tx, _received(tx, pushed, opened, content, contact), pushed.device
-        )
-        return replace(taken, arrivals=arrivals, held=held, heal=heal)
-
-    @staticmethod
-    def _resume(tx: Connection, pushed: Pushed, opened: _Opened, content: Resume) -> Taken:
-        contact = contacts.load_contact(tx, pushed.address)
-        answered = note_resume(
-            tx, contact, pushed.device, content, pushed.received_at, begins=opened.begins
-        )
-        return Taken(
-            opened=not contact.blocked, arrivals=answered.arrivals, wake=answered.wake, heal=answered.heal
-        )
-
-
-def _received(
-    tx: Connection, pushed: Pushed, opened: _Opened, content: Text, contact: ContactRecord
-) -> MessageRecord:
-    return MessageRecord(
-        direction="in",
-        address=pushed.address,
-        device=pushed.device,
-        message_id=content.message_id,
-        sequence=content.sequence,
-        sent_at=content.sent_at,
-        received_at=pushed.received_at,
-        text=content.text,
-        verified=contact.verified and contact.trusted_key == opened.account_key,
-        late=False,
-        state=RELEASED,
-        verified_by=issuer_of(tx, pushed.address, opened.account_key, pushed.received_at),
-    )

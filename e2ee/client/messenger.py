@@ -12,10 +12,9 @@ from typing import Any
 
 from e2ee.client.address_book import AddressBook
 from e2ee.client.archive import Archive
-from e2ee.client.config import ChangedKey
-from e2ee.client.context import Context
+from e2ee.client.context import context_of
 from e2ee.client.directory import Directory
-from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, Status, TrustChange
+from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, SentState, Status, TrustChange
 from e2ee.client.gaps import Gaps
 from e2ee.client.healing import Healer
 from e2ee.client.identities import Identities
@@ -27,12 +26,12 @@ from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.presence import Presence
 from e2ee.client.profile import OpenProfile
 from e2ee.client.readers import Readers
+from e2ee.client.receipts import Receipts
 from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
 from e2ee.client.sender import Sender
 from e2ee.client.standing import find_status
 from e2ee.client.state_watch import StateWatch
-from e2ee.client.tasks import Tasks
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.typed import Typed
 from e2ee.client.upkeep import Upkeep
@@ -62,20 +61,9 @@ class Messenger:
         wall: Callable[[], float] = time.time,
         in_thread: InThread | None = None,
     ) -> None:
-        config, own = open_profile.config, open_profile.own
-        context = Context(
-            vault=open_profile.vault,
-            clock=reactor,
-            wall=wall,
-            own=own,
-            entropy=entropy,
-            warn=config.changed_key is ChangedKey.WARN,
-            hidden=config.hidden,
-            tasks=Tasks(reactor),
-            opening=open_profile.opening,
-        )
+        context = context_of(open_profile, reactor, entropy, wall)
         in_thread = in_thread or threads_of(reactor)
-        outgoing = Outgoing(own, entropy, encapsulate)
+        outgoing = Outgoing(context.own, entropy, encapsulate)
         directory = Directory(context)
         self._context = context
         self._sender = Sender(context, outgoing)
@@ -83,8 +71,10 @@ class Messenger:
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
         healer = Healer(context, self._sender.wake)
+        self._receipts = Receipts(context, self._sender.wake)
         self._receiver = Receiver(
-            context, directory, Incoming(own, context.warn), Gaps(context, healer), healer,
+            context, directory, Incoming(context.own, context.warn, context.receipts),
+            Gaps(context, healer), healer, self._receipts,
             changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
         self._book = AddressBook(
@@ -94,7 +84,7 @@ class Messenger:
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
-        self.readers = Readers(context)
+        self.readers = Readers(context, self._receipts)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self._state_watch = StateWatch(context, self._state_known)
@@ -106,6 +96,7 @@ class Messenger:
     async def start(self, *, connect: bool = True) -> None:
         """Prepare the vault, then connect, unless only what it holds is wanted."""
         await self._upkeep.begin()
+        await self._receipts.begin()
         if connect:
             await self.connect(once=True)
 
@@ -173,13 +164,17 @@ class Messenger:
         """Commit a text to the outbox, from where it is sent by itself; see `agent.Conversations`."""
         return await self._sender.queue(to, text, message_id)
 
-    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
-        """Wait until the server has accepted a text, or it has failed; see `agent.Conversations`."""
-        return await self._sender.accepted(message_id, timeout)
+    async def reached(
+        self, message_id: MessageId, state: SentState, timeout: float | None
+    ) -> SentMessage:
+        """Wait until a text has come so far, or it has failed; see `agent.Conversations`."""
+        return await self._sender.reached(message_id, state, timeout)
 
     async def outbox_sent(self, timeout: float | None) -> None:
-        """Wait until the server has answered to all in the outbox that does not have to wait, and has new
-        prekeys if others had to go; returns early without a connection, and at the timeout."""
+        """Wait until the server has answered to all in the outbox that does not have to wait, to the
+        receipts that are owed, too, and has new prekeys if others had to go; returns early without a
+        connection, and at the timeout."""
+        await self._receipts.flush()
         await self._sender.has_sent(timeout)
         await self._prekeeper.replaced(timeout)
 

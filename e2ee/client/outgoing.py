@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from e2ee.client.events import FailedReason, SentState
 from e2ee.client.own_token import own_token
+from e2ee.client.receipting import told_in
 from e2ee.client.resuming import standing
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
-from e2ee.crypto.content import Resume, Text, TokenNotice, encode_content
+from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, encode_content
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.primitives import Entropy
@@ -190,6 +191,9 @@ class Outgoing:
         message_id = MessageId(self.entropy(MessageId.SIZE))
         if entry.kind is OutboxKind.TOKEN:
             return encode_content(TokenNotice(message_id, now, have_up_to, *generations, token))
+        if entry.kind is OutboxKind.RECEIPT:
+            told = told_in(entry.body or b"")
+            return encode_content(Receipt(message_id, now, have_up_to, *generations, token, *told))
         everything = entry.kind is not OutboxKind.RESUME
         said = standing(tx, contact, record.device, everything=everything)
         return encode_content(
@@ -211,7 +215,8 @@ def note_accepted(tx: Connection, entry: OutboxRecord, state: SentState) -> Mess
         note_answered(tx, entry.state_counter or 0)
     if not outbox.remove_from_outbox(tx, entry.position) or entry.message is None:
         return None
-    messages.set_sent_state(tx, entry.message, state)
+    receipt = messages.message_by_row(tx, entry.message).receipt
+    messages.set_sent_state(tx, entry.message, receipt or state)
     return messages.message_by_row(tx, entry.message)
 
 

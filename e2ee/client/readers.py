@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 
 from e2ee.client.context import Context
 from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent, UnreadOf
+from e2ee.client.receipting import owe_read
+from e2ee.client.receipts import Receipts
 from e2ee.client.shown import choose, event_selected, events_of
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import ArrivalKind
@@ -28,8 +30,9 @@ KEPT_BYTES = 8 * 1024 * 1024
 class Readers:
     """One profile's."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, receipts: Receipts) -> None:
         self.context = context
+        self.receipts = receipts
         self.present: list[Reader] = []
         context.listeners.subscribe(self._hear)
 
@@ -152,11 +155,17 @@ class Reader:
         return granted
 
     async def mark_shown(self, positions: Iterable[int]) -> None:
-        """These were printed and flushed."""
+        """These were printed and flushed: their senders are told, if the user wants that."""
         shown = set(positions)
         for position in shown:
             self._let_go(position)
-        await self._context.write(lambda tx: arrivals.mark_shown(tx, sorted(shown)))
+
+        def mark(tx: Connection) -> bool:
+            rows = arrivals.mark_shown(tx, sorted(shown))
+            return self._context.receipts and owe_read(tx, rows)
+
+        if await self._context.write(mark):
+            self._readers.receipts.owed()
         self._forget(shown)
 
     def _forget(self, positions: set[int]) -> None:

@@ -13,15 +13,18 @@ from twisted.logger import Logger
 
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
-from e2ee.client.events import Drained, Event, KeyChanged
+from e2ee.client.events import Drained, Event, KeyChanged, MessageSent
 from e2ee.client.gaps import Gaps
 from e2ee.client.healing import Healer
-from e2ee.client.incoming import Incoming, Pushed, Taken, Unconfirmed
+from e2ee.client.incoming import Incoming, Unconfirmed
+from e2ee.client.keeping import Pushed, Taken
+from e2ee.client.receipts import Receipts
 from e2ee.client.refusals import LinkLost, Refusal
-from e2ee.client.shown import describe
+from e2ee.client.shown import describe, sent_state
 from e2ee.client.trust import Served
 from e2ee.errors import StoreError
 from e2ee.ids import Address, DeviceId, EnvelopeId
+from e2ee.store.client import messages
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 
@@ -41,6 +44,7 @@ class Receiver:
         incoming: Incoming,
         gaps: Gaps,
         healer: Healer,
+        receipts: Receipts,
         *,
         changed: Callable[[Address], None],
         stock_unknown: Callable[[], None],
@@ -51,6 +55,7 @@ class Receiver:
         self._incoming = incoming
         self._gaps = gaps
         self._healer = healer
+        self._receipts = receipts
         self._changed = changed
         self._stock_unknown = stock_unknown
         self._on_drained = drained
@@ -63,6 +68,7 @@ class Receiver:
         self._drained_push = False
         self._gaps.wait_for_drained()
         self._healer.wait_for_drained()
+        self._receipts.wait_for_drained()
 
     def push(self, push: m.Push) -> None:
         """An envelope."""
@@ -82,6 +88,7 @@ class Receiver:
     async def _drain(self) -> None:
         await self._gaps.drained()
         await self._healer.drained()
+        self._receipts.drained()
         self._on_drained()
         self._context.listeners.tell([Drained()])
 
@@ -120,6 +127,8 @@ class Receiver:
             self._changed(pushed.address)
         if taken.heal:
             self._healer.look()
+        if taken.owed:
+            self._receipts.owed()
 
     # --- taking one -------------------------------------------------------------------------
 
@@ -144,13 +153,17 @@ class Receiver:
     async def _commit(self, pushed: Pushed, served: Served | None) -> tuple[Taken, list[Event]]:
         def take(tx: Connection) -> tuple[Taken, list[Event]]:
             with self._context.opening.of(pushed.envelope_id):
-                return _with_events(tx, self._incoming.take(tx, pushed, served))
+                return self._with_events(tx, self._incoming.take(tx, pushed, served))
 
         return await self._context.write(take)
 
     async def _set_aside(self, pushed: Pushed) -> tuple[Taken, list[Event]]:
-        return await self._context.write(lambda tx: _with_events(tx, self._incoming.set_aside(tx, pushed)))
+        return await self._context.write(
+            lambda tx: self._with_events(tx, self._incoming.set_aside(tx, pushed))
+        )
 
-
-def _with_events(tx: Connection, taken: Taken) -> tuple[Taken, list[Event]]:
-    return taken, list(describe(tx, taken.arrivals))
+    def _with_events(self, tx: Connection, taken: Taken) -> tuple[Taken, list[Event]]:
+        events: list[Event] = list(describe(tx, taken.arrivals))
+        changed = (messages.message_by_row(tx, row) for row in taken.changed)
+        events += [MessageSent(sent_state(tx, text, self._context.now)) for text in changed]
+        return taken, events

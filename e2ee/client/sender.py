@@ -34,6 +34,12 @@ class Sender:
         self._outgoing = outgoing
         self._lanes: dict[Address, Lane] = {}
         self._waiting: list[tuple[Address | None, Deferred[None]]] = []
+        context.listeners.subscribe(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        """Whoever changes the state of a text tells it here: contacts do, too."""
+        if isinstance(event, MessageSent):
+            self.changed(event.message.to)
 
     # --- going on ---------------------------------------------------------------------------
 
@@ -141,19 +147,23 @@ class Sender:
 
         return await self._context.vault.read(load)
 
-    async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
-        """Wait until the server has a text, or has said what waiting within `timeout` does not mend.
+    async def reached(
+        self, message_id: MessageId, wanted: SentState, timeout: float | None
+    ) -> SentMessage:
+        """Wait until a text has come so far, or the server has said what waiting within `timeout` does not
+        mend.
 
         Whoever gets a failed one has been told of it: no reader is told again. At `timeout` the state
-        is `queued` without error. Raises the link's last Failure when it is given up.
+        is what it is, without error. Raises the link's last Failure when it is given up.
         """
         deadline = Deadline(self._context.clock, timeout)
         while True:
             sent, trusts = await self._sent_and_trusting(message_id)
             if sent.state is SentState.FAILED:
                 await self._context.write(lambda tx: _note_told(tx, message_id))
+                return sent
             final = _is_final(sent.error, deadline) and not (trusts and self._may_be_certified(sent))
-            if sent.state is not SentState.QUEUED or final or deadline.passed:
+            if sent.state.reaches(wanted) or final or deadline.passed:
                 return sent
             state = self._context.link_state
             if state.phase is LinkPhase.STOPPED and state.failure is not None:

@@ -14,6 +14,7 @@ from e2ee.client.events import (
     MessageFailed,
     MessageReceived,
     PutBack,
+    ReceiptReceived,
     Selection,
     SentAgain,
     SentMessage,
@@ -38,6 +39,7 @@ _OWN_AFFAIRS = frozenset(
     {
         ArrivalKind.KEY_CHANGED,
         ArrivalKind.FAILED,
+        ArrivalKind.RECEIPT,
         ArrivalKind.SENT_AGAIN,
         ArrivalKind.PROFILE_PUT_BACK,
         ArrivalKind.SERVER_PUT_BACK,
@@ -77,7 +79,8 @@ def choose(
 def event_selected(event: ShownEvent, selection: Selection) -> bool:
     """Whether this event is among what is wanted."""
     address = event.to if isinstance(event, MessageFailed) else event.address
-    return _selected(address, isinstance(event, KeyChanged | MessageFailed | SentAgain | PutBack), selection)
+    own_affair = isinstance(event, KeyChanged | MessageFailed | ReceiptReceived | SentAgain | PutBack)
+    return _selected(address, own_affair, selection)
 
 
 def _selected(address: Address, own_affair: bool, selection: Selection) -> bool:
@@ -106,6 +109,11 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
     if arrival.kind is ArrivalKind.GAP or arrival.message is None:
         return Gap(arrival.address, name, arrival.missing, repeated, position)
     record = messages.message_by_row(tx, arrival.message)
+    if arrival.kind is ArrivalKind.RECEIPT:
+        state = SentState(record.receipt or record.state)
+        return ReceiptReceived(
+            record.message_id, record.address, name, state, arrival.at, repeated, position
+        )
     if arrival.kind is ArrivalKind.FAILED:
         return MessageFailed(
             record.message_id, record.address, name, _reason(record.reason), repeated, position

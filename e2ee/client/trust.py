@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from e2ee.client.certification import issuer_of, keep_identity
+from e2ee.client.receipting import forget_receipts
 from e2ee.crypto.account_statement import AccountStatement, verify_statement
 from e2ee.crypto.keys import AccountKey
 from e2ee.crypto.own_device import OwnDevice
@@ -161,10 +162,12 @@ def use_key(tx: Connection, address: Address, account_key: bytes) -> None:
     """Send to this account key from now on, instead of another one.
 
     To another account the texts are numbered from 1; what waits is numbered and sealed anew. What was
-    lost was lost with the account of before: nothing of it is asked for.
+    lost was lost with the account of before, and what was to be told of was said by it: nothing of it is
+    asked for, or told.
     """
     contacts.trust_key(tx, address, account_key)
     contacts.restart_sequence(tx, address)
+    forget_receipts(tx, address)
     outbox.remove_resumes(tx, address)
     healings.settle(tx, address)
     outbox.unseal(tx, address)

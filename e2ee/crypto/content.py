@@ -6,7 +6,8 @@ is OpenFailed: it comes from an authenticated sender, but is treated like a wron
 Layout, all numbers big-endian: type (1), version 0x01, message id (16), time (8), have_up_to (8), own
 generation (8), their generation (8), contact token (flag, then 16 bytes). A text goes on with its
 sequence number (8), length (4) and UTF-8; a resume with the highest number sent (8), and twice a count
-(1) and so many ranges, each its first and its last number (8, 8).
+(1) and so many ranges, each its first and its last number (8, 8); a receipt with twice a count (1) and so
+many message ids (16): of the delivered, then of the read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from e2ee.ids import ContactToken, MessageId
 _TEXT = 1
 _TOKEN_NOTICE = 2
 _RESUME = 3
+_RECEIPT = 4
 _VERSION = b"\x01"
 
 
@@ -86,9 +88,26 @@ class Resume:
     gone: tuple[NumberRange, ...]
 
 
-Content = Text | TokenNotice | Resume
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Says of texts of the other side that they are kept, or have been read. Shown to nobody as a message.
 
-_KINDS = {Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME}
+    Both together have 1 to RECEIPT_IDS ids.
+    """
+
+    message_id: MessageId
+    sent_at: int
+    have_up_to: int
+    own_generation: int
+    their_generation: int
+    token: ContactToken | None = field(repr=False)
+    delivered: tuple[MessageId, ...]
+    read: tuple[MessageId, ...]
+
+
+Content = Text | TokenNotice | Resume | Receipt
+
+_KINDS = {Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME, Receipt: _RECEIPT}
 
 
 def encode_content(content: Content) -> bytes:
@@ -108,6 +127,8 @@ def encode_content(content: Content) -> bytes:
     if isinstance(content, Resume):
         ranges = _encode_ranges(content.missing) + _encode_ranges(content.gone)
         return common + _counter(content.sent_up_to) + ranges
+    if isinstance(content, Receipt):
+        return common + _encode_receipt(content)
     return common
 
 
@@ -144,6 +165,12 @@ def _ascend(ranges: Sequence[NumberRange]) -> bool:
     return True
 
 
+def _encode_receipt(content: Receipt) -> bytes:
+    if not 0 < len(content.delivered) + len(content.read) <= limits.RECEIPT_IDS:
+        raise ValueError(f"a receipt has 1 to {limits.RECEIPT_IDS} ids")
+    return b"".join(number(len(ids), 1) + b"".join(ids) for ids in (content.delivered, content.read))
+
+
 def _counter(value: int) -> bytes:
     if not 0 <= value < limits.COUNTERS:
         raise ValueError("a counter is a number below 2**53")
@@ -165,6 +192,8 @@ def _decode(reader: FieldReader) -> Content:
         return TokenNotice(*common, token)
     if kind == _RESUME:
         return Resume(*common, token, *_decode_resume(reader))
+    if kind == _RECEIPT:
+        return Receipt(*common, token, *_decode_receipt(reader))
     raise EncodingRefused("of another type")
 
 
@@ -184,6 +213,18 @@ def _decode_resume(
     missing, gone = _read_ranges(reader), _read_ranges(reader)
     reader.end()
     return sent_up_to, missing, gone
+
+
+def _decode_receipt(reader: FieldReader) -> tuple[tuple[MessageId, ...], tuple[MessageId, ...]]:
+    delivered, read = _read_ids(reader), _read_ids(reader)
+    reader.end()
+    if not 0 < len(delivered) + len(read) <= limits.RECEIPT_IDS:
+        raise EncodingRefused("no ids, or too many")
+    return delivered, read
+
+
+def _read_ids(reader: FieldReader) -> tuple[MessageId, ...]:
+    return tuple(MessageId(reader.take(MessageId.SIZE)) for _ in range(reader.number(1)))
 
 
 def _read_ranges(reader: FieldReader) -> tuple[NumberRange, ...]:

@@ -67,6 +67,8 @@ HEALING_FORGOTTEN_MS = 2 * DAY_MS
 """So long without a healing, and the pause is an hour again."""
 RESUME_RANGES = 64
 """Ranges of numbers in one resume, 1 kB; what does not fit is asked for the next time."""
+RECEIPT_IDS = 250
+"""Texts in one receipt: as many as fit into a padded plaintext of 4 KiB."""
 SENT_AGAIN_MS = 30 * DAY_MS
 """Older texts are not sent again: a mailbox would not have kept them either."""
 SENT_AGAIN_TIMES = 2

@@ -18,6 +18,7 @@ from e2ee.client.events import (
     LinkUp,
     MessageFailed,
     MessageSent,
+    ReceiptReceived,
     Selection,
     ShownEvent,
 )
@@ -254,12 +255,14 @@ class Chat:
                 self._own.changed(message)
             case _ if isinstance(event, ShownEvent):
                 self._heard += 1
-                if self._scene.holds_back(event):
+                if isinstance(event, ReceiptReceived) or self._scene.holds_back(event):
                     self._arrivals.held_back()
                 else:
                     self._arrivals.arrived(event)
 
     async def _print_event(self, event: ShownEvent) -> None:
+        if isinstance(event, ReceiptReceived):
+            return  # the scene shows states, where there is one
         reason = self._own.why_failed(event) if isinstance(event, MessageFailed) else None
         if reason is not None:
             await self._notice(f"not delivered: {reason}")

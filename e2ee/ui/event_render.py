@@ -14,6 +14,7 @@ from e2ee.client.events import (
     MessageFailed,
     MessageReceived,
     PutBack,
+    ReceiptReceived,
     SentAgain,
     ShownEvent,
     Undecryptable,
@@ -72,6 +73,9 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
             return notice(f"{texts(event.messages)} to {who} {verb} sent again: {who} did not get it all")
         case PutBack():
             return notice(_PUT_BACK[event.what])
+        case ReceiptReceived():
+            who = label(event.name, event.address)
+            return notice(f"{event.state.value} by {who}: the message {event.message_id}")
         case MessageFailed():
             return notice(
                 f"the message {event.message_id} to {label(event.name, event.to)} was not delivered:"
@@ -99,6 +103,14 @@ def event_object(event: ShownEvent) -> JsonObject:
             }
         case Gap():
             body = {"type": "gap", "from": str(event.address), "missing": event.missing}
+        case ReceiptReceived():
+            body = {
+                "type": "receipt",
+                "id": str(event.message_id),
+                "from": str(event.address),
+                "state": event.state.value,
+                "at": rfc3339(event.at),
+            }
         case SentAgain():
             body = {
                 "type": "sent_again",

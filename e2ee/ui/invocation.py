@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from e2ee.client.config import default_data_dir
-from e2ee.client.events import ShownEvent
+from e2ee.client.events import ReceiptReceived, ShownEvent
 from e2ee.client.profile import OpenProfile, Passphrases, Profile
 from e2ee.ui import event_render, render
 from e2ee.ui.console import Printer, in_thread_of
@@ -71,10 +71,10 @@ class Invocation:
             await self.printer.draw(*lines)
 
     async def show_event(self, event: ShownEvent) -> None:
-        """Print what came in."""
+        """Print what came in; receipts are for scripts, a person finds the states in the history."""
         if self.options.json:
             await self.printer.print(render.as_json(event_render.event_object(event)))
-        else:
+        elif not isinstance(event, ReceiptReceived):
             await self.printer.print(event_render.event_record(event, self.now()))
 
     def mention(self, sentence: str) -> None:

@@ -38,12 +38,27 @@ class Outcome:
         return DONE if self.failure is None else exit_code(self.failure.code)
 
 
-async def send(call: Invocation, recipients: Sequence[str], text: str, message_id: MessageId | None) -> int:
-    """Queue for all, wait for each, print a line for each; the exit code is their common one or 7."""
+WAITS = {
+    "accepted": SentState.STORED,
+    "delivered": SentState.DELIVERED,
+    "read": SentState.READ,
+}
+"""What `--wait` can be, and how far the message has come then."""
+
+
+async def send(
+    call: Invocation,
+    recipients: Sequence[str],
+    text: str,
+    message_id: MessageId | None,
+    wanted: SentState = SentState.STORED,
+) -> int:
+    """Queue for all, wait until each has come as far as `wanted`, print a line for each; the exit code is
+    their common one or 7."""
     async with call.conversations() as messenger:
         addresses = await resolved(messenger, recipients)
         outcomes = []
-        async for outcome in deliver(call, messenger, addresses, text, message_id):
+        async for outcome in deliver(call, messenger, addresses, text, message_id, wanted):
             await call.show([render.sent_record(outcome.message)], render.sent_object(outcome.message))
             outcomes.append(outcome)
     _report_first(outcomes, call.options.json)
@@ -56,12 +71,13 @@ async def deliver(
     addresses: Sequence[Address],
     text: str,
     message_id: MessageId | None = None,
+    wanted: SentState = SentState.STORED,
 ) -> AsyncIterator[Outcome]:
     """Queue for all before any is waited for; then what became of each, in order."""
     queued = [await messenger.queue(address, text, message_id) for address in addresses]
     outcomes = []
     for message in queued:
-        outcomes.append(await _outcome(messenger, message, call.left()))
+        outcomes.append(await _outcome(messenger, message, wanted, call.left()))
         yield outcomes[-1]
     await _told(messenger, outcomes)
 
@@ -74,19 +90,22 @@ async def resolved(messenger: Conversations, recipients: Sequence[str]) -> list[
     return list(dict.fromkeys(addresses))
 
 
-async def _outcome(messenger: Conversations, message: SentMessage, timeout: float) -> Outcome:
-    """Wait until it is accepted, refused, or the time is up."""
+async def _outcome(
+    messenger: Conversations, message: SentMessage, wanted: SentState, timeout: float
+) -> Outcome:
+    """Wait until it has come as far as `wanted`, was refused, or the time is up."""
     try:
-        message = await messenger.accepted(message.message_id, timeout)
+        message = await messenger.reached(message.message_id, wanted, timeout)
     except Failure as failure:
         message = await messenger.sent(message.message_id)
-        if message.state is not SentState.QUEUED:
-            return Outcome(message, message.error)
-        return Outcome(replace(message, error=message.error or failure), message.error or failure)
+        if message.state is SentState.QUEUED:
+            message = replace(message, error=message.error or failure)
+        elif message.state is not SentState.FAILED and not message.state.reaches(wanted):
+            return Outcome(message, failure)
     if message.state is SentState.FAILED or message.error is not None:
         return Outcome(message, message.error or Failure(Code.FAILED, "the message was not delivered"))
-    if message.state is SentState.QUEUED:
-        return Outcome(message, _not_in_time(messenger.was_connected))
+    if not message.state.reaches(wanted):
+        return Outcome(message, _not_in_time(message, wanted, messenger.was_connected))
     return Outcome(message, None)
 
 
@@ -97,10 +116,15 @@ async def _told(messenger: Conversations, outcomes: Sequence[Outcome]) -> None:
             await messenger.note_told(outcome.message.message_id)
 
 
-def _not_in_time(was_connected: bool) -> Failure:
-    if was_connected:
+def _not_in_time(message: SentMessage, wanted: SentState, was_connected: bool) -> Failure:
+    if message.state is SentState.QUEUED and was_connected:
         return Failure(Code.TIMEOUT, "the server has not accepted it in time; it stays in the outbox")
-    return Failure(Code.UNREACHABLE, "the server could not be reached; the message stays in the outbox")
+    if message.state is SentState.QUEUED:
+        return Failure(Code.UNREACHABLE, "the server could not be reached; the message stays in the outbox")
+    if not was_connected:
+        return Failure(Code.UNREACHABLE, "the server could not be reached; the message was sent before")
+    so_far = f"it is {message.state.value}"
+    return Failure(Code.TIMEOUT, f"{message.to} has not said in time that it was {wanted.value}: {so_far}")
 
 
 def _report_first(outcomes: Sequence[Outcome], json: bool) -> None:

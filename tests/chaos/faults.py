@@ -20,7 +20,7 @@ def acknowledge_before_commit() -> None:
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
-    from e2ee.client.incoming import Taken
+    from e2ee.client.keeping import Taken
     from e2ee.client.receiver import Receiver
 
     take = Receiver._take
@@ -39,7 +39,7 @@ def acknowledge_before_commit() -> None:
 
 
 def _pushed(receiver: Any, push: Any) -> Any:
-    from e2ee.client.incoming import Pushed
+    from e2ee.client.keeping import Pushed
     from e2ee.ids import Address, DeviceId, EnvelopeId
 
     envelope_id = EnvelopeId.of(push.envelope)
@@ -71,7 +71,8 @@ def answer_before_commit() -> None:
 
 def no_deduplication() -> None:
     """The recipient shows again what the server pushes again."""
-    from e2ee.client.incoming import Incoming, Taken
+    from e2ee.client.incoming import Incoming
+    from e2ee.client.keeping import Taken
     from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 
     take = Incoming.take
@@ -125,17 +126,17 @@ def unordered() -> None:
             messages.save_stream(tx, stream)
         return taken
 
-    from e2ee.client import incoming
+    from e2ee.client import keeping
 
-    incoming.take_text = at_once  # type: ignore[attr-defined]
+    keeping.take_text = at_once  # type: ignore[attr-defined]
 
 
 def swallowed() -> None:
     """The recipient acknowledges some messages, and keeps nothing of them."""
-    from e2ee.client import incoming
+    from e2ee.client import keeping
     from e2ee.client.sequence import skip_text
 
-    take_text = incoming.take_text  # type: ignore[attr-defined]
+    take_text = keeping.take_text  # type: ignore[attr-defined]
 
     def take(tx: Any, record: Any, device: Any) -> Any:
         if record.sequence % EVERY:
@@ -143,7 +144,7 @@ def swallowed() -> None:
         skip_text(tx, record.address, device, record.sequence)
         return [], False
 
-    incoming.take_text = take  # type: ignore[attr-defined]
+    keeping.take_text = take  # type: ignore[attr-defined]
 
 
 def shown_unmarked() -> None:
@@ -153,8 +154,8 @@ def shown_unmarked() -> None:
     def all_there(tx: Any, positions: Sequence[int]) -> set[int]:
         return set(positions)
 
-    def nothing(tx: Any, positions: Sequence[int]) -> None:
-        """No mark."""
+    def nothing(tx: Any, positions: Sequence[int]) -> list[int]:
+        return []
 
     arrivals.mark_printing = all_there
     arrivals.mark_shown = nothing

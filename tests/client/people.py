@@ -84,7 +84,10 @@ class OpeningPlace:
 
 
 class Person:
-    """One user: a vault in a file, and a messenger that can be killed and started again."""
+    """One user: a vault in a file, and a messenger that can be killed and started again.
+
+    Without a `config` there are no receipts: they have tests of their own.
+    """
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Person:
         self.world = world
         self.address = Address(address)
         self.entropy = seeded_entropy(seed)
-        self.config = config or Config()
+        self.config = config or Config(receipts=False)
         self.path = Path(world.case.mktemp())
         self.path.mkdir(parents=True)
         self.events: list[Event] = []

@@ -60,6 +60,7 @@ class CodecTests(SynchronousTestCase):
             h.FindHistory(HistoryQuery(BOB, "x", 5, None, "in", 3)),
             h.FindHistory(HistoryQuery()),
             h.LoadHistory((1, 2, 3)),
+            h.Reached(ID, SentState.READ, 1.5),
             h.Outbox(),
         ):
             asked = decode_asked(unframed(encode_asked(h.Ask(7, request))))
@@ -72,7 +73,8 @@ class CodecTests(SynchronousTestCase):
         failure = Failure(Code.KEY_CHANGED, "why", 1.5)
         put_back = events.PutBack(events.WhatWasPutBack.SERVER, BOB, 5, True, 3)
         again = events.SentAgain(BOB, None, 2, 5, False, 4)
-        for event in (MESSAGE, KeyChanged(BOB, "bob", 5, True, 3), again, put_back, events.Drained()):
+        read = events.ReceiptReceived(ID, BOB, "bob", SentState.READ, 5, True, 6)
+        for event in (MESSAGE, KeyChanged(BOB, "bob", 5, True, 3), read, again, put_back, events.Drained()):
             told: Any = decode_told(unframed(encode(h.Tell(wrapped(event)))))
             self.assertEqual(told.told.event, event)
         sent = MessageSent(SentMessage(ID, BOB, SentState.QUEUED, failure))

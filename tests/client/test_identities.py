@@ -289,7 +289,7 @@ class ChangedKeyTests(CertifiedCase):
             self.alice.start(connect=False)
             sent = self.alice.queue(self.bob, f"while {state}")
             outcome: list[SentMessage] = []
-            waiting = self.alice.messenger.accepted(sent.message_id, 30.0)
+            waiting = self.alice.messenger.reached(sent.message_id, SentState.STORED, 30.0)
             Deferred.fromCoroutine(waiting).addCallback(outcome.append)
             self.world.settle()
             self.assertEqual(outcome, [])

@@ -1,7 +1,7 @@
 """A world that loses, repeats, reorders, disconnects and kills, and must come to the right end all the same.
 
 Each example is a list of steps; whatever they were, in the end every text has been shown exactly once and
-in its sender's order.
+in its sender's order, and its sender knows that it was.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.events import Gap, MessageReceived, Undecryptable
+from e2ee.client.config import Config
+from e2ee.client.events import Gap, MessageReceived, SentState, Undecryptable
 from e2ee.wire import messages as m
 from tests.client.fake_relay import refused
 from tests.client.people import Person, World
@@ -43,7 +44,7 @@ class LossyWorldTests(SynchronousTestCase):
         world = World(self)
         self.said: dict[str, list[str]] = {ALICE: [], BOB: []}
         self.shown: dict[str, list[str]] = {ALICE: [], BOB: []}
-        people = (world.person(ALICE).start(), world.person(BOB).start())
+        people = (world.person(ALICE, Config()).start(), world.person(BOB, Config()).start())
         for _ in range(30):
             one, other = chance.sample(people, 2)
             self.step(world, one, other, chance.choice(STEPS))
@@ -55,6 +56,7 @@ class LossyWorldTests(SynchronousTestCase):
             self.assertEqual(self.shown[one.address], self.said[other.address])
             self.assertEqual(one.run(one.messenger.outbox()), [])
             self.assertEqual(one.stored.mailbox, [])
+        self.check_receipts(world, people)
         world.close()
         world.people.clear()
 
@@ -85,6 +87,19 @@ class LossyWorldTests(SynchronousTestCase):
             )
         elif what == "wait":
             world.wait(2)
+
+    def check_receipts(self, world: World, people: tuple[Person, Person]) -> None:
+        """Whoever has written tells that he has read everything; who has not, tells nothing."""
+        for one in people:
+            one.read()
+        world.wait(5)
+        for one, other in (people, people[::-1]):
+            states = {entry.state for entry in one.past() if entry.direction == "out"}
+            if self.said[other.address]:
+                self.assertLessEqual(states, {SentState.READ})
+            else:
+                self.assertNotIn(SentState.READ, states)
+            self.assertEqual(one.look("SELECT * FROM receipt"), [])
 
     def make_good(self, world: World, people: tuple[Person, Person]) -> None:
         """All troubles end; both come and stay; everything is read."""

@@ -47,7 +47,7 @@ class RefusalTests(SynchronousTestCase):
     def accepted(self, message_id: MessageId, timeout: float | None = 30.0) -> list[object]:
         """Begins to wait; the list gets the result."""
         outcome: list[object] = []
-        waiting = Deferred.fromCoroutine(self.alice.messenger.accepted(message_id, timeout))
+        waiting = Deferred.fromCoroutine(self.alice.messenger.reached(message_id, SentState.STORED, timeout))
         waiting.addBoth(outcome.append)
         self.world.settle()
         return outcome

@@ -80,7 +80,7 @@ class DyingHolderTests(Roamers):
         company, key = TestAuthority(), p256()
         certificate, lists = company.issue(str(self.alice.address), key), pem(company.revoke())
         calls: list[tuple[type, Callable[[Command], Any]]] = [
-            (h.Accepted, lambda one: one.accepted(ID, 5.0)),
+            (h.Reached, lambda one: one.accepted(ID, 5.0)),
             (h.Sent, lambda one: one.sent(ID)),
             (h.Outbox, lambda one: one.outbox()),
             (h.Connected, lambda one: one.connected(5.0)),

@@ -65,9 +65,8 @@ class ChangedKeyTests(TrustCase):
             self.assertStopped(self.alice.say(self.bob, text))
         outcome: list[SentMessage] = []
         last = self.alice.run(self.alice.messenger.outbox())[-1]
-        Deferred.fromCoroutine(self.alice.messenger.accepted(last.message_id, 30.0)).addCallback(
-            outcome.append
-        )
+        waiting = self.alice.messenger.reached(last.message_id, SentState.STORED, 30.0)
+        Deferred.fromCoroutine(waiting).addCallback(outcome.append)
         self.world.settle()
         self.assertStopped(outcome[0])
         self.assertEqual(self.bob.read(), [])

@@ -12,6 +12,7 @@ from e2ee.crypto import limits
 from e2ee.crypto.content import (
     Content,
     NumberRange,
+    Receipt,
     Resume,
     Text,
     TokenNotice,
@@ -27,6 +28,10 @@ TEXT = Text(MessageId(b"m" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, 5, "Hello
 RESUME = Resume(
     MessageId(b"r" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, 9,
     (NumberRange(5, 5), NumberRange(7, 2**53 - 1)), (NumberRange(2, 3),),
+)  # fmt: skip
+RECEIPT = Receipt(
+    MessageId(b"q" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN,
+    (MessageId(b"1" * 16),), (MessageId(b"2" * 16), MessageId(b"3" * 16)),
 )  # fmt: skip
 NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
 
@@ -60,6 +65,9 @@ contents: st.SearchStrategy[Content] = st.builds(
 ) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens) | st.builds(
     Resume, message_ids, counters, counters, counters, counters, st.none() | tokens, counters,
     range_lists, range_lists,
+) | st.builds(
+    Receipt, message_ids, counters, counters, counters, counters, st.none() | tokens,
+    st.lists(message_ids, min_size=1, max_size=9).map(tuple), st.lists(message_ids, max_size=9).map(tuple),
 )  # fmt: skip
 
 
@@ -164,16 +172,35 @@ class Contents(SynchronousTestCase):
             encoded = head + b"".join(end.to_bytes(8, "big") for one in wrong for end in one)
             self.assertRaises(OpenFailed, decode_content, encoded)
 
+    def test_the_layout_of_a_receipt(self) -> None:
+        numbers = b"".join(value.to_bytes(8, "big") for value in (1_800_000_000_000, 4, 10, 11))
+        expected = b"\x04\x01" + b"q" * 16 + numbers + b"\x01" + b"t" * 16
+        expected += b"\x01" + b"1" * 16 + b"\x02" + b"2" * 16 + b"3" * 16
+        self.assertEqual(encode_content(RECEIPT), expected)
+
+    def test_a_receipt_tells_of_1_to_250_texts_and_fits_into_4_kib(self) -> None:
+        ids = tuple(MessageId(number.to_bytes(16, "big")) for number in range(251))
+        for delivered, read in ((ids[:250], ()), ((), ids[:250]), (ids[:125], ids[125:250])):
+            full = replace(RECEIPT, delivered=delivered, read=read)
+            self.assertEqual(decode_content(encode_content(full)), full)
+            self.assertLess(len(encode_content(full)), 4096)
+        for delivered, read in ((ids, ()), (ids[:1], ids[1:]), ((), ())):
+            wrong = replace(RECEIPT, delivered=delivered, read=read)
+            self.assertRaises(ValueError, encode_content, wrong)
+            head = encode_content(RECEIPT)[: -3 * 16 - 2]
+            lists = (bytes((len(one),)) + b"".join(one) for one in (delivered, read))
+            self.assertRaises(OpenFailed, decode_content, head + b"".join(lists))
+
     def test_other_types_versions_flags_and_lengths_are_refused(self) -> None:
-        for encoded in (encode_content(TEXT), encode_content(NOTICE), encode_content(RESUME)):
+        for encoded in (encode_content(content) for content in (TEXT, NOTICE, RESUME, RECEIPT)):
             for changed in resized(encoded):
                 self.assertRaises(OpenFailed, decode_content, changed)
-            for at, value in ((0, 0), (0, 4), (0, 255), (1, 0), (1, 2), (50, 2)):
+            for at, value in ((0, 0), (0, 9), (0, 255), (1, 0), (1, 2), (50, 2)):
                 changed = encoded[:at] + bytes((value,)) + encoded[at + 1 :]
                 self.assertRaises(OpenFailed, decode_content, changed)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.binary(max_size=200), st.sampled_from([b"", b"\x01\x01", b"\x02\x01", b"\x03\x01"]))
+    @given(st.binary(max_size=200), st.sampled_from([b"", *(bytes((kind, 1)) for kind in range(1, 5))]))
     def test_random_bytes_are_a_content_or_refused(self, noise: bytes, head: bytes) -> None:
         try:
             content = decode_content(head + noise)
@@ -182,6 +209,6 @@ class Contents(SynchronousTestCase):
         self.assertEqual(encode_content(content), head + noise)
 
     def test_no_repr_shows_text_or_token(self) -> None:
-        for content in (TEXT, NOTICE, RESUME):
+        for content in (TEXT, NOTICE, RESUME, RECEIPT):
             self.assertNotIn("Hello", repr(content))
             self.assertNotIn("ttt", repr(content))

@@ -22,6 +22,7 @@ from e2ee.client.events import (
     MessageFailed,
     MessageReceived,
     MessageSent,
+    ReceiptReceived,
     SafetyNumber,
     Selection,
     SentMessage,
@@ -63,6 +64,11 @@ def message(text: str, sender: Address = BOB, name: str | None = None, number: i
     )
 
 
+def receipt(message_id: MessageId, state: SentState, number: int = 1) -> ReceiptReceived:
+    """What Bob says of an own message."""
+    return ReceiptReceived(message_id, BOB, "bob", state, NOON, position=number)
+
+
 class FakeMessenger:
     """What the interface needs of a messenger; a test plays the server."""
 
@@ -87,6 +93,7 @@ class FakeMessenger:
         self.queries: list[HistoryQuery] = []
         self.forgotten: list[MessageId | Address] = []
         self.answer: SentMessage | Failure | None = None
+        self.waits: list[SentState] = []
         self.cancelled: SentMessage | None = None
         self.state: Status | None = None
         self._listeners: list[Callable[[Event], None]] = []
@@ -146,6 +153,12 @@ class FakeMessenger:
         return self.queued[-1]
 
     async def accepted(self, message_id: MessageId, timeout: float | None) -> SentMessage:
+        return await self.reached(message_id, SentState.STORED, timeout)
+
+    async def reached(
+        self, message_id: MessageId, state: SentState, timeout: float | None
+    ) -> SentMessage:
+        self.waits.append(state)
         if isinstance(self.answer, Failure):
             raise self.answer
         known = await self.sent(message_id)

@@ -24,6 +24,7 @@ from tests.ui.fakes import (
     FakeMessenger,
     failed,
     message,
+    receipt,
 )
 
 ENTERED = "* chat with bob; /help lists commands, menu leaves"
@@ -302,6 +303,14 @@ class LinkTests(ChatTestCase):
         self.assertEqual(self.shown()[1:], ["* not delivered: nobody is there"])
         self.assertEqual(self.messenger.waiting, [])
 
+
+    def test_receipts_are_not_printed_and_bring_no_older_messages_with_them(self) -> None:
+        self.begin("one", partner=BOB)
+        self.messenger.waiting = [message("older", number=3)]
+        before = len(self.console.printed)
+        self.messenger.arrive(receipt(self.messenger.queued[0].message_id, SentState.READ, number=5))
+        self.assertEqual(self.console.printed[before:], [])
+        self.assertEqual([event.position for event in self.messenger.waiting], [3])
 
     def test_what_is_news_while_something_is_being_shown_is_said_before_the_end(self) -> None:
         ended = self.begin("hi", partner="bob")

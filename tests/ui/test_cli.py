@@ -126,18 +126,18 @@ class AbsentTests(CliTestCase):
             "agent --nonsense x",
             "rpc --schema",
             "account delete",
-            "send +15550100102 -m x --wait delivered",
-            "send +15550100102 -m x --wait read",
         ):
             self.assertEqual(self.call("--json", *line.split()), 2, line)
             self.assertEqual(self.error()["code"], "not_available", line)
         self.assertEqual(self.runs, [])
 
     def test_what_is_available_of_them_is_accepted(self) -> None:
-        self.call("send", "+15550100102", "-m", "x", "--wait", "accepted")
+        for state in ("accepted", "delivered", "read"):
+            self.call("send", "+15550100102", "-m", "x", "--wait", state)
         for kem in ("ml-kem-1024", "rsa-3072"):
             self.call("register", "LINK", "+15550100101", "--kem", kem)
-        self.assertEqual(len(self.runs), 3)
+        self.assertEqual(len(self.runs), 5)
+        self.assertEqual(self.call("send", "+15550100102", "-m", "x", "--wait", "seen"), 2)
         self.assertEqual(self.call("register", "LINK", "+15550100101", "--kem", "rsa-1024"), 2)
 
     def test_the_registration_pin_is_available(self) -> None:

@@ -25,7 +25,7 @@ from e2ee.client.events import (
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import event_render, render, trust_records
-from tests.ui.fakes import ALICE, BOB, DEVICE, DIGITS, NOON, failed, message
+from tests.ui.fakes import ALICE, BOB, DEVICE, DIGITS, NOON, failed, message, receipt
 
 ID = MessageId(bytes(range(16)))
 
@@ -58,6 +58,7 @@ class EventTests(SynchronousTestCase):
             SentAgain(BOB, None, 2, NOON),
             PutBack(WhatWasPutBack.PROFILE, BOB, NOON),
             PutBack(WhatWasPutBack.SERVER, BOB, NOON),
+            receipt(ID, SentState.READ),
         ):
             self.assertTrue(self.shown(event).startswith("* "))
 
@@ -101,6 +102,10 @@ class EventTests(SynchronousTestCase):
             (
                 failed(1, BOB, FailedReason.TAKEN_OVER),
                 {"type": "failed", "id": "0" * 31 + "1", "to": BOB, "reason": "taken_over"},
+            ),
+            (
+                replace(receipt(ID, SentState.READ), name=None),
+                {"type": "receipt", "id": str(ID), "from": BOB, "state": "read", "at": at},
             ),
         ):
             self.assertEqual(event_render.event_object(event), {**expected, **common})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 from e2ee.client.events import FailedReason, SentMessage, SentState
@@ -26,8 +27,8 @@ class SendTests(CoroutineTestCase):
         self.errors: list[str] = []
         self.patch(printer, "print_error", self.errors.append)
 
-    def send(self, *recipients: str) -> int:
-        return self.result(send(self.call.as_invocation(), recipients, "hi", None))
+    def send(self, *recipients: str, wanted: SentState = SentState.STORED) -> int:
+        return self.result(send(self.call.as_invocation(), recipients, "hi", None, wanted))
 
     def answer(self, state: SentState, error: Failure | None = None) -> None:
         self.messenger.answer = SentMessage(ID, BOB, state, error)
@@ -93,8 +94,52 @@ class SendTests(CoroutineTestCase):
         async def accepted(*_: object) -> SentMessage:
             return answers.pop(0)
 
-        self.patch(self.messenger, "accepted", accepted)
+        self.patch(self.messenger, "reached", accepted)
         self.assertEqual(self.send(BOB, CAROL), 7)
+
+
+    def test_a_state_is_waited_for_and_one_beyond_it_will_do(self) -> None:
+        for wanted, states in {
+            SentState.STORED: (SentState.STORED, SentState.DELIVERED, SentState.READ),
+            SentState.DELIVERED: (SentState.DELIVERED, SentState.READ),
+            SentState.READ: (SentState.READ,),
+        }.items():
+            for state in states:
+                self.answer(state)
+                self.assertEqual(self.send(BOB, wanted=wanted), 0)
+                self.assertIs(self.messenger.waits.pop(), wanted)
+        self.assertEqual(self.errors, [])
+
+    def test_a_state_that_is_not_reached_in_time_is_9_and_the_one_that_was_is_printed(self) -> None:
+        for wanted, state in (
+            (SentState.DELIVERED, SentState.STORED),
+            (SentState.READ, SentState.STORED),
+            (SentState.READ, SentState.DELIVERED),
+        ):
+            self.answer(state)
+            self.assertEqual(self.send(BOB, wanted=wanted), 9)
+            self.assertEqual(self.states().pop(), state.value)
+            self.assertIn(f"{BOB} has not said in time that it was {wanted.value}", self.errors.pop())
+
+    def test_a_repeated_one_without_a_connection_is_3(self) -> None:
+        self.messenger.was_connected = False
+        self.answer(SentState.STORED)
+        self.assertEqual(self.send(BOB, wanted=SentState.READ), 3)
+        self.assertEqual(self.states(), ["stored"])
+
+    def test_a_connection_that_is_given_up_while_it_is_waited_for_has_its_own_code(self) -> None:
+        self.messenger.answer = Failure(Code.DISPLACED, "elsewhere")
+        for state, code in ((SentState.STORED, 6), (SentState.DELIVERED, 6), (SentState.READ, 0)):
+            self.patch(self.messenger, "sent", self._stands_at(state))
+            self.assertEqual(self.send(BOB, wanted=SentState.READ), code)
+            self.assertEqual(self.states().pop(), state.value)
+
+    @staticmethod
+    def _stands_at(state: SentState) -> Callable[[MessageId], Awaitable[SentMessage]]:
+        async def sent(message_id: MessageId) -> SentMessage:
+            return SentMessage(message_id, BOB, state)
+
+        return sent
 
 
 class TextTests(CoroutineTestCase):

@@ -6,7 +6,7 @@ sessions, numbering and finished envelopes belonged to the old keys.
 
 from __future__ import annotations
 
-from e2ee.store.client import contacts, healings, messages, outbox, sessions
+from e2ee.store.client import contacts, healings, messages, outbox, receipts, sessions
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.marks import forget_mark
 from e2ee.store.client.state_counter import forget_state
@@ -26,6 +26,8 @@ def begin_anew(tx: Connection) -> None:
     _release_held(tx)
     messages.forget_streams(tx)
     outbox.remove_resumes(tx)
+    outbox.remove_receipts(tx)
+    receipts.forget_owed(tx)
     healings.forget_healings(tx)
     forget_state(tx)
     forget_mark(tx, PRESENCE_ANNOUNCED)

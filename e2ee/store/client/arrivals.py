@@ -26,6 +26,11 @@ class ArrivalKind(StrEnum):
     SENT_AGAIN = "sent_again"
     PROFILE_PUT_BACK = "profile_put_back"
     SERVER_PUT_BACK = "server_put_back"
+    RECEIPT = "receipt"
+
+
+KEPT_RECEIPTS = 1000
+"""Unshown receipts: a profile that only ever sends must not gather them for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,13 @@ def mark_printing(tx: Connection, positions: Sequence[int]) -> set[int]:
     }
 
 
-def mark_shown(tx: Connection, positions: Sequence[int]) -> None:
-    """A reader has printed and flushed these."""
-    tx.executemany("DELETE FROM arrival WHERE position = ?", [(p,) for p in positions])
+def mark_shown(tx: Connection, positions: Sequence[int]) -> list[int]:
+    """A reader has printed and flushed these; the rows of the texts among those that were unshown."""
+    found = (
+        tx.execute("DELETE FROM arrival WHERE position = ? RETURNING kind, message", (position,)).fetchone()
+        for position in positions
+    )
+    return [row[1] for row in found if row is not None and row[0] == ArrivalKind.MESSAGE]
 
 
 def mark_repeated(tx: Connection, positions: Sequence[int]) -> None:
@@ -129,6 +138,22 @@ def note_interrupted(tx: Connection) -> None:
 def note_restored(tx: Connection) -> None:
     """All of this comes from a backup: a reader may have shown it after the backup was made."""
     tx.execute("UPDATE arrival SET repeated = 1, printing = 0")
+
+
+def add_receipt(tx: Connection, address: Address, message: int, at: int) -> int:
+    """A contact has said something of the own text in this row, in place of what he has said before; its
+    position."""
+    tx.execute("DELETE FROM arrival WHERE kind = 'receipt' AND message = ?", (message,))
+    return add_arrival(tx, Arrival(ArrivalKind.RECEIPT, address, at, message=message))
+
+
+def forget_old_receipts(tx: Connection) -> None:
+    """Keep the newest KEPT_RECEIPTS that nobody has seen; the history has the state of the others."""
+    tx.execute(
+        "DELETE FROM arrival WHERE kind = 'receipt' AND position <= (SELECT position FROM arrival"
+        " WHERE kind = 'receipt' ORDER BY position DESC LIMIT 1 OFFSET ?)",
+        (KEPT_RECEIPTS,),
+    )
 
 
 def forget_failed(tx: Connection, message: int) -> None:

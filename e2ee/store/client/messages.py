@@ -36,6 +36,8 @@ class MessageRecord:
     reason: str | None = None
     row: int = 0
     verified_by: str | None = None
+    account_key: bytes | None = None  # that has sent it, or for which it was sealed last
+    receipt: str | None = None  # a ReceiptState, for "out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Stream:
 
 _COLUMNS = (
     "direction, address, device, message_id, sequence, sent_at, received_at, text, verified, late, state,"
-    " reason, row, verified_by"
+    " reason, row, verified_by, account_key, receipt"
 )
 
 
@@ -80,8 +82,8 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
     place = None if record.state == HELD else next_count(tx, _PLACE)
     row = tx.execute(
         "INSERT INTO message (direction, address, device, message_id, sequence, sent_at, received_at, text,"
-        " verified, late, state, place, verified_by)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
+        " verified, late, state, place, verified_by, account_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
         (
             record.direction,
             record.address,
@@ -96,6 +98,7 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
             record.state,
             place,
             record.verified_by,
+            record.account_key,
         ),
     ).fetchone()
     return int(row[0])
@@ -137,6 +140,14 @@ def is_received(tx: Connection, address: Address, message_id: MessageId) -> bool
 def set_sent_state(tx: Connection, row: int, state: str, reason: str | None = None) -> None:
     """How far an own text has come."""
     tx.execute("UPDATE message SET state = ?, reason = ? WHERE row = ?", (state, reason, row))
+
+
+def save_receipt(tx: Connection, row: int, receipt: str) -> None:
+    """What the contact has said of an own text: that is how far it has come, whatever the server said."""
+    tx.execute(
+        "UPDATE message SET receipt = :receipt, state = :receipt, reason = NULL WHERE row = :row",
+        {"receipt": receipt, "row": row},
+    )
 
 
 def set_sequence(tx: Connection, row: int, sequence: int) -> None:

@@ -15,13 +15,14 @@ from e2ee.store.connection import Connection
 
 
 class OutboxKind(StrEnum):
-    """What waits. All but texts are made when they are sealed, and shown to nobody."""
+    """What waits. All but texts are made when they are sealed, and nobody reads them as messages."""
 
     TEXT = "text"
     TOKEN = "token"  # noqa: S105 - the own contact token
     RESUME = "resume"  # how far the numbered texts have come, and what is known to be missing
     INQUIRY = "inquiry"  # the same, and everything after that
     HEALING = "healing"  # the same, in a new session
+    RECEIPT = "receipt"  # which texts are kept or read, in `body`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,12 @@ class OutboxRecord:
     error_code: str | None = None
     error_sentence: str | None = None
     error_until: int | None = None
+    body: bytes | None = field(default=None, repr=False)
 
 
 _COLUMNS = (
     "position, address, kind, message, queued_at, envelope, statement_hash, sealed_at, state_counter,"
-    " error_code, error_sentence, error_until"
+    " error_code, error_sentence, error_until, body"
 )
 
 
@@ -68,10 +70,23 @@ def add_control(tx: Connection, address: Address, kind: OutboxKind, now: int) ->
         _add(tx, address, kind, None, now)
 
 
-def _add(tx: Connection, address: Address, kind: OutboxKind, message: int | None, now: int) -> int:
+def add_receipt(tx: Connection, address: Address, body: bytes, now: int) -> None:
+    """Put a receipt that tells this behind everything that waits."""
+    _add(tx, address, OutboxKind.RECEIPT, None, now, body)
+
+
+def _add(
+    tx: Connection,
+    address: Address,
+    kind: OutboxKind,
+    message: int | None,
+    now: int,
+    body: bytes | None = None,
+) -> int:
     row = tx.execute(
-        "INSERT INTO outbox (address, kind, message, queued_at) VALUES (?, ?, ?, ?) RETURNING position",
-        (address, kind, message, now),
+        "INSERT INTO outbox (address, kind, message, queued_at, body) VALUES (?, ?, ?, ?, ?)"
+        " RETURNING position",
+        (address, kind, message, now, body),
     ).fetchone()
     return int(row[0])
 
@@ -88,12 +103,12 @@ def put_first(tx: Connection, address: Address, rows: Sequence[int], now: int) -
     All get new positions: an answer to an envelope that is on its way belongs to none of them.
     """
     waiting = tx.execute(
-        "DELETE FROM outbox WHERE address = ? RETURNING position, kind, message, queued_at", (address,)
+        "DELETE FROM outbox WHERE address = ? RETURNING position, kind, message, queued_at, body", (address,)
     ).fetchall()
     for row in rows:
         add_to_outbox(tx, address, row, now)
-    for _, kind, message, queued_at in sorted(waiting):
-        _add(tx, address, OutboxKind(kind), message, queued_at)
+    for _, kind, message, queued_at, body in sorted(waiting):
+        _add(tx, address, OutboxKind(kind), message, queued_at, body)
 
 
 def waiting_addresses(tx: Connection) -> list[Address]:
@@ -204,6 +219,14 @@ def remove_resumes(tx: Connection, address: Address | None = None) -> bool:
             {"address": address},
         ).rowcount
         > 0
+    )
+
+
+def remove_receipts(tx: Connection, address: Address | None = None) -> None:
+    """The receipts that wait to this number, or to anybody, are not sent."""
+    tx.execute(
+        "DELETE FROM outbox WHERE kind = 'receipt' AND (:address IS NULL OR address = :address)",
+        {"address": address},
     )
 
 

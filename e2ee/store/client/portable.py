@@ -47,7 +47,7 @@ PORTABLE = (
         "outbox",
         where="message IS NOT NULL",
         emptied=frozenset(
-            {"envelope", "statement_hash", "sealed_at", "state_counter"}
+            {"envelope", "statement_hash", "sealed_at", "state_counter", "body"}
             | {"error_code", "error_sentence", "error_until"}
         ),
     ),
@@ -59,6 +59,7 @@ LEFT_BEHIND = MappingProxyType(
         "session": "its keys must exist once",
         "prekey": "private halves that open first messages must exist once; new ones are published",
         "first_message": "remembered for the prekeys that stay behind",
+        "receipt": "about texts that the contacts will be told of again, or have been",
         "healing": "about sessions that stay behind; after the restoration everybody is asked",
         "typed_line": "a convenience of this machine; the texts among them are in the history",
         "attempt": "about envelopes that a process on the old machine was opening",

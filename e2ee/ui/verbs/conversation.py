@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from e2ee.errors import Code, Failure, InvalidAddress, InvalidIdentifier
 from e2ee.ids import Address, MessageId
 from e2ee.ui.options import FilePath, given_options
-from e2ee.ui.verbs.verb import not_available, verb
-
-
-def _only(available: str) -> Any:
-    """A callback for an option of which this version has one value."""
-
-    def check(context: click.Context, parameter: click.Parameter, value: str) -> str:
-        if value != available:
-            raise not_available(f"{parameter.opts[0]} {value}")
-        return value
-
-    return check
+from e2ee.ui.verbs.verb import verb
 
 
 @verb(
@@ -108,6 +96,7 @@ def chat(address: str | None) -> int:
     "e2ee send +15550100102 -m 'See you at nine'",
     "uname -a | e2ee send bob",
     "e2ee send bob carol -m hello --json --timeout 10",
+    "e2ee send bob -m 'Stop the press' --wait read --timeout 3600",
 )
 @click.argument("recipients", nargs=-1, required=True, metavar="ADDRESS...")
 @click.option("-m", "--message", metavar="TEXT", help="The text; without it, standard input to its end.")
@@ -115,9 +104,8 @@ def chat(address: str | None) -> int:
     "--wait",
     type=click.Choice(["accepted", "delivered", "read"]),
     default="accepted",
-    callback=_only("accepted"),
-    hidden=True,
-    expose_value=False,
+    help="Return when the server has it, when it is on the recipient's device, or when it was shown there."
+    "  [default: accepted]",
 )
 @click.option(
     "--id",
@@ -125,22 +113,26 @@ def chat(address: str | None) -> int:
     metavar="HEX",
     help="The message's id, 32 hex digits: sent once, however often this is repeated.",
 )
-def send(recipients: tuple[str, ...], message: str | None, message_id: str | None) -> int:
+def send(recipients: tuple[str, ...], message: str | None, message_id: str | None, wait: str) -> int:
     """Send a text to each ADDRESS: a number, or a name of the address book.
 
     Returns when the server has accepted it. What is not accepted in time stays in the outbox, and
     the next connection sends it first.
+
+    With --wait it returns later: what the recipient says counts, and only who has accepted you
+    says something. If that does not come within --timeout, the state that was reached is printed,
+    and the exit code is 9.
     """
     from e2ee.ui.runner import run
+    from e2ee.ui.sending import WAITS, text_to_send
     from e2ee.ui.sending import send as run_send
-    from e2ee.ui.sending import text_to_send
 
     if message_id is not None and len(recipients) != 1:
         raise Failure(Code.USAGE, "--id is for one ADDRESS")
     chosen = None if message_id is None else _message_id(message_id)
     text = text_to_send(message)
     options = given_options(click.get_current_context())
-    return run(options, lambda call: run_send(call, recipients, text, chosen))
+    return run(options, lambda call: run_send(call, recipients, text, chosen, WAITS[wait]))
 
 
 def _message_id(text: str) -> MessageId:

@@ -155,8 +155,9 @@ CREATE TABLE message (
     envelope_id BLOB,                   -- out: of the last envelope that carried it
     reason TEXT,                        -- out: why it failed
     verified_by TEXT,                   -- in: the authority that certified the sender's key then
-    account_key BLOB,                   -- out: for which it was sealed last, 32 bytes
-    sent_again INTEGER NOT NULL DEFAULT 0  -- out: how often, because the contact did not have it
+    account_key BLOB,                   -- 32 bytes; in: that has sent it; out: for which it was sealed last
+    sent_again INTEGER NOT NULL DEFAULT 0, -- out: how often, because the contact did not have it
+    receipt TEXT                        -- out: what the contact has said of it, 'delivered' or 'read'
 ) STRICT;
 CREATE UNIQUE INDEX message_sent ON message (message_id) WHERE direction = 'out';
 CREATE UNIQUE INDEX message_received ON message (address, message_id) WHERE direction = 'in';
@@ -215,7 +216,7 @@ CREATE TABLE stream (
 CREATE TABLE arrival (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed',
-        'sent_again', 'profile_put_back', 'server_put_back')),
+        'sent_again', 'profile_put_back', 'server_put_back', 'receipt')),
     address TEXT NOT NULL,
     message INTEGER REFERENCES message (row),
     at INTEGER NOT NULL,                -- ms since 1970
@@ -225,6 +226,16 @@ CREATE TABLE arrival (
     repeated INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX arrival_message ON arrival (message) WHERE message IS NOT NULL;
+CREATE INDEX arrival_receipt ON arrival (position) WHERE kind = 'receipt';
+
+-- What contacts are to be told of their texts (e2ee/store/client/receipts.py).
+CREATE TABLE receipt (
+    position INTEGER PRIMARY KEY,
+    address TEXT NOT NULL,
+    message_id BLOB NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('delivered', 'read')),
+    UNIQUE (address, message_id)
+) STRICT;
 
 -- Envelopes that were dealt with; those set aside are kept as long as there is room.
 CREATE TABLE envelope (
@@ -260,9 +271,10 @@ CREATE TABLE healing (
 CREATE TABLE outbox (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing')),
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing', 'receipt')),
     message INTEGER UNIQUE REFERENCES message (row),  -- of a text; NULL for what nobody is shown
     queued_at INTEGER NOT NULL,         -- ms since 1970
+    body BLOB,                          -- of a receipt: what it tells
     envelope BLOB,                      -- NULL: not sealed yet
     statement_hash BLOB,                -- of the statement it was sealed for
     sealed_at INTEGER,
