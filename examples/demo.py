@@ -25,7 +25,8 @@ def say(text: str) -> None:
 def show_disk(stage: Stage) -> None:
     """What the server holds for those who are away."""
     waiting = stage.waiting()
-    say(f"On the server's disk wait {len(waiting)} envelopes. Opened with the server's own key, they are:")
+    say("On the server's disk wait her two texts, and perhaps a receipt: it cannot tell which is which.")
+    print("Opened with the server's own key, they are:", flush=True)
     for envelope in waiting:
         print(f"  server | {len(envelope):5} bytes  …{envelope[-64:-32].hex()}…", flush=True)
     found = stage.find_on_disk(SECRET)
@@ -48,8 +49,7 @@ def converse(stage: Stage) -> None:
     bob.leave()
     alice.type(SECRET)
     alice.type("Water it, too, please.")
-    wait_until("two stored envelopes", lambda: len(stage.waiting()) == 2)
-    alice.leave()
+    wait_until("two stored envelopes", lambda: len(stage.waiting()) >= 2)
     show_disk(stage)
     say("Bob comes back and asks for what he missed:")
     bob = Chat(stage, "bob")
@@ -57,6 +57,7 @@ def converse(stage: Stage) -> None:
     bob.screen.wait_for("Water it, too")
     bob.type("5")
     bob.leave()
+    alice.leave()
     wait_until("an empty mailbox", lambda: not stage.waiting())
     say("It was delivered once, in order, and the server's mailbox is empty again.")
 

@@ -18,7 +18,7 @@ from tests.chaos.house import ChaosHouse, Faults
 from tests.chaos.key_use import used_twice
 from tests.chaos.ledger import Accepted, Shown, Verdict, judge, total
 from tests.chaos.power import PoweredHouse
-from tests.chaos.talkers import OneShots, Program, Reader, shown_object
+from tests.chaos.talkers import OneShots, Program, Reader, shown_objects
 from tests.chaos.weather import Weather
 from tests.chaos.writer import Writer
 
@@ -197,7 +197,7 @@ class Run:
             list(pool.map(self._say_goodbye, PEOPLE))
             received = pool.map(lambda profile: self.house.objects(profile, "receive"), PEOPLE)
             for profile, objects in zip(PEOPLE, received, strict=True):
-                self.last_words[profile] = [shown_object(found) for found in objects]
+                self.last_words[profile] = shown_objects(objects)
 
     def _say_goodbye(self, profile: str) -> None:
         """What waits in the outbox goes first. Whatever has happened to a session: this can be read."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from tests.chaos.house import ChaosHouse
 from tests.chaos.ledger import Shown, Verdict, judge
-from tests.chaos.talkers import PATIENCE_SECONDS, Reader, shown_object, wait_until
+from tests.chaos.talkers import PATIENCE_SECONDS, Reader, shown_objects, wait_until
 from tests.chaos.weather import End, Way
 
 FILLING = "x" * 30_000
@@ -59,7 +59,7 @@ class Pair:
 
     def receive(self) -> list[Shown]:
         """What the recipient reads now, until nothing is left."""
-        return [shown_object(found)[1] for found in self.house.objects(self.recipient, "receive")]
+        return [one for _, one in shown_objects(self.house.objects(self.recipient, "receive"))]
 
     def verdict(self, shown: Sequence[Shown]) -> Verdict:
         """What the sender's records say of this story against what was shown in it."""
@@ -134,14 +134,14 @@ def recipient_killed_before_its_output(pair: Pair) -> Verdict:
     wait_until("a line in the pipe", lambda: bytes_in(blocked) > len(FILLING) + 1_000)
     blocked.kill()
     out, _ = blocked.communicate(timeout=PATIENCE_SECONDS)
-    seen = [shown_object(json.loads(line))[1] for line in out.split(b"\n")[:-1]]
+    seen = [one for _, one in shown_objects(map(json.loads, out.split(b"\n")[:-1]))]
     assert len(seen) < 6, "the pipe took everything, and nothing is proven"
     pair.house.stop_server()
     # The server is gone, so this comes from the vault.
     offline = pair.house.do(pair.recipient, "receive", "--json", "--timeout", "1")
     assert offline.status == 3, offline
     pair.house.start_server()
-    return pair.verdict(seen + [shown_object(found)[1] for found in offline.objects])
+    return pair.verdict(seen + [one for _, one in shown_objects(offline.objects)])
 
 
 def newer_connection(pair: Pair) -> Verdict:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Final
 
 from tests.chaos.house import ChaosHouse
@@ -101,7 +101,8 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[str]:
 
 
 class Reader(Program):
-    """`e2ee receive --follow --json`; what is no message counts as shown, too, and is never expected."""
+    """`e2ee receive --follow --json`; what is neither message nor receipt counts as shown, too, and is never
+    expected."""
 
     def __init__(self, house: ChaosHouse, profile: str) -> None:
         super().__init__(house, profile, "receive", "--follow", "--json")
@@ -109,15 +110,19 @@ class Reader(Program):
 
     def heard(self, line: str) -> None:
         """One object."""
-        self.shown.append(shown_object(json.loads(line)))
+        self.shown += shown_objects([json.loads(line)])
 
     def of(self, sender: str) -> list[Shown]:
         """What was shown of one sender."""
         return [one for who, one in self.shown if who == sender]
 
 
-def shown_object(found: dict[str, object]) -> tuple[str, Shown]:
-    """Who is shown to have said it, and what `receive --json` has shown."""
+def shown_objects(found: Iterable[dict[str, object]]) -> list[tuple[str, Shown]]:
+    """Who is shown to have said it, and what `receive --json` has shown. Receipts say nothing new."""
+    return [_shown_object(one) for one in found if one["type"] != "receipt"]
+
+
+def _shown_object(found: dict[str, object]) -> tuple[str, Shown]:
     who = str(found.get("from") or found.get("address") or found.get("to"))
     if found["type"] != "message":
         return who, Shown(json.dumps(found, sort_keys=True))

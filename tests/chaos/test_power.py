@@ -20,7 +20,7 @@ from tests.chaos.key_use import used_twice
 from tests.chaos.ledger import Verdict
 from tests.chaos.power import PoweredHouse
 from tests.chaos.scenes import FILLING, Pair
-from tests.chaos.talkers import PATIENCE_SECONDS, shown_object
+from tests.chaos.talkers import PATIENCE_SECONDS, shown_objects
 
 PEOPLE = {"alice": "+15550100101", "bob": "+15550100102"}
 Story = Callable[[Pair], Verdict]
@@ -46,7 +46,7 @@ def recipient_cut_after_its_acknowledgement(pair: Pair) -> Verdict:
     pair.house.wait_for_empty_mailboxes()
     house_of(pair).cut_clients()
     out, _ = blocked.communicate(timeout=PATIENCE_SECONDS)
-    seen = [shown_object(json.loads(line))[1] for line in out.split(b"\n")[:-1]]
+    seen = [one for _, one in shown_objects(map(json.loads, out.split(b"\n")[:-1]))]
     return pair.verdict(seen + pair.receive())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -33,7 +32,7 @@ class SkewedHousehold(Household):
         super().__init__()
         self.skew = Path(self.directory / "skew")
         self.set_clock(0)
-        os.environ["SKEW_FILE"] = str(self.skew)
+        self.environment["SKEW_FILE"] = str(self.skew)
 
     def command(self) -> list[str]:
         """Started with the skewed clock."""
@@ -52,7 +51,6 @@ class ClockTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.house = SkewedHousehold()
         self.addCleanup(self.house.__exit__)
-        self.addCleanup(os.environ.pop, "SKEW_FILE")
         self.link = self.house.start_server()
 
     def test_messages_wait_through_every_step(self) -> None:

@@ -35,6 +35,7 @@ class ConversationTests(SynchronousTestCase):
         answer = self.house.do("bob", "send", ALICE, "--json", "-m", "back").objects[0]
         self.assertEqual([one["id"] for one in self.house.do("alice", "receive", "--json").objects],
                          [answer["id"]])
+        self.house.do("bob", "receive")  # the receipt for it
         self.house.wait_for_empty_mailboxes()
 
     def test_a_server_killed_in_between_loses_nothing(self) -> None:

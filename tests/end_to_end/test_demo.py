@@ -19,4 +19,5 @@ class DemoTests(SynchronousTestCase):
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("Water it, too, please.", done.stdout)
-        self.assertIn("2 envelopes", done.stdout)
+        self.assertIn("the text itself: in none of its files", done.stdout)
+        self.assertIn("the server's mailbox is empty again", done.stdout)
