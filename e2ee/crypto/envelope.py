@@ -54,7 +54,7 @@ def encode_head(
 ) -> bytes:
     """Everything before the IV."""
     kind = _PLAIN if handshake is None else _WITH_HANDSHAKE
-    encoded = encode_extension(extension)
+    encoded = b"" if extension is None else encode_extension(extension)
     head = _HEAD.pack(_VERSION, kind, session_id, ratchet_key, previous, number, len(encoded)) + encoded
     return head if handshake is None else head + _LENGTH.pack(len(handshake)) + handshake
 

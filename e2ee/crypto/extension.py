@@ -33,10 +33,8 @@ class Extension(NamedTuple):
         return f"Extension(kind={self.kind})"
 
 
-def encode_extension(extension: Extension | None) -> bytes:
-    """The bytes behind the length in an envelope; none for no extension."""
-    if extension is None:
-        return b""
+def encode_extension(extension: Extension) -> bytes:
+    """The bytes behind the length in an envelope."""
     return _HEAD.pack(extension.kind, len(extension.value)) + extension.value
 
 

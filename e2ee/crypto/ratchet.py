@@ -132,7 +132,8 @@ class Ratchet(NamedTuple):
             raise ValueError("a sending chain has less than 2**31 messages")
         message_key, advanced = chain.step()
         sent = _tuple(SendingHalf, (own, public, advanced, previous, offer, answer))
-        header = _tuple(Header, (public, previous, chain.number, half.extension(chain.number)))
+        extension = None if offer is None and answer is None else half.extension(chain.number)
+        header = _tuple(Header, (public, previous, chain.number, extension))
         return _tuple(Ratchet, (root_key, sent, receiving, messages + 1, since)), header, message_key
 
     def _turn(self, now: int, entropy: Entropy, encapsulate: Encapsulate) -> Ratchet:

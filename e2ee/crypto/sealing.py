@@ -37,10 +37,11 @@ def pad(content: bytes) -> bytes:
 
 def unpad(padded: bytes) -> bytes:
     """The content; OpenFailed if it is not padded to exactly its step. Only after the MAC was checked."""
-    marked = padded.rstrip(b"\0")
-    if not marked.endswith(_MARK) or len(padded) != padded_size(len(marked) - 1):
+    at = padded.rfind(_MARK)
+    content = padded[:at]
+    if at < 0 or pad(content) != padded:
         raise OpenFailed
-    return marked[:-1]
+    return content
 
 
 def seal(message_key: bytes, iv: bytes, associated: bytes, head: bytes, content: bytes) -> bytes:
@@ -48,21 +49,16 @@ def seal(message_key: bytes, iv: bytes, associated: bytes, head: bytes, content:
 
     The IV goes into the keys, too: a message key used twice (a restored copy) gives two pairs.
     """
-    cipher_key, mac_key = _keys(message_key, iv)
-    covered = head + iv + aes_cbc_encrypt(cipher_key, iv, pad(content))
-    return covered + hmac_sha256(mac_key, associated + covered)
+    keys = hkdf_expand(message_key, MESSAGE_KEYS + iv, _KEYS_BYTES)
+    covered = head + iv + aes_cbc_encrypt(keys[:KEY_BYTES], iv, pad(content))
+    return covered + hmac_sha256(keys[KEY_BYTES:], associated + covered)
 
 
 def open_sealed(
     message_key: bytes, iv: bytes, associated: bytes, covered: bytes, ciphertext: bytes, tag: bytes
 ) -> bytes:
     """The content; `covered` are all bytes before the tag. Raises OpenFailed."""
-    cipher_key, mac_key = _keys(message_key, iv)
-    if not equal(hmac_sha256(mac_key, associated + covered), tag):
-        raise OpenFailed
-    return unpad(aes_cbc_decrypt(cipher_key, iv, ciphertext))
-
-
-def _keys(message_key: bytes, iv: bytes) -> tuple[bytes, bytes]:
     keys = hkdf_expand(message_key, MESSAGE_KEYS + iv, _KEYS_BYTES)
-    return keys[:KEY_BYTES], keys[KEY_BYTES:]
+    if not equal(hmac_sha256(keys[KEY_BYTES:], associated + covered), tag):
+        raise OpenFailed
+    return unpad(aes_cbc_decrypt(keys[:KEY_BYTES], iv, ciphertext))

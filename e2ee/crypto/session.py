@@ -103,14 +103,19 @@ class Session(NamedTuple):
         """
         if len(content) > limits.CONTENT_BYTES:
             raise ValueError(f"a content has at most {limits.CONTENT_BYTES} bytes, not {len(content)}")
-        ratchet, header, message_key = self.ratchet.send(now, entropy, encapsulate)
-        head = encode_head(self.session_id, *header, self.handshake)
-        sender = _FROM_INITIATOR if self.initiator else _FROM_RECIPIENT
-        envelope = seal(message_key, entropy(IV_BYTES), self.associated + sender, head, content)
+        session_id, initiator, fixed, statement, generation, handshake, opened_any, since, ratchet = self
+        ratchet, header, message_key = ratchet.send(now, entropy, encapsulate)
+        head = encode_head(session_id, *header, handshake)
+        associated = fixed + (_FROM_INITIATOR if initiator else _FROM_RECIPIENT)
+        envelope = seal(message_key, entropy(IV_BYTES), associated, head, content)
         if ratchet.receiving.skipped is not NO_SKIPPED_KEYS:
             ratchet = ratchet.forgetting_old(now)
-        since = now if self.unanswered_since is None else self.unanswered_since
-        return _tuple(Session, (*self[:7], since, ratchet)), envelope
+        if since is None:
+            since = now
+        kept = (
+            session_id, initiator, fixed, statement, generation, handshake, opened_any, since, ratchet
+        )  # fmt: skip
+        return _tuple(Session, kept), envelope
 
     def open(self, envelope: bytes, now: int) -> tuple[Session, bytes]:
         """The next session and the content; raises OpenFailed, and this session is as before."""
