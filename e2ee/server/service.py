@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
@@ -32,9 +31,10 @@ from e2ee.server.configuration import Configuration, ConfigurationError, with_ba
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
+from e2ee.server.notify_socket import NotifySocket
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
-from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES, SETTLE_SECONDS
-from e2ee.server.rooms import Rooms
+from e2ee.server.parting import say_goodbye, settled
+from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES
 from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
 from e2ee.server.senders.interface import CodeSender
@@ -46,9 +46,6 @@ from e2ee.store.server.facts import SqlFacts
 from e2ee.store.server.service_clock import ServiceClock
 
 T = TypeVar("T")
-GOODBYE_SECONDS = 0.5
-"""How long connections may take to hear the last answers."""
-
 
 class ServerService(Service):
     """One server. `reconfigure` reads the configuration again and makes the sender that it names."""
@@ -65,12 +62,14 @@ class ServerService(Service):
         sender: CodeSender,
         ending: Ending,
         reconfigure: Callable[[], tuple[Configuration, CodeSender]],
+        notify: NotifySocket,
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
         self._delivery = CodeDelivery(sender, reactor)
         self._ending = ending
         self._reconfigure = reconfigure
+        self._notify = notify
         self._state = StateDirectory(configuration.state_dir)
         self._secret = b""
         self._identity: Identity
@@ -165,6 +164,7 @@ class ServerService(Service):
         self._log.info(
             "listening on {host}:{port} connect link {link}", host=shown, port=number, link=identity.link
         )
+        self._notify.ready(f"listening on {shown}:{number}")
 
     def _begin_upkeep(self, running: Running, outlook: Outlook) -> None:
         begin_upkeep(
@@ -206,6 +206,7 @@ class ServerService(Service):
     def stopService(self) -> Deferred[None]:
         """Stop accepting, write what is in memory, say goodbye, close."""
         super().stopService()
+        self._notify.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -219,31 +220,13 @@ class ServerService(Service):
         self._upkeep.stop()
         if self._outlook is not None:
             self._outlook.stop()
-        if self._running is not None and not await self._settled(self._running.rooms):
-            self._ending.fail("not everything in memory could be written to the mailbox")
-            return
-        await self._say_goodbye()
+        if self._running is not None:
+            rooms = self._running.rooms
+            if not await settled(rooms, self._reactor):
+                self._ending.fail("not everything in memory could be written to the mailbox")
+                return
+            await say_goodbye(rooms.admission, self._reactor)
         await self._close()
-
-    async def _settled(self, rooms: Rooms) -> bool:
-        settling = Deferred.fromCoroutine(rooms.settle())
-        try:
-            await settling.addTimeout(SETTLE_SECONDS, self._reactor)
-        except TimeoutError:
-            return False
-        return True
-
-    async def _say_goodbye(self) -> None:
-        """End every connection; what was answered may still leave."""
-        if self._running is None:
-            return
-        admission = self._running.rooms.admission
-        for guest in admission:
-            guest.stop()
-        waited = 0.0
-        while len(admission) and waited < GOODBYE_SECONDS:
-            await deferLater(self._reactor, 0.02)
-            waited += 0.02
 
     async def _close(self) -> None:
         if self._workers is not None:
@@ -256,6 +239,7 @@ class ServerService(Service):
         self._state.remove(CONNECT_LINK)
         self._state.remove(ADMIN_SOCKET)
         self._state.close()
+        self._notify.close()
 
     def _database_broken(self, error: BaseException) -> None:
         """Nothing more may be answered: every connection is cut, and the process ends."""
@@ -270,9 +254,11 @@ class ServerService(Service):
 
     def reload(self) -> None:
         """Read configuration and certificate again; what is wrong with them is logged."""
-        Deferred.fromCoroutine(self._reload()).addErrback(
+        self._notify.reloading()
+        reloading = Deferred.fromCoroutine(self._reload()).addErrback(
             lambda failure: self._log.error("not reloaded: {reason}", reason=failure.getErrorMessage())
         )
+        reloading.addCallback(lambda _: self._notify.reloaded())
 
     async def _reload(self) -> None:
         def read() -> tuple[Configuration, CodeSender, Credentials]:

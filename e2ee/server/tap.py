@@ -92,6 +92,7 @@ def makeService(options: Options) -> ServerService:
     from e2ee.server.configuration import Configuration, ConfigurationError, configure
     from e2ee.server.ending import USAGE, Ending, leave
     from e2ee.server.log_lines import observer
+    from e2ee.server.notify_socket import NotifySocket
     from e2ee.server.senders.interface import CodeSender, SenderRefused, SenderSurroundings
     from e2ee.server.senders.registry import sender_from_option
     from e2ee.server.service import ServerService
@@ -118,7 +119,8 @@ def makeService(options: Options) -> ServerService:
     except (ValueError, TypeError, LookupError) as error:
         leave(USAGE, f"{option} is no endpoint that Twisted knows: {error}")
     use_steady_time(reactor)
-    service = ServerService(configuration, reactor, sender, Ending(reactor), read)
+    notify = NotifySocket.from_environment(os.environ, os.getpid(), reactor)
+    service = ServerService(configuration, reactor, sender, Ending(reactor), read, notify)
     if options.parent is not None:
         service.log_observer = observer(configuration.log_format, options.parent)
     return service
