@@ -19,6 +19,7 @@ from e2ee.server.admin_care import backup, check, rotate_certificate
 from e2ee.server.admin_client import ask
 from e2ee.server.admin_invite import invite, invites
 from e2ee.server.admin_requests import AskConnectLink, AskStatus, ChangeAccount, ListAccounts
+from e2ee.server.admin_secret import rotate_secret
 
 _ROWS = (
     ("version", "version"),
@@ -167,5 +168,5 @@ def _line(account: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-for _command in (invite, invites, rotate_certificate, backup, check):
+for _command in (invite, invites, rotate_certificate, rotate_secret, backup, check):
     main.add_command(_command)

@@ -15,11 +15,12 @@ from pathlib import Path
 from e2ee.errors import E2eeError, Failure
 from e2ee.net.connect_link import ConnectLink
 from e2ee.server.policy import LISTEN_BACKLOG, Policy, PolicyError, PresencePolicy, RegistrationMode
+from e2ee.server.secret_source import NoSecretSource, SecretSource
 
 Choice = str | Sequence[str]
 SINGLE = (
     "state_dir", "listen", "certificate", "private_key", "database", "otp", "registration", "presence",
-    "metrics", "log_format",
+    "metrics", "log_format", "secret",
 )  # fmt: skip
 LISTS = ("host", "allow_prefix")
 DEFAULTS: Mapping[str, Choice] = {
@@ -57,6 +58,8 @@ class Configuration:
     metrics: str | None
     log_format: str
     policy: Policy
+    secret: SecretSource | None = None
+    """None: the file in the state directory."""
 
 
 def environment_name(option: str) -> str:
@@ -152,6 +155,7 @@ def _checked(choices: Mapping[str, Choice], policy: Policy) -> Configuration:
         metrics=_metrics(choices),
         log_format=_log_format(str(choices["log_format"])),
         policy=policy,
+        secret=_secret(choices),
     )
 
 
@@ -173,6 +177,14 @@ def _listen(listen: str, name: str = "listen") -> str:
 def _metrics(choices: Mapping[str, Choice]) -> str | None:
     value = choices.get("metrics")
     return _listen(str(value), "metrics") if value else None
+
+
+def _secret(choices: Mapping[str, Choice]) -> SecretSource | None:
+    value = choices.get("secret")
+    try:
+        return SecretSource.parse(str(value)) if value else None
+    except NoSecretSource as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _log_format(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from e2ee.errors import E2eeError
 from e2ee.server.running import Running
+from e2ee.server.secret_source import SecretSource
 from e2ee.server.state_directory import BACKUP_KEY, CERTIFICATE, SECRET
 from e2ee.store.aside import Stopped
 from e2ee.store.connection import Connection
@@ -78,7 +79,8 @@ class Copying:
     def _also_to_keep(self) -> list[str]:
         """Files that the copy is of no use without, or that clients would miss."""
         state, configuration = self.running.state, self.running.identity.configuration
-        files = [state.path / SECRET]
+        secret = configuration.secret
+        files: list[Path | SecretSource] = [state.path / SECRET if secret is None else secret]
         if configuration.certificate is not None and configuration.private_key is not None:
             files += [configuration.certificate, configuration.private_key]
         else:

@@ -18,6 +18,7 @@ from e2ee.server.configuration import Configuration, ConfigurationError
 from e2ee.server.state_directory import (
     BACKUP_KEY,
     CERTIFICATE,
+    FOR_OTHERS,
     StateDirectory,
     StateRefused,
     read_file,
@@ -102,7 +103,7 @@ def _given(certificate: Path, private_key: Path, now: datetime) -> x509.Credenti
         credentials.check(now)
     except (StateRefused, x509.CredentialsRefused) as error:
         raise ConfigurationError(str(error)) from None
-    refuse_readable(private_key)
+    refuse_readable(private_key, FOR_OTHERS)
     return credentials
 
 

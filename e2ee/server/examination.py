@@ -20,7 +20,16 @@ from e2ee.server.copying import Copying
 from e2ee.server.counters import FAILURES, CodeOutcome
 from e2ee.server.policy import DAY_SECONDS, RegistrationMode
 from e2ee.server.running import Running
-from e2ee.server.state_directory import BACKUP_KEY, PRIVATE, StateRefused, refuse_readable
+from e2ee.server.state_directory import (
+    BACKUP_KEY,
+    FOR_OTHERS,
+    OLD_SECRET,
+    ONLY_OURS,
+    PRIVATE,
+    SECRET,
+    StateRefused,
+    refuse_readable,
+)
 from e2ee.store.server.snapshot import faults
 
 MEBIBYTE = 1024 * 1024
@@ -91,13 +100,31 @@ class Examination:
         return Finding("database", Level.OK, "every page is authentic and every table sound")
 
     def _files(self) -> Iterator[Finding]:
-        state, key = self.running.state, self.running.identity.configuration.private_key
-        paths = [state.path / name for name in PRIVATE] + ([key] if key is not None else [])
-        refused = list(_refusals(paths))
+        state, configuration = self.running.state, self.running.identity.configuration
+        secret = configuration.secret
+        given = [configuration.private_key, None if secret is None else secret.file]
+        refused = [
+            *_refusals([state.path / name for name in PRIVATE]),
+            *_refusals([path for path in given if path is not None], FOR_OTHERS),
+        ]
         for sentence in refused:
             yield Finding("permissions", Level.ERROR, sentence)
         if not refused:
             yield Finding("permissions", Level.OK, "nobody else can read the server's files")
+        yield from self._secrets()
+
+    def _secrets(self) -> Iterator[Finding]:
+        state, source = self.running.state, self.running.identity.configuration.secret
+        if source is not None and state.has(SECRET):
+            yield Finding(
+                "secret", Level.ADVICE, f"comes from {source}, and {state.path / SECRET} is still there: if a"
+                " backup opens with it, move it to the backups, else remove it",
+            )  # fmt: skip
+        if state.has(OLD_SECRET):
+            yield Finding(
+                "secret", Level.ADVICE, f"{state.path / OLD_SECRET} opens the backups from before the secret"
+                " was changed: move it to them",
+            )  # fmt: skip
 
     def _disks(self) -> Iterator[Finding]:
         folders = {self.running.state.path, self.running.identity.configuration.database.parent}
@@ -169,10 +196,10 @@ class Examination:
         return Finding("passcode sender", Level.OK, f"{option}: {message}")
 
 
-def _refusals(paths: list[Path]) -> Iterator[str]:
+def _refusals(paths: list[Path], others: int = ONLY_OURS) -> Iterator[str]:
     for path in paths:
         try:
-            refuse_readable(path)
+            refuse_readable(path, others)
         except StateRefused as refused:
             yield str(refused)
 

@@ -16,7 +16,7 @@ from e2ee.server import credentials as found
 from e2ee.server.configuration import Configuration
 from e2ee.server.state_directory import CONNECT_LINK, StateDirectory
 
-ONLY_AT_START = ("state_dir", "listen", "database", "metrics", "log_format")
+ONLY_AT_START = ("state_dir", "listen", "database", "metrics", "log_format", "secret")
 """Options that a reload does not change."""
 
 

@@ -6,6 +6,7 @@ before the reactor runs, or in a thread.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
-from e2ee.errors import E2eeError, StoreError
+from e2ee.errors import E2eeError, StoreError, StoreLocked
 from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
@@ -37,6 +38,7 @@ from e2ee.server.parting import say_goodbye, settled
 from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES
 from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
+from e2ee.server.secret_rotation import WRONG_SECRET, find_secret
 from e2ee.server.senders.interface import CodeSender
 from e2ee.server.state_directory import ADMIN_SOCKET, CONNECT_LINK, StateDirectory, StateRefused
 from e2ee.server.upkeep import Upkeep
@@ -96,11 +98,11 @@ class ServerService(Service):
         super().startService()
         try:
             self._state.prepare()
-            self._secret = self._state.secret(self._configuration.database)
+            self._secret = find_secret(self._configuration, self._state, os.environ)
             self._identity = Identity(self._configuration, self._state, datetime.now(UTC))
         except ConfigurationError as error:
             leave(USAGE, str(error))
-        except (StateRefused, CredentialsRefused) as error:
+        except (StateRefused, StoreError, CredentialsRefused) as error:
             leave(FAILED, str(error))
         self._ending.prepare(self.reload)
         self._started = Deferred.fromCoroutine(self._start())
@@ -194,7 +196,8 @@ class ServerService(Service):
             where = self._configuration.metrics if self._ports else self._configuration.listen
             self._ending.fail(f"cannot listen on {where}: {error.socketError}")
         elif isinstance(error, StoreError):
-            self._ending.fail(f"the database {self._configuration.database} cannot be used: {error}")
+            hint = WRONG_SECRET if isinstance(error, StoreLocked) else ""
+            self._ending.fail(f"the database {self._configuration.database} cannot be used: {error}{hint}")
         elif isinstance(error, (E2eeError, OSError)):
             self._ending.fail(str(error))
         else:

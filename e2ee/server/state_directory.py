@@ -12,6 +12,7 @@ import re
 import secrets
 import shlex
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from e2ee.errors import E2eeError
@@ -19,14 +20,20 @@ from e2ee.errors import E2eeError
 SECRET_BYTES = 32
 DATABASE = "server.sqlite3"
 SECRET = "server.secret"  # noqa: S105 - the name of a file
+NEXT_SECRET = "server.secret.next"  # noqa: S105
+OLD_SECRET = "server.secret.old"  # noqa: S105
 CERTIFICATE = "server.pem"
 BACKUP_KEY = "backup-key.pem"
 CONNECT_LINK = "connect-link"
 ADMIN_SOCKET = "admin.sock"
+ONLY_OURS = 0o077
+FOR_OTHERS = 0o027
+"""Bits that must not be set: in the state directory, and of files that somebody else puts elsewhere for
+this server. Their group may read: so root hands a file to one service."""
 SOCKET_PATH_BYTES = 100
 """Below the 108 of Linux and the 104 of macOS."""
 _OF_DATABASE = tuple(DATABASE + suffix for suffix in ("", "-wal", "-shm", "-reserve"))
-PRIVATE = (*_OF_DATABASE, SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
+PRIVATE = (*_OF_DATABASE, SECRET, NEXT_SECRET, OLD_SECRET, CERTIFICATE, BACKUP_KEY, CONNECT_LINK)
 
 
 class StateRefused(E2eeError):
@@ -76,11 +83,8 @@ class StateDirectory:
         if not path.exists():
             if database.exists() and database.stat().st_size:
                 raise StateRefused(f"{path} is missing, and without it {database} cannot be opened")
-            self.write(SECRET, secrets.token_hex(SECRET_BYTES).encode("ascii") + b"\n")
-        text = self.read(SECRET).decode("ascii", "replace").strip()
-        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}", text, re.ASCII):
-            raise StateRefused(f"{path} does not hold {2 * SECRET_BYTES} hex digits")
-        return bytes.fromhex(text)
+            self.write(SECRET, encode_secret(new_secret()))
+        return decode_secret(self.read(SECRET), str(path))
 
     def has(self, name: str) -> bool:
         """Whether there is a file of this name."""
@@ -109,6 +113,23 @@ class StateDirectory:
         return f"/proc/self/fd/{self._descriptor}/{name}"
 
 
+def new_secret() -> bytes:
+    """Another secret for a server."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def encode_secret(secret: bytes) -> bytes:
+    """As it stands in a file."""
+    return secret.hex().encode("ascii") + b"\n"
+
+
+def decode_secret(text: bytes, what: str) -> bytes:
+    """The secret that is written so: 64 hex digits, and white space around them. Raises StateRefused."""
+    if not re.fullmatch(rb"\s*[0-9a-fA-F]{%d}\s*" % (2 * SECRET_BYTES), text):
+        raise StateRefused(f"{what} does not hold {2 * SECRET_BYTES} hex digits")
+    return bytes.fromhex(text.strip().decode("ascii"))
+
+
 def read_file(path: Path) -> bytes:
     """The content of a file that the operator has named. Raises StateRefused."""
     try:
@@ -117,16 +138,19 @@ def read_file(path: Path) -> bytes:
         raise StateRefused(f"{path} cannot be read: {error.strerror}") from None
 
 
-def refuse_readable(path: Path) -> None:
-    """Raise StateRefused, with the command that mends it, if others may read or change the file."""
+def refuse_readable(path: Path, others: int = ONLY_OURS) -> None:
+    """Raise StateRefused, with the command that mends it, if others may read or change the file.
+
+    `others` are the bits of its mode that must not be set.
+    """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StateRefused(f"{path} cannot be read: {error.strerror}") from None
-    if mode & 0o077:
-        command = f"chmod 600 {shlex.quote(str(path))}"
+    if mode & others:
+        command = f"chmod {0o600 if others == ONLY_OURS else 0o640:o} {shlex.quote(str(path))}"
         raise StateRefused(f"others can read {path} (mode {mode:04o}); mend it with: {command}")
 
 
@@ -143,6 +167,7 @@ def _write_atomically(directory: Path, name: str, content: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
+        _give_to_owner(descriptor, directory)
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
         os.fsync(descriptor)
@@ -150,6 +175,14 @@ def _write_atomically(directory: Path, name: str, content: bytes) -> None:
         os.close(descriptor)
     temporary.replace(directory / name)
     _sync_directory(directory)
+
+
+def _give_to_owner(descriptor: int, directory: Path) -> None:
+    """What root writes here is the server's all the same, where root may say so."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _sync_directory(path: Path) -> None:

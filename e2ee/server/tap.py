@@ -31,6 +31,8 @@ class Options(usage.Options):
         ["certificate", None, None, "A certificate chain in PEM form, instead of a self-made one."],
         ["private-key", None, None, "The private key of --certificate."],
         ["database", None, None, "sqlite:PATH. [default: in the state directory]"],
+        ["secret", None, None, "The key of the database: file:PATH, credential:NAME, command:COMMAND"
+         " (docs/operations/secret.md). [default: server.secret in the state directory]"],
         ["otp", None, None, "How passcodes go out: console, file:PATH, command:PATH, smtp://…, smtps://…,"
          " https://… (docs/operations/passcodes.md). [default: console]"],
         ["registration", None, None, "open, invite or closed. [default: open]"],

@@ -25,6 +25,7 @@ from e2ee.server.copying import Copying
 from e2ee.server.examination import Examination
 from e2ee.server.invites import InviteDesk
 from e2ee.server.refusal import Refusal
+from e2ee.server.secret_source import SecretSource
 from e2ee.server.status import StatusDesk
 from e2ee.store.connection import connect
 from e2ee.store.stepping import sqlite_error
@@ -192,6 +193,11 @@ class CareTests(DeskCase):
             ["server.secret", "server.pem", "backup-key.pem"],
         )
         self.assertEqual(self.ask(AskStatus())["backed_up_at"], "2026-03-04T05:06:07.000Z")
+
+    def test_a_secret_from_elsewhere_is_to_be_kept_there(self) -> None:
+        self.patch(self.faults, "connector", connect)
+        self.reconfigure(secret=SecretSource.parse("credential:e2ee.secret"))
+        self.assertEqual(self.backup()["keep"][0], "credential:e2ee.secret")
 
     def test_a_backup_that_nobody_took_goes_with_the_next_one(self) -> None:
         first = self.backup()["name"]

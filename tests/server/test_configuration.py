@@ -84,6 +84,15 @@ class ConfigureTests(SynchronousTestCase):
         for prefix in ("44", "+", "+0", "+44x", "+\u0664\u0664", "+1234567890123456", ""):
             self.assertIn("allow-prefix", self.refused({"allow_prefix": [prefix]}))
 
+    def test_where_the_secret_comes_from(self) -> None:
+        self.assertIsNone(configure({}, {}).secret)
+        file = self.file('secret = "credential:e2ee.secret"')
+        self.assertEqual(str(configure({"config": file}, {}).secret), "credential:e2ee.secret")
+        made = configure({"config": file}, {"E2EE_SERVER_SECRET": "file:secret"}).secret
+        assert made is not None
+        self.assertEqual(made.file, Path("secret").absolute())
+        self.assertNotIn("ab" * 32, self.refused({"secret": "ab" * 32}))
+
     def test_what_is_not_available_yet_says_so(self) -> None:
         sentence = self.refused({"database": "postgresql://u:secret@h/d"})
         self.assertIn("not available yet", sentence)

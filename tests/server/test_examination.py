@@ -21,6 +21,7 @@ from e2ee.server.examination import (
     Level,
 )
 from e2ee.server.policy import DAY_SECONDS, Policy, RegistrationMode
+from e2ee.server.secret_source import SecretSource
 from e2ee.server.senders.interface import CodeNotSent
 from e2ee.store.stepping import sqlite_error
 from tests.server.registration_house import RecordingSender
@@ -90,6 +91,22 @@ class ExaminationTests(RunningCase):
     def test_files_that_others_can_read(self) -> None:
         (self.path / "server.secret").chmod(0o640)
         self.assert_level("permissions", Level.ERROR, "chmod 600")
+
+    def test_a_secret_that_lies_elsewhere(self) -> None:
+        elsewhere = self.path / "elsewhere"
+        self.reconfigure(secret=SecretSource.parse(f"file:{elsewhere}"))
+        self.assert_level("secret", Level.ADVICE, f"file:{elsewhere}, and {self.path / 'server.secret'}")
+        self.state.remove("server.secret")
+        self.state.write("elsewhere", b"x")
+        elsewhere.chmod(0o640)
+        self.assert_level("permissions", Level.OK)
+        elsewhere.chmod(0o644)
+        self.assert_level("permissions", Level.ERROR, f"chmod 640 {elsewhere}")
+        self.assertNotIn("secret", [finding.name for finding in self.look()])
+
+    def test_the_secret_before_a_rotation(self) -> None:
+        self.state.write("server.secret.old", b"x")
+        self.assert_level("secret", Level.ADVICE, "server.secret.old opens the backups")
 
     def test_the_disk(self) -> None:
         for free, level in (

@@ -128,8 +128,13 @@ class CredentialsTests(StateCase):
         self.assertRaises(ConfigurationError, credentials.load, given, self.state, NOW)
         self.state.write("k", x509.key_to_pem(made.key))
         self.assertEqual(credentials.load(given, self.state, NOW).pin, made.pin)
-        (self.path / "k").chmod(0o644)
-        self.assertRaises(StateRefused, credentials.load, given, self.state, NOW)
+        # A group may read it, such as Debian's ssl-cert; nobody else, and nobody else may change it.
+        (self.path / "k").chmod(0o640)
+        self.assertEqual(credentials.load(given, self.state, NOW).pin, made.pin)
+        for mode in (0o644, 0o660):
+            (self.path / "k").chmod(mode)
+            error = self.assertRaises(StateRefused, credentials.load, given, self.state, NOW)
+            self.assertIn("chmod 640", str(error))
         (self.path / "k").write_bytes(x509.make_backup_key())
         self.assertRaises(ConfigurationError, credentials.load, given, self.state, NOW)
 
