@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 TESTS ?= tests
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test lint types trial coverage bench model interleavings siege hostile chaos powerloss man clean
+.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile chaos powerloss man clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 16
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +64,17 @@ model: $(VENV)/installed-test  ## hybrid sessions in bad weather, 300,000 messag
 
 man: $(VENV)/installed  ## manual pages in build/man, for a directory of MANPATH
 	@$(BIN)/python -m e2ee.ui.manual build/man/man1 e2ee=e2ee.ui.cli:e2ee e2ee-admin=e2ee.server.admin:main
+
+# Where Debian's local administrator has such files; PREFIX=/usr for a package, DESTDIR for its tree.
+install-files: man  ## units, configuration, manual pages, pages for operators, under PREFIX and DESTDIR
+	install -d -m 755 $(addprefix $(DESTDIR),/etc/e2ee $(PREFIX)/lib/systemd/system $(PREFIX)/share/man/man1) \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/,doc/e2ee/operations bash-completion/completions)
+	install -m 644 docs/operations/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	test -e $(DESTDIR)/etc/e2ee/server.toml || install -m 644 docs/operations/server.toml $(DESTDIR)/etc/e2ee/
+	install -m 644 build/man/man1/* $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/e2ee/
+	install -m 644 docs/operations/*.* $(DESTDIR)$(PREFIX)/share/doc/e2ee/operations/
+	$(BIN)/e2ee completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/e2ee
 
 interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (a minute)
 	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings

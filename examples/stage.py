@@ -115,6 +115,7 @@ class Stage:
     """A running server with a temporary directory; leaving the context ends and removes all."""
 
     server_options: Sequence[str] = ("--presence", "everyone")
+    passed_files: Sequence[int] = ()
     patience = PATIENCE_SECONDS
 
     def __init__(self) -> None:
@@ -153,7 +154,7 @@ class Stage:
                 "--otp", f"file:{self.codes}",
                 *self.server_options,
             ],
-            env=self.environment, stdout=self._log, stderr=self._log,
+            env=self.environment, stdout=self._log, stderr=self._log, pass_fds=self.passed_files,
         )
         link = self.state / "connect-link"
         wait_until("the server", lambda: link.exists() or self._ended(), self.patience)
