@@ -5,6 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("ratchet", "relay", "offline", "connections", "turns", "one_shot", "history"):
+for name in ("ratchet", "relay", "offline", "connections", "turns", "one_shot", "start_up", "history"):
     print(f"\n== {name}\n", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

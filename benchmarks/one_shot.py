@@ -36,15 +36,15 @@ class Contestant:
 
     def run(self, environment: dict[str, str]) -> None:
         """Once, to its end."""
-        used, began = _processor_seconds(), time.perf_counter()
+        used, began = processor_seconds(), time.perf_counter()
         subprocess.run(
             self.command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
         )
         self.elapsed.append(time.perf_counter() - began)
-        self.processor.append(_processor_seconds() - used)
+        self.processor.append(processor_seconds() - used)
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Of all children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

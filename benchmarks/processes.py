@@ -90,12 +90,13 @@ class Server(Stage):
         """What it has said so far."""
         return (self.directory / "server.log").read_text()
 
-    def stop_server(self) -> None:
-        """End it in good order; `start_server` goes on with the same state."""
+    def stop_server(self, killed: bool = False) -> None:
+        """End it in good order, or not; `start_server` goes on with the same state."""
         if self._server is not None:
-            self._server.terminate()
+            self._server.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
             self._server.wait(PATIENCE_SECONDS)
             self._server = None
+            (self.state / "connect-link").unlink(missing_ok=True)
 
 
 class BareServer:

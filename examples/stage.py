@@ -146,6 +146,15 @@ class Stage:
 
     def start_server(self) -> str:
         """Start `twistd e2ee-server` on a free port of loopback; its connect link."""
+        self.begin_server()
+        link = self.state / "connect-link"
+        wait_until("the server", lambda: link.exists() or self._ended(), self.patience)
+        if self._ended():
+            raise StageError("the server did not start:\n" + (self.directory / "server.log").read_text())
+        return link.read_text().strip()
+
+    def begin_server(self) -> None:
+        """The same, without waiting for it."""
         self._server = subprocess.Popen(
             [
                 *self.command(),
@@ -156,11 +165,6 @@ class Stage:
             ],
             env=self.environment, stdout=self._log, stderr=self._log, pass_fds=self.passed_files,
         )
-        link = self.state / "connect-link"
-        wait_until("the server", lambda: link.exists() or self._ended(), self.patience)
-        if self._ended():
-            raise StageError("the server did not start:\n" + (self.directory / "server.log").read_text())
-        return link.read_text().strip()
 
     def _ended(self) -> bool:
         return self._server is not None and self._server.poll() is not None
