@@ -6,6 +6,7 @@ keeps the limit, over a real database file; two hundred of them begin before the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -210,6 +211,48 @@ a session and the sizes of uploads have tests of their own below.
 """
 ALL_AT_ONCE = ("living passcode sessions of a number", "numbers looked up by one account")
 """Those come back when their time is over, and in the tests they began together."""
+
+
+LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"
+
+
+class PageTests(SynchronousTestCase):
+    """docs/limits.md lists what is besieged here, and names no test that is not there."""
+
+    def setUp(self) -> None:
+        self.page = LIMITS.read_text("utf-8")
+
+    def test_every_row_stands_there_with_its_numbers(self) -> None:
+        _, _, section = self.page.partition("## Under siege")
+        listed = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in section.splitlines() if line.startswith("| ")
+        ][2:]  # fmt: skip
+        self.assertEqual(listed, [
+            [name, f"{row.allowed:,}", _span(row.back), "the same" if row.survives else "counted anew"]
+            for name, row in ROWS.items()
+        ])  # fmt: skip
+
+    def test_every_module_and_test_that_is_named_is_there(self) -> None:
+        root = LIMITS.parents[1]
+        rows = [line.split(" | ") for line in self.page.partition("## Under siege")[0].splitlines()
+                if line.startswith("| ")][2:]  # fmt: skip
+        self.assertGreater(len(rows), 50)
+        for row in rows:
+            named = re.findall(r"`([a-z_/0-9]+(?:\.py|/))`", row[-1])
+            self.assertTrue(named, row[0])
+            for name in named:
+                self.assertTrue((root / "tests" / name).exists(), name)
+
+
+def _span(seconds: float | None) -> str:
+    """As the page writes it."""
+    if seconds is None:
+        return "–"
+    for name, length in (("day", 86_400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0:
+            return f"{seconds / length:g} {name}"
+    return f"{seconds:g} s"
 
 
 class BesiegedCase(SynchronousTestCase):
