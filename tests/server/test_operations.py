@@ -161,6 +161,15 @@ class PageTests(SynchronousTestCase):
                 if "://" not in target:
                     self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
 
+    def test_what_a_start_says_is_quoted_as_it_is_said(self) -> None:
+        section = (OPERATIONS / "alarms.md").read_text("utf-8").partition("## It does not start")[2]
+        rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| *")]
+        self.assertGreater(len(rows), 12)
+        sources = [path.read_text("utf-8") for path in (ROOT / "e2ee").rglob("*.py")]
+        said = " ".join(re.sub(r'[{][^}]*[}]|"\s*f?"', "\0", " ".join(source.split())) for source in sources)
+        for quoted in re.findall(r"\*([^*]+)\*", " ".join(rows)):
+            self.assertIn(quoted.replace("64", "\0"), said)
+
     def test_the_index_names_every_page_and_file(self) -> None:
         index = (OPERATIONS / "README.md").read_text("utf-8")
         for path in OPERATIONS.iterdir():
