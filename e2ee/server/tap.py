@@ -119,7 +119,9 @@ def makeService(options: Options) -> ServerService:
     except (ConfigurationError, SenderRefused) as error:
         leave(USAGE, str(error))
     except (ValueError, TypeError, LookupError) as error:
-        leave(USAGE, f"{option} is no endpoint that Twisted knows: {error}")
+        missing = isinstance(error, LookupError) and "systemd:" in str(getattr(configuration, option))
+        reason = "no service manager has handed over such a socket" if missing else error
+        leave(USAGE, f"{option} is no endpoint that Twisted knows: {reason}")
     use_steady_time(reactor)
     notify = NotifySocket.from_environment(os.environ, os.getpid(), reactor)
     service = ServerService(configuration, reactor, sender, Ending(reactor), read, notify)

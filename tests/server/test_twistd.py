@@ -150,6 +150,9 @@ class UsageTests(SynchronousTestCase):
             (["--otp", "pigeon"], "pigeon"),
             (["--listen", "nowhere:1"], "endpoint"),
             (["--listen", "tcp:many"], "endpoint"),
+            (["--listen", "systemd:domain=INET6:index=0"], "no service manager has handed over"),
+            (["--listen", "haproxy:systemd:domain=INET:name=e2ee"], "no service manager has handed over"),
+            (["--secret", "ab" * 32], "never the secret itself"),
         ):
             self.assertIn(part, self.refused(*arguments))
 
