@@ -21,6 +21,7 @@ from e2ee.client.trust import refused_statement_failure as refused_failure
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address
 from e2ee.store.client import contacts
+from e2ee.store.client.arrivals import forget_arrivals
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.connection import Connection
 
@@ -73,15 +74,31 @@ class AddressBook:
 
         def operation(tx: Connection) -> Contact:
             _refuse_name(tx, address, name)
-            contacts.touch_contact(tx, address, accepted=True)
-            contacts.unblock_contact(tx, address)
+            self._accept(tx, address)
             contacts.name_contact(tx, address, name)
-            self._outgoing.queue_token(tx, address, self._context.now)
             return self._contact(tx, contacts.load_contact(tx, address))
 
         contact = await self._context.write(operation)
         self._changed(address)
         return contact
+
+    async def accept(self, address: Address) -> Contact:
+        """Accept whoever writes from this number, blocked ones too, without naming him. Raises
+        Failure(USAGE) for the own number."""
+        self._refuse_own(address)
+
+        def operation(tx: Connection) -> Contact:
+            self._accept(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
+
+        contact = await self._context.write(operation)
+        self._changed(address)
+        return contact
+
+    def _accept(self, tx: Connection, address: Address) -> None:
+        contacts.touch_contact(tx, address, accepted=True)
+        contacts.unblock_contact(tx, address)
+        self._outgoing.queue_token(tx, address, self._context.now)
 
     async def rename(self, address: Address, name: str) -> Contact:
         """Give a contact another name. Raises Failure(USAGE)."""
@@ -102,6 +119,7 @@ class AddressBook:
             was_blocked = contacts.load_contact(tx, address).blocked
             contacts.touch_contact(tx, address, accepted=False)
             contacts.block_contact(tx, address)
+            forget_arrivals(tx, address)
             if not was_blocked:
                 # Whoever is not accepted now may have been, and then has the token all the same.
                 replace_token(tx, self._context.entropy)
@@ -205,7 +223,10 @@ class AddressBook:
 
     def _contact(self, tx: Connection, record: ContactRecord) -> Contact:
         issuer = issuer_of(tx, record.address, record.trusted_key, self._context.now)
-        return Contact(record.address, record.name, record.accepted, record.blocked, record.verified, issuer)
+        return Contact(
+            record.address, record.name, record.accepted, record.blocked, record.verified, issuer,
+            request=record.listed and record.is_request,
+        )  # fmt: skip
 
     def _refuse_own(self, address: Address) -> None:
         if address == self._context.own.address:

@@ -180,6 +180,10 @@ class Conversations(Roaming):
         """Name a number and accept it. Raises Failure(USAGE)."""
         return await self.ask(lambda: h.AddContact(address, name))
 
+    async def accept_contact(self, address: Address) -> Contact:
+        """Accept whoever writes from a number, without naming him. Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.AcceptContact(address))
+
     async def rename_contact(self, address: Address, name: str) -> Contact:
         """Raises Failure(USAGE)."""
         return await self.ask(lambda: h.RenameContact(address, name))

@@ -58,7 +58,8 @@ class SentMessage:
 class MessageReceived:
     """A text. `repeated`: it may have been printed before a crash. `late`: its gap was marked.
 
-    `verified_by`: the authority that certified the sender's account key when it came.
+    `verified_by`: the authority that certified the sender's account key when it came. `request`: its
+    sender is nobody whom the user has accepted.
     `position` is its place among what is unshown in the vault; pass the event to
     `Messenger.mark_printing` before, and `Messenger.mark_shown` after it was flushed.
     """
@@ -75,6 +76,7 @@ class MessageReceived:
     late: bool = False
     position: int = 0
     verified_by: str | None = None
+    request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,8 @@ class Contact:
     """Somebody in the address book. Who only wrote to us has no name and is not accepted.
 
     `verified`: the user has compared the safety number. `verified_by`: the trusted certification
-    authority that certifies the account key now.
+    authority that certifies the account key now. `request`: has written, and was neither accepted nor
+    blocked.
     """
 
     address: Address
@@ -265,6 +268,7 @@ class Contact:
     blocked: bool
     verified: bool
     verified_by: str | None = None
+    request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +310,7 @@ class HistoryEntry:
     late: bool
     state: SentState | None
     verified_by: str | None = None
+    request: bool = False  # as in MessageReceived, by what the user has accepted now
 
 
 @dataclass(frozen=True, slots=True)

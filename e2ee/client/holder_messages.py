@@ -210,6 +210,12 @@ class AddContact(Request[Contact], frozen=True, tag="add_contact"):
     name: Line
 
 
+class AcceptContact(Request[Contact], frozen=True, tag="accept_contact"):
+    """Accept a number without naming it."""
+
+    address: Address
+
+
 class RenameContact(Request[Contact], frozen=True, tag="rename_contact"):
     """Another name."""
 
@@ -450,8 +456,9 @@ AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
-    | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
-    | SetPin | RemovePin | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen
+    | AddContact | AcceptContact | RenameContact | BlockContact | RemoveContact
+    | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
+    | AskOwnIdentity | IsIdentityOpen
     | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
     | AskStatus | Take | Subscribe
 )  # fmt: skip

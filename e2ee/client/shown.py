@@ -96,7 +96,8 @@ def events_of(tx: Connection, found: Iterable[Arrival]) -> list[ShownEvent]:
 
 def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
     """What a reader is told of this arrival."""
-    name = contacts.load_contact(tx, arrival.address).name
+    contact = contacts.load_contact(tx, arrival.address)
+    name = contact.name
     repeated, position = arrival.repeated, arrival.position
     if arrival.kind is ArrivalKind.KEY_CHANGED:
         return KeyChanged(arrival.address, name, arrival.at, repeated, position, arrival.verified_by)
@@ -131,6 +132,7 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         late=record.late,
         position=position,
         verified_by=record.verified_by,
+        request=contact.is_request,
     )
 
 

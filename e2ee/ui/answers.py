@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
-from e2ee.ui import render, trust_records
+from e2ee.ui import render, requests, trust_records
 from e2ee.ui.address_book import checked_digits
 from e2ee.ui.commands import Verb
 
@@ -23,6 +23,7 @@ HISTORY_ENTRIES = 20
 
 HELP_OUTSIDE = (
     "1 or online, 2 or chat ADDRESS, 3 or offline, 4 or exit, 5 or quit, menu, help",
+    "requests who wrote without being accepted, accept ADDRESS, block ADDRESS",
     "ADDRESS is a number such as +15550100102, or a name of the address book",
 )
 HELP_INSIDE = (
@@ -30,8 +31,12 @@ HELP_INSIDE = (
     "/online who is connected, /offline messages that came meanwhile, /who you are talking to",
     "/verify the safety number, /verify DIGITS compare it, /trust accept a changed key",
     "/history the last messages, /search TEXT find one",
+    "/accept whom you are talking to, or /block, /requests who else waits for that",
     "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
 )
+
+_DECISIONS = {Verb.ACCEPT: requests.accept, Verb.BLOCK: requests.block}
+"""About strangers."""
 
 
 async def answer(
@@ -48,8 +53,15 @@ async def answer(
         if verb is Verb.SEARCH and not rest:
             raise Failure(Code.USAGE, "/search needs a text to look for")
         return await past(messenger, partner, rest or None, now)
+    if verb is Verb.REQUESTS:
+        return await requests.listed(messenger)
+    if verb in _DECISIONS and rest:
+        return await _DECISIONS[verb](messenger, await messenger.resolve(rest))
     if partner is None:
-        raise Failure(Code.USAGE, "no chat is open")
+        missing = f"{verb.value} needs an ADDRESS" if verb in _DECISIONS else "no chat is open"
+        raise Failure(Code.USAGE, missing)
+    if verb in _DECISIONS:
+        return await _DECISIONS[verb](messenger, partner)
     if verb is Verb.VERIFY:
         return await verify(messenger, partner, rest)
     if verb is Verb.TRUST:

@@ -145,4 +145,5 @@ def _received_object(event: MessageReceived) -> JsonObject:
         "verified_by": event.verified_by,
         "repeated": event.repeated,
         "late": event.late,
+        "request": event.request,
     }

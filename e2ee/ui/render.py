@@ -105,7 +105,7 @@ def contact_record(contact: Contact) -> str:
     if contact.verified_by is not None:
         marks.append(f"verified by {contact.verified_by}")
     marks += ["blocked"] * contact.blocked
-    marks += ["not accepted"] * (not contact.accepted and not contact.blocked)
+    marks += ["request"] * contact.request
     record = online_record(contact.address, contact.name)
     return f"{record} ({', '.join(marks)})" if marks else record
 
@@ -120,6 +120,7 @@ def contact_object(contact: Contact) -> JsonObject:
         "blocked": contact.blocked,
         "verified": contact.verified,
         "verified_by": contact.verified_by,
+        "request": contact.request,
     }
 
 
@@ -159,6 +160,7 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "verified_by": entry.verified_by,
         "late": entry.late,
         "state": None if entry.state is None else entry.state.value,
+        "request": entry.request,
     }
 
 

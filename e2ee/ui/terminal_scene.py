@@ -121,7 +121,8 @@ class TerminalScene(Scene):
         if who not in self._announced and isinstance(event, MessageReceived):
             self._announced.add(who)
             name = render.label(event.name, who)
-            self._tell(render.notice(f"{name} has written; /offline lists it"))
+            stranger = " (not accepted yet)" if event.request else ""
+            self._tell(render.notice(f"{name} has written; /offline lists it{stranger}"))
         return True
 
     async def obeying(self, prompt: str, line: str) -> None:

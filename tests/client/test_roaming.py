@@ -86,6 +86,7 @@ class DyingHolderTests(Roamers):
             (h.Connected, lambda one: one.connected(5.0)),
             (h.DrainedAt, lambda one: one.drained(5.0)),
             (h.AddContact, lambda one: one.add_contact(bob, "bob")),
+            (h.AcceptContact, lambda one: one.accept_contact(bob)),
             (h.RenameContact, lambda one: one.rename_contact(bob, "robert")),
             (h.BlockContact, lambda one: one.block_contact(bob)),
             (h.Contacts, lambda one: one.contacts()),

@@ -49,7 +49,9 @@ NOON = 1_700_049_600_000
 """2023-11-15 12:00:00 UTC."""
 
 
-def message(text: str, sender: Address = BOB, name: str | None = None, number: int = 1) -> MessageReceived:
+def message(
+    text: str, sender: Address = BOB, name: str | None = None, number: int = 1, *, request: bool = False
+) -> MessageReceived:
     """A message that came in at noon; `number` makes it another one."""
     return MessageReceived(
         message_id=MessageId(number.to_bytes(16, "big")),
@@ -61,6 +63,7 @@ def message(text: str, sender: Address = BOB, name: str | None = None, number: i
         text=text,
         verified=False,
         position=number,
+        request=request,
     )
 
 
@@ -79,6 +82,7 @@ class FakeMessenger:
         self.connection: Failure | None = None
         self.undrained: Failure | None = None
         self.people: dict[Address, str] = {}
+        self.strangers: set[Address] = set()
         self.marks: dict[Address, tuple[bool, str | None]] = {}
         """Whether the digits of somebody were compared, and who certifies him."""
         self.present: list[tuple[Address, str | None]] = []
@@ -216,10 +220,19 @@ class FakeMessenger:
         return self.present
 
     async def contacts(self) -> list[Contact]:
+        strangers = [Contact(one, None, False, False, False, request=True) for one in self.strangers]
         return [
             Contact(address, name, True, False, *self.marks.get(address, (False, None)))
             for address, name in self.people.items()
-        ]
+        ] + strangers
+
+    async def accept_contact(self, address: Address) -> Contact:
+        self.strangers.discard(address)
+        return Contact(address, self.people.get(address), True, False, False)
+
+    async def block_contact(self, address: Address) -> Contact:
+        self.strangers.discard(address)
+        return Contact(address, self.people.get(address), False, True, False)
 
     async def safety_number(self, address: Address) -> SafetyNumber:
         return SafetyNumber(address, DIGITS, False)

@@ -81,6 +81,7 @@ class EventTests(SynchronousTestCase):
                 "verified_by": None,
                 "repeated": False,
                 "late": False,
+                "request": False,
             },
         )
 
@@ -166,7 +167,7 @@ class ValueTests(SynchronousTestCase):
                 "accepted": False,
                 "blocked": True,
                 "verified": True,
-                "verified_by": None,
+                "verified_by": None, "request": False,
             },
         )
 

@@ -159,3 +159,10 @@ def forget_old_receipts(tx: Connection) -> None:
 def forget_failed(tx: Connection, message: int) -> None:
     """Somebody was told that the text in this row has failed: no reader has to be."""
     tx.execute("DELETE FROM arrival WHERE kind = 'failed' AND message = ?", (message,))
+
+
+def forget_arrivals(tx: Connection, address: Address) -> None:
+    """Nothing that this number has sent is shown any more; what is told of own texts is."""
+    tx.execute(
+        "DELETE FROM arrival WHERE address = ? AND kind IN ('message', 'undecryptable', 'gap')", (address,)
+    )
