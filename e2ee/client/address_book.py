@@ -7,12 +7,14 @@ section 5, and `docs/protocol.md`, section 7.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from e2ee.client.certification import certification, issuer_of
+from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, SafetyNumber, TrustChange
+from e2ee.client.importing import import_contacts
 from e2ee.client.lookalikes import look_alike, name_refused
 from e2ee.client.outgoing import Outgoing
 from e2ee.client.own_token import replace_token
@@ -81,6 +83,11 @@ class AddressBook:
         contact = await self._context.write(operation)
         self._changed(address)
         return contact
+
+    async def take_in(self, entries: Sequence[NamedNumber], *, skip: bool) -> Imported:
+        """Add what a file has, all or nothing; see `importing`. Raises Failure(USAGE)."""
+        own = self._context.own.address
+        return await self._context.write(lambda tx: import_contacts(tx, own, entries, skip=skip))
 
     async def accept(self, address: Address) -> Contact:
         """Accept whoever writes from this number, blocked ones too, without naming him. Raises

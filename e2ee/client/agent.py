@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client import holder_messages as h
 from e2ee.client.certificates import Certificates
+from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.deadline import Deadline
 from e2ee.client.events import (
     Contact,
@@ -183,6 +184,11 @@ class Conversations(Roaming):
     async def accept_contact(self, address: Address) -> Contact:
         """Accept whoever writes from a number, without naming him. Raises Failure(USAGE)."""
         return await self.ask(lambda: h.AcceptContact(address))
+
+    async def import_contacts(self, entries: Sequence[NamedNumber], *, skip: bool = False) -> Imported:
+        """Add what a file has and accept it, all or nothing: neither renames, unblocks nor verifies anybody,
+        and sends nothing. `skip`: without what `add_contact` would refuse, which is Failure(USAGE) else."""
+        return await self.ask(lambda: h.ImportContacts(tuple(entries), skip))
 
     async def rename_contact(self, address: Address, name: str) -> Contact:
         """Raises Failure(USAGE)."""

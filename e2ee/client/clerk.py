@@ -77,6 +77,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.Contacts: _listed(lambda clerk, _: clerk.messenger.contacts()),
     h.AddContact: lambda clerk, asked: clerk.messenger.add_contact(asked.address, asked.name),
     h.AcceptContact: lambda clerk, asked: clerk.messenger.book.accept(asked.address),
+    h.ImportContacts: lambda clerk, asked: clerk.messenger.book.take_in(asked.contacts, skip=asked.skip),
     h.RenameContact: lambda clerk, asked: clerk.messenger.rename_contact(asked.address, asked.name),
     h.BlockContact: lambda clerk, asked: clerk.messenger.block_contact(asked.address),
     h.RemoveContact: lambda clerk, asked: clerk.messenger.remove_contact(asked.address),

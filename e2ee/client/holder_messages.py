@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 from msgspec import Meta, Raw, Struct
 
 from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
+from e2ee.client.contact_values import IMPORTED_CONTACTS, Imported, NamedNumber
 from e2ee.client.events import (
     Contact,
     Drained,
@@ -64,6 +65,7 @@ Line = Annotated[str, Meta(max_length=1000)]
 Body = Annotated[str, Meta(max_length=128 * 1024)]
 Certificates = Annotated[bytes, Meta(max_length=64 * 1024)]
 RevocationLists = Annotated[bytes, Meta(max_length=512 * 1024)]
+NamedNumbers = Annotated[tuple[NamedNumber, ...], Meta(max_length=IMPORTED_CONTACTS)]
 Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
 
 
@@ -214,6 +216,13 @@ class AcceptContact(Request[Contact], frozen=True, tag="accept_contact"):
     """Accept a number without naming it."""
 
     address: Address
+
+
+class ImportContacts(Request[Imported], frozen=True, tag="import_contacts"):
+    """Add what a file has; with `skip` without what cannot be added."""
+
+    contacts: NamedNumbers
+    skip: bool
 
 
 class RenameContact(Request[Contact], frozen=True, tag="rename_contact"):
@@ -456,11 +465,10 @@ AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
-    | AddContact | AcceptContact | RenameContact | BlockContact | RemoveContact
+    | AddContact | AcceptContact | ImportContacts | RenameContact | BlockContact | RemoveContact
     | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
-    | AskOwnIdentity | IsIdentityOpen
-    | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
-    | AskStatus | Take | Subscribe
+    | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
+    | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Reached)
 """What waits for something else than this machine: it may be asked again elsewhere, at any time."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import holder_messages as h
 from e2ee.client.clerk import Clerk
+from e2ee.client.contact_values import NamedNumber
 from e2ee.client.events import HistoryQuery, LinkEnded, MessageReceived, SentState
 from e2ee.client.frame_protocol import HolderLost
 from e2ee.client.roaming import LEAST_SECONDS
@@ -87,6 +88,7 @@ class DyingHolderTests(Roamers):
             (h.DrainedAt, lambda one: one.drained(5.0)),
             (h.AddContact, lambda one: one.add_contact(bob, "bob")),
             (h.AcceptContact, lambda one: one.accept_contact(bob)),
+            (h.ImportContacts, lambda one: one.import_contacts([NamedNumber(Address(CAROL), "carol")])),
             (h.RenameContact, lambda one: one.rename_contact(bob, "robert")),
             (h.BlockContact, lambda one: one.block_contact(bob)),
             (h.Contacts, lambda one: one.contacts()),
