@@ -13,6 +13,7 @@ from e2ee.client.certification import certification, issuer_of
 from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
+from e2ee.client.disappearing import set_timer
 from e2ee.client.events import Contact, SafetyNumber, TrustChange
 from e2ee.client.importing import import_contacts
 from e2ee.client.lookalikes import look_alike, name_refused
@@ -25,6 +26,7 @@ from e2ee.ids import Address
 from e2ee.store.client import contacts
 from e2ee.store.client.arrivals import forget_arrivals
 from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.client.timers import load_timer
 from e2ee.store.connection import Connection
 
 SAFETY_NUMBER_DIGITS = 60
@@ -106,6 +108,23 @@ class AddressBook:
         contacts.touch_contact(tx, address, accepted=True)
         contacts.unblock_contact(tx, address)
         self._outgoing.queue_token(tx, address, self._context.now)
+
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        """From now on texts with this number disappear after so long, 0: never, on both sides; None: as they
+        do. Somebody who is accepted is told at once, others with the next text. Raises Failure(USAGE)."""
+        self._refuse_own(address)
+        now = self._context.now
+
+        def operation(tx: Connection) -> Contact:
+            contact = contacts.load_contact(tx, address)
+            new = seconds is not None and set_timer(tx, address, seconds, now)
+            if new and contact.accepted and not contact.blocked:
+                self._outgoing.queue_timer(tx, address, now)
+            return self._contact(tx, contact)
+
+        contact = await self._context.write(operation)
+        self._changed(address)
+        return contact
 
     async def rename(self, address: Address, name: str) -> Contact:
         """Give a contact another name. Raises Failure(USAGE)."""
@@ -233,6 +252,7 @@ class AddressBook:
         return Contact(
             record.address, record.name, record.accepted, record.blocked, record.verified, issuer,
             request=record.listed and record.is_request,
+            timer=load_timer(tx, record.address).seconds,
         )  # fmt: skip
 
     def _refuse_own(self, address: Address) -> None:

@@ -190,6 +190,12 @@ class Conversations(Roaming):
         and sends nothing. `skip`: without what `add_contact` would refuse, which is Failure(USAGE) else."""
         return await self.ask(lambda: h.ImportContacts(tuple(entries), skip))
 
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        """Have texts with this number disappear after so long, 0: never, None: as they do, on both sides: own
+        ones counted from when they were sent, received ones from when they were first shown. Raises
+        Failure(USAGE)."""
+        return await self.ask(lambda: h.SetTimer(address, seconds))
+
     async def rename_contact(self, address: Address, name: str) -> Contact:
         """Raises Failure(USAGE)."""
         return await self.ask(lambda: h.RenameContact(address, name))

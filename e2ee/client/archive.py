@@ -108,4 +108,6 @@ def _entry(record: MessageRecord, own: Address, contact: ContactRecord) -> Histo
         state=SentState(record.state) if outgoing else None,
         verified_by=record.verified_by,
         request=not outgoing and contact.is_request,
+        expires_in=record.lifetime,
+        expires_at=record.expires_at,
     )

@@ -78,6 +78,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.AddContact: lambda clerk, asked: clerk.messenger.add_contact(asked.address, asked.name),
     h.AcceptContact: lambda clerk, asked: clerk.messenger.book.accept(asked.address),
     h.ImportContacts: lambda clerk, asked: clerk.messenger.book.take_in(asked.contacts, skip=asked.skip),
+    h.SetTimer: lambda clerk, asked: clerk.messenger.book.set_timer(asked.address, asked.seconds),
     h.RenameContact: lambda clerk, asked: clerk.messenger.rename_contact(asked.address, asked.name),
     h.BlockContact: lambda clerk, asked: clerk.messenger.block_contact(asked.address),
     h.RemoveContact: lambda clerk, asked: clerk.messenger.remove_contact(asked.address),

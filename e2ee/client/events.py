@@ -60,6 +60,7 @@ class MessageReceived:
 
     `verified_by`: the authority that certified the sender's account key when it came. `request`: its
     sender is nobody whom the user has accepted.
+    `expires_in`: so many seconds after it was shown it is deleted, 0 for never.
     `position` is its place among what is unshown in the vault; pass the event to
     `Messenger.mark_printing` before, and `Messenger.mark_shown` after it was flushed.
     """
@@ -77,6 +78,7 @@ class MessageReceived:
     position: int = 0
     verified_by: str | None = None
     request: bool = False
+    expires_in: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,18 @@ class ReceiptReceived:
     address: Address
     name: str | None
     state: SentState
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerChanged:
+    """A contact has set that texts of this conversation disappear after so many `seconds`; 0: never."""
+
+    address: Address
+    name: str | None
+    seconds: int
     at: int
     repeated: bool = False
     position: int = 0
@@ -224,6 +238,7 @@ ShownEvent = (
     | Gap
     | MessageFailed
     | ReceiptReceived
+    | TimerChanged
     | SentAgain
     | PutBack
 )
@@ -259,7 +274,7 @@ class Contact:
 
     `verified`: the user has compared the safety number. `verified_by`: the trusted certification
     authority that certifies the account key now. `request`: has written, and was neither accepted nor
-    blocked.
+    blocked. `timer`: texts disappear after so many seconds, 0 for never.
     """
 
     address: Address
@@ -269,6 +284,7 @@ class Contact:
     verified: bool
     verified_by: str | None = None
     request: bool = False
+    timer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +327,8 @@ class HistoryEntry:
     state: SentState | None
     verified_by: str | None = None
     request: bool = False  # as in MessageReceived, by what the user has accepted now
+    expires_in: int = 0  # seconds, 0 for never
+    expires_at: int | None = None  # once that time runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from e2ee.client.events import (
     SentMessage,
     SentState,
     Status,
+    TimerChanged,
     TrustChange,
     Undecryptable,
     UnreadOf,
@@ -225,6 +226,13 @@ class ImportContacts(Request[Imported], frozen=True, tag="import_contacts"):
     skip: bool
 
 
+class SetTimer(Request[Contact], frozen=True, tag="set_timer"):
+    """Texts with this number disappear after so many seconds; 0: never, None: as they do."""
+
+    address: Address
+    seconds: Number | None
+
+
 class RenameContact(Request[Contact], frozen=True, tag="rename_contact"):
     """Another name."""
 
@@ -368,6 +376,12 @@ class ReceiptTold(Told, frozen=True, tag="receipt"):
     event: ReceiptReceived
 
 
+class TimerTold(Told, frozen=True, tag="timer"):
+    """After what time texts disappear."""
+
+    event: TimerChanged
+
+
 class SentAgainTold(Told, frozen=True, tag="sent_again"):
     """Own texts that wait once more."""
 
@@ -417,8 +431,8 @@ class PresenceTold(Told, frozen=True, tag="presence"):
 
 
 ShownTold = (
-    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | SentAgainTold
-    | PutBackTold
+    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | TimerTold
+    | SentAgainTold | PutBackTold
 )  # fmt: skip
 AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
 
@@ -429,6 +443,7 @@ WRAPPINGS: Final[dict[type, Any]] = {
     Gap: GapTold,
     MessageFailed: FailedTold,
     ReceiptReceived: ReceiptTold,
+    TimerChanged: TimerTold,
     SentAgain: SentAgainTold,
     PutBack: PutBackTold,
     MessageSent: SentTold,
@@ -465,7 +480,7 @@ AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
-    | AddContact | AcceptContact | ImportContacts | RenameContact | BlockContact | RemoveContact
+    | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact | RemoveContact
     | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
     | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
     | AskAuthorities | Distrust | AskStatus | Take | Subscribe

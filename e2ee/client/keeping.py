@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from e2ee.client.certification import issuer_of
+from e2ee.client.disappearing import lifetime_of, note_timer
 from e2ee.client.receipting import note_receipt, owe
 from e2ee.client.resuming import note_confirmation, note_resume
 from e2ee.client.sequence import pass_over, skip_text, take_text
@@ -77,14 +78,15 @@ def keep(tx: Connection, pushed: Pushed, opened: Opened, *, receipts: bool) -> T
     if trusted:
         # Of another key it would be about texts that this key never got.
         contacts.save_have_up_to(tx, address, content.have_up_to)
+    told = note_timer(tx, contact, opened.account_key, content, pushed.received_at)
     if isinstance(content, Text):
         heal = trusted and note_confirmation(tx, contact, pushed.received_at)
         taken = _keep_text(tx, contact, pushed, opened, content)
         if receipts and taken.kept:
             owed = owe(tx, contact, opened.account_key, content.message_id, ReceiptState.DELIVERED)
             taken = replace(taken, owed=owed)
-        return replace(taken, heal=heal)
-    taken = Taken(opened=not contact.blocked)
+        return replace(taken, heal=heal, arrivals=[*told, *taken.arrivals])
+    taken = Taken(opened=not contact.blocked, arrivals=told)
     if not trusted:
         return taken
     if isinstance(content, Resume):
@@ -136,4 +138,5 @@ def _received(
         state=RELEASED,
         account_key=opened.account_key,
         verified_by=issuer_of(tx, pushed.address, opened.account_key, pushed.received_at),
+        lifetime=lifetime_of(contact, opened.account_key, content),
     )

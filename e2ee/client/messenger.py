@@ -84,8 +84,8 @@ class Messenger:
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
-        self.readers = Readers(context, self._receipts)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
+        self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self._state_watch = StateWatch(context, self._state_known)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)

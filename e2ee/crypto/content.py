@@ -7,7 +7,8 @@ Layout, all numbers big-endian: type (1), version 0x01, message id (16), time (8
 generation (8), their generation (8), contact token (flag, then 16 bytes). A text goes on with its
 sequence number (8), length (4) and UTF-8; a resume with the highest number sent (8), and twice a count
 (1) and so many ranges, each its first and its last number (8, 8); a receipt with twice a count (1) and so
-many message ids (16): of the delivered, then of the read.
+many message ids (16): of the delivered, then of the read; a timer notice with a timer. A text ends with its
+expiry if the conversation ever had a timer (`expiry`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from e2ee.crypto import limits
 from e2ee.crypto.encoding import FieldReader, number
+from e2ee.crypto.expiry import Expiry, TimerNotice, encode_expiry, encode_timer, read_expiry, read_timer
 from e2ee.errors import EncodingRefused, OpenFailed
 from e2ee.ids import ContactToken, MessageId
 
@@ -25,6 +27,7 @@ _TEXT = 1
 _TOKEN_NOTICE = 2
 _RESUME = 3
 _RECEIPT = 4
+_TIMER = 6
 _VERSION = b"\x01"
 
 
@@ -53,6 +56,7 @@ class Text:
     token: ContactToken | None = field(repr=False)
     sequence: int
     text: str = field(repr=False)
+    expiry: Expiry | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,11 @@ class Receipt:
     read: tuple[MessageId, ...]
 
 
-Content = Text | TokenNotice | Resume | Receipt
+Content = Text | TokenNotice | Resume | Receipt | TimerNotice
 
-_KINDS = {Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME, Receipt: _RECEIPT}
+_KINDS = {
+    Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME, Receipt: _RECEIPT, TimerNotice: _TIMER,
+}  # fmt: skip
 
 
 def encode_content(content: Content) -> bytes:
@@ -129,6 +135,8 @@ def encode_content(content: Content) -> bytes:
         return common + _counter(content.sent_up_to) + ranges
     if isinstance(content, Receipt):
         return common + _encode_receipt(content)
+    if isinstance(content, TimerNotice):
+        return common + encode_timer(content.timer)
     return common
 
 
@@ -146,7 +154,8 @@ def _encode_text(content: Text) -> bytes:
         raise ValueError(f"a text has 1 to {limits.TEXT_BYTES} bytes, not {len(text)}")
     if content.sequence < 1:
         raise ValueError("sequence numbers begin at 1")
-    return _counter(content.sequence) + number(len(text), 4) + text
+    end = b"" if content.expiry is None else encode_expiry(content.expiry)
+    return _counter(content.sequence) + number(len(text), 4) + text + end
 
 
 def _encode_ranges(ranges: Sequence[NumberRange]) -> bytes:
@@ -186,7 +195,7 @@ def _decode(reader: FieldReader) -> Content:
     token = ContactToken(reader.take(ContactToken.SIZE)) if reader.flag() else None
     common = message_id, sent_at, have_up_to, own_generation, their_generation
     if kind == _TEXT:
-        return Text(*common, token, *_decode_text(reader))
+        return Text(*common, token, *_decode_text(reader), expiry=_decode_expiry(reader))
     if kind == _TOKEN_NOTICE and token is not None:
         reader.end()
         return TokenNotice(*common, token)
@@ -194,6 +203,10 @@ def _decode(reader: FieldReader) -> Content:
         return Resume(*common, token, *_decode_resume(reader))
     if kind == _RECEIPT:
         return Receipt(*common, token, *_decode_receipt(reader))
+    if kind == _TIMER:
+        timer = read_timer(reader)
+        reader.end()
+        return TimerNotice(*common, token, timer)
     raise EncodingRefused("of another type")
 
 
@@ -201,9 +214,13 @@ def _decode_text(reader: FieldReader) -> tuple[int, str]:
     sequence, length = _read_counter(reader), reader.number(4)
     if sequence < 1 or not 0 < length <= limits.TEXT_BYTES:
         raise EncodingRefused("a number out of its range")
-    text = reader.take(length).decode()
+    return sequence, reader.take(length).decode()
+
+
+def _decode_expiry(reader: FieldReader) -> Expiry | None:
+    expiry = None if reader.ended else read_expiry(reader)
     reader.end()
-    return sequence, text
+    return expiry
 
 
 def _decode_resume(

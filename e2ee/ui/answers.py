@@ -14,6 +14,7 @@ from e2ee.ids import Address
 from e2ee.ui import render, requests, trust_records
 from e2ee.ui.address_book import checked_digits
 from e2ee.ui.commands import Verb
+from e2ee.ui.times import parse_span
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -31,6 +32,7 @@ HELP_INSIDE = (
     "/online who is connected, /offline messages that came meanwhile, /who you are talking to",
     "/verify the safety number, /verify DIGITS compare it, /trust accept a changed key",
     "/history the last messages, /search TEXT find one",
+    "/timer after what time messages disappear, /timer 1d set it, /timer off",
     "/accept whom you are talking to, or /block, /requests who else waits for that",
     "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
 )
@@ -66,6 +68,8 @@ async def answer(
         return await verify(messenger, partner, rest)
     if verb is Verb.TRUST:
         return await trust(messenger, partner)
+    if verb is Verb.TIMER:
+        return await timer(messenger, partner, rest)
     return await who(messenger, partner)
 
 
@@ -87,6 +91,12 @@ async def verify(messenger: Conversations, address: Address, digits: str) -> lis
 async def trust(messenger: Conversations, address: Address) -> list[str]:
     """Both safety numbers after the change was accepted. Raises Failure."""
     return [render.notice(record) for record in trust_records.trust_records(await messenger.trust(address))]
+
+
+async def timer(messenger: Conversations, address: Address, span: str) -> list[str]:
+    """After what time messages disappear; with a time, once that is so. Raises Failure."""
+    contact = await messenger.set_timer(address, parse_span(span) if span else None)
+    return [render.notice(render.timer_sentence(contact.timer))]
 
 
 async def past(

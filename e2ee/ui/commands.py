@@ -39,6 +39,7 @@ class Verb(Enum):
     REQUESTS = "requests"
     ACCEPT = "accept"
     BLOCK = "block"
+    TIMER = "timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ INSIDE_WORDS = {
     "/requests": "who has written without being accepted",
     "/accept": "accept whom you are talking to",
     "/block": "never show anything of theirs again",
+    "/timer": "after what time messages disappear",
     "/menu": "leave the chat",
     "/exit": "leave the chat",
     "/quit": "end",

@@ -188,7 +188,7 @@ class RequestTests(People):
     def test_what_failed_is_told_even_of_a_blocked_one(self) -> None:
         self.alice.link.disconnect()
         self.alice.say(self.bob, "hello")
-        self.world.wait(31 * 86_400)
+        self.world.clock.advance(31 * 86_400)
         self.alice.link.connect()
         self.world.settle()
         self.alice.run(self.alice.messenger.block_contact(self.bob.address))

@@ -89,6 +89,7 @@ class DyingHolderTests(Roamers):
             (h.AddContact, lambda one: one.add_contact(bob, "bob")),
             (h.AcceptContact, lambda one: one.accept_contact(bob)),
             (h.ImportContacts, lambda one: one.import_contacts([NamedNumber(Address(CAROL), "carol")])),
+            (h.SetTimer, lambda one: one.set_timer(bob, 60)),
             (h.RenameContact, lambda one: one.rename_contact(bob, "robert")),
             (h.BlockContact, lambda one: one.block_contact(bob)),
             (h.Contacts, lambda one: one.contacts()),

@@ -82,6 +82,7 @@ class FakeMessenger:
         self.connection: Failure | None = None
         self.undrained: Failure | None = None
         self.people: dict[Address, str] = {}
+        self.timers: dict[Address, int] = {}
         self.strangers: set[Address] = set()
         self.marks: dict[Address, tuple[bool, str | None]] = {}
         """Whether the digits of somebody were compared, and who certifies him."""
@@ -229,6 +230,12 @@ class FakeMessenger:
     async def accept_contact(self, address: Address) -> Contact:
         self.strangers.discard(address)
         return Contact(address, self.people.get(address), True, False, False)
+
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        if seconds is not None:
+            self.timers[address] = seconds
+        now = self.timers.get(address, 0)
+        return Contact(address, self.people.get(address), True, False, False, timer=now)
 
     async def block_contact(self, address: Address) -> Contact:
         self.strangers.discard(address)

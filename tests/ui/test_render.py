@@ -82,6 +82,7 @@ class EventTests(SynchronousTestCase):
                 "repeated": False,
                 "late": False,
                 "request": False,
+                "expires_in": 0,
             },
         )
 
@@ -167,7 +168,7 @@ class ValueTests(SynchronousTestCase):
                 "accepted": False,
                 "blocked": True,
                 "verified": True,
-                "verified_by": None, "request": False,
+                "verified_by": None, "request": False, "timer": 0,
             },
         )
 

@@ -1,11 +1,34 @@
-"""Requests in a chat: announced once, listed, accepted, blocked."""
+"""Requests and timers in a chat: announced, listed, decided on."""
 
 from __future__ import annotations
 
-from tests.ui.fakes import BOB, CAROL, message
+from e2ee.client.events import TimerChanged
+from tests.ui.fakes import BOB, CAROL, NOON, message
 from tests.ui.test_chat import ChatTestCase
 
 NOTICE = f"* a request: you have not accepted {CAROL} yet; answer, /accept or /block {CAROL}"
+
+
+class TimerTests(ChatTestCase):
+    """`/timer` in a chat."""
+
+    def test_it_is_shown_set_and_switched_off(self) -> None:
+        self.begin(f"chat {BOB}", "/timer", "/timer 1d", "/timer", "/timer off", "/timer soon", "5")
+        off, on = "* messages do not disappear", "* messages disappear 1 day after they are read"
+        shown = [record[: len(on)] for record in self.shown()[1:]]
+        self.assertEqual(shown[:4], [off, on, on, off])
+        self.assertTrue(shown[4].startswith("* error: 'soon' is not a time"))
+        self.assertEqual(self.texts(), ["5"])
+
+    def test_a_contact_who_sets_it_is_named(self) -> None:
+        self.begin()
+        self.messenger.arrive(TimerChanged(BOB, "bob", 3600, NOON, position=1))
+        said = "* bob has set a timer: messages disappear 1 hour after they are read"
+        self.assertIn(said, self.shown()[-1])
+
+    def test_outside_a_chat_there_is_none(self) -> None:
+        self.begin("/timer 1d", "5")
+        self.assertEqual(self.shown(), ["* error: no chat is open"])
 
 
 class RequestTests(ChatTestCase):

@@ -27,6 +27,7 @@ class ArrivalKind(StrEnum):
     PROFILE_PUT_BACK = "profile_put_back"
     SERVER_PUT_BACK = "server_put_back"
     RECEIPT = "receipt"
+    TIMER = "timer"
 
 
 KEPT_RECEIPTS = 1000
@@ -35,8 +36,9 @@ KEPT_RECEIPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something to be shown. `message` is the row of a text, `missing` the size of a gap, or how many texts
-    were sent again. `verified_by` is the authority whose word was enough for a changed key.
+    """Something to be shown. `message` is the row of a text, `missing` the size of a gap, how many texts
+    were sent again, or the seconds of a timer. `verified_by` is the authority whose word was enough for a
+    changed key.
     """
 
     kind: ArrivalKind

@@ -22,6 +22,7 @@ class OutboxKind(StrEnum):
     RESUME = "resume"  # how far the numbered texts have come, and what is known to be missing
     INQUIRY = "inquiry"  # the same, and everything after that
     HEALING = "healing"  # the same, in a new session
+    TIMER = "timer"  # after what time texts disappear
     RECEIPT = "receipt"  # which texts are kept or read, in `body`
 
 

@@ -99,6 +99,26 @@ def remove(address: str) -> int:
     return _change(change)
 
 
+@verb("timer", "e2ee contacts timer bob 1d", "e2ee contacts timer bob off", "e2ee contacts timer bob")
+@click.argument("address")
+@click.argument("time", required=False, metavar="[30s|5m|8h|1d|4w|off]")
+def timer(address: str, time: str | None) -> int:
+    """Have messages with ADDRESS disappear after this time, here and there, from the next one on.
+
+    Without a time, it is shown. Own messages go that long after they were sent, received ones after they
+    were first shown: for good, from the history and its search, too. Either side can set it; the newest
+    setting counts.
+    """
+    from e2ee.ui.times import parse_span
+
+    seconds = None if time is None else parse_span(time)
+
+    async def change(messenger: Conversations) -> Contact:
+        return await messenger.set_timer(await messenger.resolve(address), seconds)
+
+    return _change(change)
+
+
 @verb("export", "e2ee contacts export contacts.vcf", "e2ee contacts export contacts.csv")
 @click.argument("file", type=FilePath())
 @click.option("--format", "form", type=click.Choice(("vcard", "csv")),
@@ -131,7 +151,7 @@ def take_in(file: Path, skip: bool) -> int:
     return run(given_options(click.get_current_context()), lambda call: run_import(call, file, skip=skip))
 
 
-for _command in (add, rename, block, remove, export, take_in):
+for _command in (add, rename, block, remove, timer, export, take_in):
     contacts.add_command(_command)
 
 
