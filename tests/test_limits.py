@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import backoff, enrolment, gaps, identities, incoming, outgoing, prekeeper, vcard
+from e2ee.client import (
+    backoff,
+    enrolment,
+    gaps,
+    identities,
+    incoming,
+    outgoing,
+    prekeeper,
+    typing_notices,
+    vcard,
+)
 from e2ee.client.authorities import AUTHORITIES
 from e2ee.client.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
 from e2ee.client.contact_values import IMPORTED_CONTACTS
@@ -53,6 +63,7 @@ VALUES = {
     ),
     "unanswered chain": (crypto.UNANSWERED_MESSAGES, crypto.UNANSWERED_MS, 1_000, 7 * DAY_MS),
     "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
+    "typing": (typing_notices.PAUSE_SECONDS, crypto.TYPING_MS, 5, 30_000),
     "timers": (crypto.TIMER_SECONDS, crypto.TIMER_VERSIONS, 366 * 86_400, 2**52),
     "files of contacts": (
         CONTACT_FILE_BYTES, IMPORTED_CONTACTS, vcard.CARD_NUMBERS, 32 * MIB, 5_000, 50

@@ -159,6 +159,11 @@ class Conversations(Roaming):
         """Those that are kept, oldest first."""
         return list(await self.ask(h.TypedLines))
 
+    async def tell_typing(self, address: Address) -> None:
+        """Let an accepted contact know that the user is writing to him. For whom the server says to be
+        connected only: for others it would wait there. At most one in five seconds is sent."""
+        await self.ask(lambda: h.TellTyping(address))
+
     # --- people -----------------------------------------------------------------------------
 
     async def online(self) -> list[tuple[Address, str | None]]:

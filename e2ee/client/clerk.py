@@ -71,6 +71,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.ForgetConversation: lambda clerk, asked: clerk.messenger.archive.forget_conversation(asked.address),
     h.RememberLine: lambda clerk, asked: clerk.messenger.typed.remember(asked.line),
     h.TypedLines: _listed(lambda clerk, _: clerk.messenger.typed.lines()),
+    h.TellTyping: lambda clerk, asked: clerk.messenger.typing.tell(asked.address),
     h.Online: _listed(lambda clerk, _: clerk.messenger.online()),
     h.WatchPresence: lambda clerk, _: clerk.messenger.watch_presence(),
     h.Resolve: lambda clerk, asked: clerk.messenger.resolve(asked.text),

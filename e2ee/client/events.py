@@ -231,6 +231,13 @@ class PresenceChanged:
     online: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ContactTyping:
+    """A contact is writing to us at this moment. Comes again every few seconds while that is so."""
+
+    address: Address
+
+
 ShownEvent = (
     MessageReceived
     | KeyChanged
@@ -244,7 +251,9 @@ ShownEvent = (
 )
 """Kept in the vault until a reader has shown it; has a `position`."""
 
-Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
+Event = (
+    ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged | ContactTyping
+)
 
 
 # --- questions and answers ----------------------------------------------------------------------

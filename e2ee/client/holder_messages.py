@@ -14,6 +14,7 @@ from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.contact_values import IMPORTED_CONTACTS, Imported, NamedNumber
 from e2ee.client.events import (
     Contact,
+    ContactTyping,
     Drained,
     Forgotten,
     Gap,
@@ -182,6 +183,12 @@ class RememberLine(Request[None], frozen=True, tag="remember_line"):
     """Keep a line that was typed in a chat."""
 
     line: Body
+
+
+class TellTyping(Request[None], frozen=True, tag="tell_typing"):
+    """The user is writing to this number."""
+
+    address: Address
 
 
 class TypedLines(Request[tuple[str, ...]], frozen=True, tag="typed_lines"):
@@ -430,11 +437,20 @@ class PresenceTold(Told, frozen=True, tag="presence"):
     event: PresenceChanged
 
 
+class TypingTold(Told, frozen=True, tag="typing"):
+    """A contact is writing."""
+
+    event: ContactTyping
+
+
 ShownTold = (
     MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | TimerTold
     | SentAgainTold | PutBackTold
 )  # fmt: skip
-AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
+AnyTold = (
+    ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
+    | TypingTold
+)  # fmt: skip
 
 WRAPPINGS: Final[dict[type, Any]] = {
     MessageReceived: MessageTold,
@@ -452,6 +468,7 @@ WRAPPINGS: Final[dict[type, Any]] = {
     LinkEnded: LinkEndedTold,
     Drained: DrainedTold,
     PresenceChanged: PresenceTold,
+    ContactTyping: TypingTold,
 }
 """Kind of event → how it travels."""
 
@@ -479,9 +496,9 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
-    | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
-    | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact | RemoveContact
-    | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
+    | ForgetConversation | RememberLine | TypedLines | TellTyping | Online | WatchPresence | Resolve
+    | Contacts | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact
+    | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
     | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
     | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from e2ee.client.certification import issuer_of
 from e2ee.client.disappearing import lifetime_of, note_timer
-from e2ee.client.receipting import note_receipt, owe
+from e2ee.client.receipting import may_tell, note_receipt, owe
 from e2ee.client.resuming import note_confirmation, note_resume
 from e2ee.client.sequence import pass_over, skip_text, take_text
-from e2ee.crypto.content import Content, Receipt, Resume, Text
+from e2ee.crypto.content import Content, Receipt, Resume, Text, Typing
+from e2ee.crypto.limits import TYPING_MS
 from e2ee.ids import Address, DeviceId, EnvelopeId
 from e2ee.store.client import contacts
 from e2ee.store.client.contacts import ContactRecord
@@ -54,7 +55,8 @@ class Taken:
     `opened`: its sender may be told so; for a blocked one it stays open whether it was ever looked at.
     `kept`: its text is new; `held`: it waits for a gap. `stock_unknown`: it named a one-time key that is
     not here. `wake`: there may be something to send to its sender. `heal`: something may be missing.
-    `owed`: its sender is to be told. `changed` are rows of own texts that have come further.
+    `owed`: its sender is to be told. `typing`: its sender is writing. `changed` are rows of own texts that
+    have come further.
     """
 
     opened: bool
@@ -65,6 +67,7 @@ class Taken:
     wake: bool = False
     heal: bool = False
     owed: bool = False
+    typing: bool = False
     changed: Sequence[int] = ()
 
 
@@ -94,6 +97,8 @@ def keep(tx: Connection, pushed: Pushed, opened: Opened, *, receipts: bool) -> T
     if isinstance(content, Receipt):
         noted = note_receipt(tx, contact, opened.account_key, content, pushed.received_at)
         taken = replace(taken, arrivals=noted.arrivals, changed=noted.changed)
+    if isinstance(content, Typing) and may_tell(contact, opened.account_key):
+        taken = replace(taken, typing=abs(pushed.received_at - content.sent_at) <= TYPING_MS)
     return replace(taken, heal=note_confirmation(tx, contact, pushed.received_at))
 
 

@@ -34,6 +34,7 @@ from e2ee.client.standing import find_status
 from e2ee.client.state_watch import StateWatch
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.typed import Typed
+from e2ee.client.typing_notices import TypingNotices
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -87,6 +88,7 @@ class Messenger:
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
         self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
+        self.typing = TypingNotices(context, outgoing, self._sender.wake)
         self._state_watch = StateWatch(context, self._state_known)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
@@ -260,6 +262,7 @@ class Messenger:
 
     def _state_known(self, logged_in: m.LoggedIn) -> None:
         self._presence.connected()
+        self.typing.connected()
         self.identities.connected()
         self._sender.wake_all()
         self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)

@@ -18,7 +18,7 @@ from e2ee.client.resuming import standing
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
-from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, encode_content
+from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, Typing, encode_content
 from e2ee.crypto.expiry import TimerNotice
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.own_device import OwnDevice
@@ -202,6 +202,9 @@ class Outgoing:
         if entry.kind is OutboxKind.RECEIPT:
             told = told_in(entry.body or b"")
             return encode_content(Receipt(message_id, now, have_up_to, *generations, token, *told))
+        if entry.kind is OutboxKind.TYPING:
+            late = abs(now - entry.queued_at) > limits.TYPING_MS
+            return None if late else encode_content(Typing(message_id, now, have_up_to, *generations, token))
         if entry.kind is OutboxKind.TIMER:
             timer = timer_to_tell(tx, contact.address)
             common = message_id, now, have_up_to, *generations, token

@@ -76,7 +76,8 @@ class CodecTests(SynchronousTestCase):
         read = events.ReceiptReceived(ID, BOB, "bob", SentState.READ, 5, True, 6)
         timer = events.TimerChanged(BOB, "bob", 60, 5, True, 7)
         changed = KeyChanged(BOB, "bob", 5, True, 3)
-        for event in (MESSAGE, changed, read, timer, again, put_back, events.Drained()):
+        for event in (MESSAGE, changed, read, timer, again, put_back, events.Drained(),
+                      events.ContactTyping(BOB)):  # fmt: skip
             told: Any = decode_told(unframed(encode(h.Tell(wrapped(event)))))
             self.assertEqual(told.told.event, event)
         sent = MessageSent(SentMessage(ID, BOB, SentState.QUEUED, failure))

@@ -101,6 +101,7 @@ class DyingHolderTests(Roamers):
             (h.Take, lambda one: one.take(None)),
             (h.Unread, lambda one: one.unread()),
             (h.RememberLine, lambda one: one.remember_line("typed")),
+            (h.TellTyping, lambda one: one.tell_typing(bob)),
             (h.TypedLines, lambda one: one.typed_lines()),
             (h.AskSafetyNumber, lambda one: one.safety_number(bob)),
             (h.Trust, lambda one: one.trust(bob)),

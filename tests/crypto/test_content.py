@@ -11,14 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.crypto import limits
 from e2ee.crypto.content import (
     Content,
-    NumberRange,
     Receipt,
     Resume,
     Text,
     TokenNotice,
+    Typing,
     decode_content,
     encode_content,
 )
+from e2ee.crypto.counters import NumberRange
 from e2ee.crypto.expiry import Expiry, Timer, TimerNotice
 from e2ee.errors import OpenFailed
 from e2ee.ids import ContactToken, MessageId
@@ -38,7 +39,8 @@ NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
 TIMER = Timer(3600, 7, 1_800_000_000_000, True)
 TIMED = replace(TEXT, expiry=Expiry(60, TIMER))
 TIMER_NOTICE = TimerNotice(MessageId(b"d" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, TIMER)
-EVERY = (TEXT, NOTICE, RESUME, RECEIPT, TIMED, TIMER_NOTICE)
+TYPING = Typing(MessageId(b"y" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
+EVERY = (TEXT, NOTICE, RESUME, RECEIPT, TIMED, TIMER_NOTICE, TYPING)
 
 counters = st.integers(0, limits.COUNTERS - 1)
 tokens = st.binary(min_size=16, max_size=16).map(ContactToken)
@@ -73,6 +75,8 @@ contents: st.SearchStrategy[Content] = st.builds(
 ) | st.builds(
     TimerNotice, message_ids, counters, counters, counters, counters, tokens, timers
 ) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens) | st.builds(
+    Typing, message_ids, counters, counters, counters, counters, st.none() | tokens
+) | st.builds(
     Resume, message_ids, counters, counters, counters, counters, st.none() | tokens, counters,
     range_lists, range_lists,
 ) | st.builds(
@@ -208,6 +212,10 @@ class Contents(SynchronousTestCase):
         head = encode_content(replace(NOTICE, message_id=TIMER_NOTICE.message_id))
         self.assertEqual(encode_content(TIMER_NOTICE), b"\x06" + head[1:] + timer)
 
+    def test_the_layout_of_a_typing_notice(self) -> None:
+        head = encode_content(replace(NOTICE, message_id=TYPING.message_id))
+        self.assertEqual(encode_content(TYPING), b"\x07" + head[1:])
+
     def test_a_timer_has_at_most_366_days_and_a_bounded_version(self) -> None:
         longest = replace(TIMER, seconds=366 * 86_400, version=2**52 - 1, set_at=2**53 - 1)
         for timer in (longest, replace(longest, seconds=0, version=1, set_at=0, by_sender=False)):
@@ -234,7 +242,7 @@ class Contents(SynchronousTestCase):
                 self.assertRaises(OpenFailed, decode_content, changed)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.binary(max_size=200), st.sampled_from([b"", *(bytes((kind, 1)) for kind in range(1, 7))]))
+    @given(st.binary(max_size=200), st.sampled_from([b"", *(bytes((kind, 1)) for kind in range(1, 8))]))
     def test_random_bytes_are_a_content_or_refused(self, noise: bytes, head: bytes) -> None:
         try:
             content = decode_content(head + noise)

@@ -94,6 +94,7 @@ class FakeMessenger:
         self.queued: list[SentMessage] = []
         self.texts: list[tuple[Address, str]] = []
         self.typed: list[str] = []
+        self.told_typing: list[Address] = []
         self.past: list[HistoryEntry] = []
         self.queries: list[HistoryQuery] = []
         self.forgotten: list[MessageId | Address] = []
@@ -198,6 +199,11 @@ class FakeMessenger:
         texts = [event for event in self.waiting if isinstance(event, MessageReceived)]
         counts = Counter((event.address, event.name) for event in texts)
         return [UnreadOf(address, name, count) for (address, name), count in counts.items()]
+
+    async def tell_typing(self, address: Address) -> None:
+        self.told_typing.append(address)
+        if self.connection is not None:
+            raise self.connection
 
     async def typed_lines(self) -> list[str]:
         return self.typed

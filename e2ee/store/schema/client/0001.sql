@@ -284,7 +284,8 @@ CREATE TABLE healing (
 CREATE TABLE outbox (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing', 'receipt', 'timer')),
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing', 'receipt', 'timer',
+        'typing')),
     message INTEGER UNIQUE REFERENCES message (row),  -- of a text; NULL for what nobody is shown
     queued_at INTEGER NOT NULL,         -- ms since 1970
     body BLOB,                          -- of a receipt: what it tells
