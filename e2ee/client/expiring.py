@@ -12,6 +12,8 @@ from e2ee.client.disappearing import forget_expired
 from e2ee.client.events import Event, MessageSent, SentState
 from e2ee.store.client.timers import next_expiry, sent_without_start, start_sent
 
+LOOK_SECONDS = 0.2
+"""Where many are sent or shown, it is looked once."""
 LONGEST_SECONDS = 60 * 60.0
 """Then the clock is looked at again: somebody may have set it."""
 
@@ -24,6 +26,7 @@ class Expiring:
         self._forgotten = forgotten
         self._take_back: Callable[[], None] | None = None
         self._due = 0
+        self._looking = False
         context.listeners.subscribe(self._hear)
 
     async def begin(self) -> None:
@@ -32,6 +35,12 @@ class Expiring:
 
     def look(self) -> None:
         """The time of a text may run from now on."""
+        if not self._looking:
+            self._looking = True
+            self._context.tasks.later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
         self._context.tasks.spawn(self._wait())
 
     def _hear(self, event: Event) -> None:

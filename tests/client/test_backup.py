@@ -159,9 +159,8 @@ class RoundTripTests(BackupCase):
         await opened.close()
         self.assertEqual((await self.backup()).messages, 1)
         restored = (await self.restore()).opened
-        self.assertEqual(
-            await restored.vault.read(lambda tx: timers.load_timer(tx, BOB)), TimerRecord(60, 3, NOW, own=True)
-        )
+        timer = await restored.vault.read(lambda tx: timers.load_timer(tx, BOB))
+        self.assertEqual(timer, TimerRecord(60, 3, NOW, own=True))
         self.assertEqual(await restored.vault.read(timers.next_expiry), NOW + 1)
         await restored.close()
 

@@ -225,8 +225,9 @@ class GoingTests(TimerCase):
         self.leap(31 * DAY)
         self.alice.link.connect()
         self.leap(DAY)
+        self.assertEqual(self.texts(self.alice), ["never"])
         self.assertEqual([type(one) for one in self.alice.seen()], [MessageFailed])
-        self.world.settle()
+        self.world.wait(61)
         self.assertEqual(self.texts(self.alice), [])
 
     def test_after_a_restart_too(self) -> None:
@@ -237,6 +238,13 @@ class GoingTests(TimerCase):
             one.start()
         self.world.wait(60)
         self.assertEqual((self.texts(self.alice), self.texts(self.bob)), ([], []))
+
+    def test_a_process_that_ends_as_soon_as_it_has_sent_leaves_the_time_running(self) -> None:
+        self.alice.say(self.bob, "secret")
+        self.alice.stop()
+        self.leap(60)
+        self.alice.start(connect=False)
+        self.assertEqual(self.texts(self.alice), [])
 
     def test_what_should_have_gone_meanwhile_is_gone_before_anything_is_shown(self) -> None:
         self.alice.say(self.bob, "secret")

@@ -36,7 +36,7 @@ def save_timer(tx: Connection, address: Address, timer: TimerRecord) -> None:
 
 
 def start_timers(tx: Connection, rows: Iterable[int], now: int) -> None:
-    """The time of these received texts runs from now on, if they have one and it does not run yet."""
+    """The time of these texts runs from now on, if they have one and it does not run yet."""
     tx.executemany(f"{_START} AND row = :row", [{"now": now, "row": row} for row in rows])
 
 
@@ -57,8 +57,8 @@ def expired_texts(tx: Connection, now: int) -> list[int]:
 
 def next_expiry(tx: Connection) -> int | None:
     """When the next of the others is over, or None."""
-    found = tx.execute(f"SELECT min(expires_at){_GOING}").fetchone()[0]
-    return None if found is None else int(found)
+    row = tx.execute(f"SELECT expires_at{_GOING} ORDER BY expires_at LIMIT 1").fetchone()
+    return None if row is None else int(row[0])
 
 
 _START = "UPDATE message SET expires_at = :now + 1000 * lifetime WHERE lifetime > 0 AND expires_at IS NULL"
@@ -66,6 +66,6 @@ _SENT = " WHERE direction = 'out' AND lifetime > 0 AND expires_at IS NULL AND st
 _GOING = (
     " FROM message WHERE expires_at IS NOT NULL"
     " AND row NOT IN (SELECT message FROM outbox WHERE message IS NOT NULL)"
-    " AND row NOT IN (SELECT message FROM arrival WHERE kind = 'failed')"
+    " AND row NOT IN (SELECT message FROM arrival WHERE kind = 'failed' AND message IS NOT NULL)"
 )
 """Not what waits to be sent once more, nor what failed before somebody was told."""
