@@ -151,7 +151,7 @@ class _Found:
         if reason is None:
             self.contacts.append(NamedNumber(taken, None if bare else name))
         else:
-            self.wrong.append(LeftOut(what, reason))
+            self.wrong.append(LeftOut(what, reason.removeprefix(f"{name}: ")))
 
 
 def _first_possible(what: str, numbers: Sequence[str]) -> tuple[Address | None, list[LeftOut]]:

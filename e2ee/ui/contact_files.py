@@ -41,7 +41,8 @@ async def take_in(call: Invocation, path: Path, *, skip: bool) -> int:
     read = await call.in_thread(lambda: read_contacts(path))
     if read.wrong and not skip:
         _mention(call, read.wrong)
-        raise Failure(Code.USAGE, f"{_entries(len(read.wrong))} of {path} refused; nothing imported (--skip)")
+        refused = f"{_entries(len(read.wrong))} of {path} refused: nothing was imported"
+        raise Failure(Code.USAGE, f"{refused}; --skip leaves out what is refused")
     async with call.conversations(connect=False) as messenger:
         done = await messenger.import_contacts(read.contacts, skip=skip)
         left_out = [*read.wrong, *done.left_out]
