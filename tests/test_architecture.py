@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         for name in (
             "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
             "restore", "profile_list", "new_passphrase", "identity_files",
-            "certificate_values",
+            "certificate_values", "contact_file", "contact_values",
         )
     },
     "e2ee.testing": {"*"},

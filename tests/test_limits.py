@@ -7,8 +7,20 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import backoff, enrolment, gaps, identities, incoming, outgoing, prekeeper
+from e2ee.client import (
+    backoff,
+    enrolment,
+    gaps,
+    identities,
+    incoming,
+    outgoing,
+    prekeeper,
+    typing_notices,
+    vcard,
+)
 from e2ee.client.authorities import AUTHORITIES
+from e2ee.client.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
+from e2ee.client.contact_values import IMPORTED_CONTACTS
 from e2ee.crypto import limits as crypto
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
 from e2ee.net.certificate_path import INTERMEDIATES
@@ -51,6 +63,11 @@ VALUES = {
     ),
     "unanswered chain": (crypto.UNANSWERED_MESSAGES, crypto.UNANSWERED_MS, 1_000, 7 * DAY_MS),
     "signed prekey": (crypto.SIGNED_PREKEY_LIFE_MS, crypto.RETIRED_PREKEY_MS, 7 * DAY_MS, 30 * DAY_MS),
+    "typing": (typing_notices.PAUSE_SECONDS, crypto.TYPING_MS, 5, 30_000),
+    "timers": (crypto.TIMER_SECONDS, crypto.TIMER_VERSIONS, 366 * 86_400, 2**52),
+    "files of contacts": (
+        CONTACT_FILE_BYTES, IMPORTED_CONTACTS, vcard.CARD_NUMBERS, 32 * MIB, 5_000, 50
+    ),
     "outbox": (outgoing.ENVELOPE_MS, outgoing.WAITING_MS, 14 * DAY_MS, 30 * DAY_MS),
     "reconnect": (backoff.FIRST_SECONDS, backoff.LONGEST_SECONDS, 0.5, 60),
     "healing": (

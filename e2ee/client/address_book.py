@@ -7,12 +7,15 @@ section 5, and `docs/protocol.md`, section 7.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from e2ee.client.certification import certification, issuer_of
+from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
+from e2ee.client.disappearing import set_timer
 from e2ee.client.events import Contact, SafetyNumber, TrustChange
+from e2ee.client.importing import import_contacts
 from e2ee.client.lookalikes import look_alike, name_refused
 from e2ee.client.outgoing import Outgoing
 from e2ee.client.own_token import replace_token
@@ -21,7 +24,9 @@ from e2ee.client.trust import refused_statement_failure as refused_failure
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address
 from e2ee.store.client import contacts
+from e2ee.store.client.arrivals import forget_arrivals
 from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.client.timers import load_timer
 from e2ee.store.connection import Connection
 
 SAFETY_NUMBER_DIGITS = 60
@@ -73,11 +78,49 @@ class AddressBook:
 
         def operation(tx: Connection) -> Contact:
             _refuse_name(tx, address, name)
-            contacts.touch_contact(tx, address, accepted=True)
-            contacts.unblock_contact(tx, address)
+            self._accept(tx, address)
             contacts.name_contact(tx, address, name)
-            self._outgoing.queue_token(tx, address, self._context.now)
             return self._contact(tx, contacts.load_contact(tx, address))
+
+        contact = await self._context.write(operation)
+        self._changed(address)
+        return contact
+
+    async def take_in(self, entries: Sequence[NamedNumber], *, skip: bool) -> Imported:
+        """Add what a file has, all or nothing; see `importing`. Raises Failure(USAGE)."""
+        own = self._context.own.address
+        return await self._context.write(lambda tx: import_contacts(tx, own, entries, skip=skip))
+
+    async def accept(self, address: Address) -> Contact:
+        """Accept whoever writes from this number, blocked ones too, without naming him. Raises
+        Failure(USAGE) for the own number."""
+        self._refuse_own(address)
+
+        def operation(tx: Connection) -> Contact:
+            self._accept(tx, address)
+            return self._contact(tx, contacts.load_contact(tx, address))
+
+        contact = await self._context.write(operation)
+        self._changed(address)
+        return contact
+
+    def _accept(self, tx: Connection, address: Address) -> None:
+        contacts.touch_contact(tx, address, accepted=True)
+        contacts.unblock_contact(tx, address)
+        self._outgoing.queue_token(tx, address, self._context.now)
+
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        """From now on texts with this number disappear after so long, 0: never, on both sides; None: as they
+        do. Somebody who is accepted is told at once, others with the next text. Raises Failure(USAGE)."""
+        self._refuse_own(address)
+        now = self._context.now
+
+        def operation(tx: Connection) -> Contact:
+            contact = contacts.load_contact(tx, address)
+            new = seconds is not None and set_timer(tx, address, seconds, now)
+            if new and contact.accepted and not contact.blocked:
+                self._outgoing.queue_timer(tx, address, now)
+            return self._contact(tx, contact)
 
         contact = await self._context.write(operation)
         self._changed(address)
@@ -102,6 +145,7 @@ class AddressBook:
             was_blocked = contacts.load_contact(tx, address).blocked
             contacts.touch_contact(tx, address, accepted=False)
             contacts.block_contact(tx, address)
+            forget_arrivals(tx, address)
             if not was_blocked:
                 # Whoever is not accepted now may have been, and then has the token all the same.
                 replace_token(tx, self._context.entropy)
@@ -205,7 +249,11 @@ class AddressBook:
 
     def _contact(self, tx: Connection, record: ContactRecord) -> Contact:
         issuer = issuer_of(tx, record.address, record.trusted_key, self._context.now)
-        return Contact(record.address, record.name, record.accepted, record.blocked, record.verified, issuer)
+        return Contact(
+            record.address, record.name, record.accepted, record.blocked, record.verified, issuer,
+            request=record.listed and record.is_request,
+            timer=load_timer(tx, record.address).seconds,
+        )  # fmt: skip
 
     def _refuse_own(self, address: Address) -> None:
         if address == self._context.own.address:

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client import holder_messages as h
 from e2ee.client.certificates import Certificates
+from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.deadline import Deadline
 from e2ee.client.events import (
     Contact,
@@ -158,6 +159,11 @@ class Conversations(Roaming):
         """Those that are kept, oldest first."""
         return list(await self.ask(h.TypedLines))
 
+    async def tell_typing(self, address: Address) -> None:
+        """Let an accepted contact know that the user is writing to him. For whom the server says to be
+        connected only: for others it would wait there. At most one in five seconds is sent."""
+        await self.ask(lambda: h.TellTyping(address))
+
     # --- people -----------------------------------------------------------------------------
 
     async def online(self) -> list[tuple[Address, str | None]]:
@@ -179,6 +185,21 @@ class Conversations(Roaming):
     async def add_contact(self, address: Address, name: str) -> Contact:
         """Name a number and accept it. Raises Failure(USAGE)."""
         return await self.ask(lambda: h.AddContact(address, name))
+
+    async def accept_contact(self, address: Address) -> Contact:
+        """Accept whoever writes from a number, without naming him. Raises Failure(USAGE)."""
+        return await self.ask(lambda: h.AcceptContact(address))
+
+    async def import_contacts(self, entries: Sequence[NamedNumber], *, skip: bool = False) -> Imported:
+        """Add what a file has and accept it, all or nothing: neither renames, unblocks nor verifies anybody,
+        and sends nothing. `skip`: without what `add_contact` would refuse, which is Failure(USAGE) else."""
+        return await self.ask(lambda: h.ImportContacts(tuple(entries), skip))
+
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        """Have texts with this number disappear after so long, 0: never, None: as they do, on both sides: own
+        ones counted from when they were sent, received ones from when they were first shown. Raises
+        Failure(USAGE)."""
+        return await self.ask(lambda: h.SetTimer(address, seconds))
 
     async def rename_contact(self, address: Address, name: str) -> Contact:
         """Raises Failure(USAGE)."""

@@ -12,6 +12,7 @@ from e2ee.client.events import Forgotten, HistoryEntry, HistoryQuery, SentState
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import contacts, history, traces
+from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.history import Past
 from e2ee.store.client.messages import MessageRecord
 from e2ee.store.client.search import Search, parse_search
@@ -85,19 +86,19 @@ def _past(query: HistoryQuery) -> Past:
 
 
 def _entries(tx: Connection, own: Address, records: Sequence[MessageRecord]) -> list[HistoryEntry]:
-    people = {record.address for record in records}
-    names = {address: contacts.load_contact(tx, address).name for address in people}
-    return [_entry(record, own, names[record.address]) for record in records]
+    numbers = {record.address for record in records}
+    people = {address: contacts.load_contact(tx, address) for address in numbers}
+    return [_entry(record, own, people[record.address]) for record in records]
 
 
-def _entry(record: MessageRecord, own: Address, name: str | None) -> HistoryEntry:
+def _entry(record: MessageRecord, own: Address, contact: ContactRecord) -> HistoryEntry:
     outgoing = record.direction == "out"
     return HistoryEntry(
         direction=record.direction,
         message_id=record.message_id,
         from_address=own if outgoing else record.address,
         to=record.address if outgoing else own,
-        name=name,
+        name=contact.name,
         device=record.device,
         sent_at=record.sent_at,
         received_at=record.received_at,
@@ -106,4 +107,7 @@ def _entry(record: MessageRecord, own: Address, name: str | None) -> HistoryEntr
         late=record.late,
         state=SentState(record.state) if outgoing else None,
         verified_by=record.verified_by,
+        request=not outgoing and contact.is_request,
+        expires_in=record.lifetime,
+        expires_at=record.expires_at,
     )

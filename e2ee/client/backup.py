@@ -13,6 +13,7 @@ from typing import Any
 
 from e2ee.client.backup_content import vault_records
 from e2ee.client.backup_file import BackupWriter, Draft, refuse_existing
+from e2ee.client.disappearing import forget_expired
 from e2ee.client.passphrase import Passphrase, Passphrases
 from e2ee.client.private_files import read_private
 from e2ee.client.profile import OnBroken, OpenProfile, open_with
@@ -65,6 +66,7 @@ async def make_backup(
     draft = Draft(path, entropy)
     try:
         config = await in_thread(lambda: _config_text(profile))
+        await opened.vault.write(lambda tx: forget_expired(tx, now))
 
         def write(tx: Connection) -> Backup:
             with draft.open() as file:

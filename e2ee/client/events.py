@@ -58,7 +58,9 @@ class SentMessage:
 class MessageReceived:
     """A text. `repeated`: it may have been printed before a crash. `late`: its gap was marked.
 
-    `verified_by`: the authority that certified the sender's account key when it came.
+    `verified_by`: the authority that certified the sender's account key when it came. `request`: its
+    sender is nobody whom the user has accepted.
+    `expires_in`: so many seconds after it was shown it is deleted, 0 for never.
     `position` is its place among what is unshown in the vault; pass the event to
     `Messenger.mark_printing` before, and `Messenger.mark_shown` after it was flushed.
     """
@@ -75,6 +77,8 @@ class MessageReceived:
     late: bool = False
     position: int = 0
     verified_by: str | None = None
+    request: bool = False
+    expires_in: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,18 @@ class ReceiptReceived:
     address: Address
     name: str | None
     state: SentState
+    at: int
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerChanged:
+    """A contact has set that texts of this conversation disappear after so many `seconds`; 0: never."""
+
+    address: Address
+    name: str | None
+    seconds: int
     at: int
     repeated: bool = False
     position: int = 0
@@ -215,6 +231,13 @@ class PresenceChanged:
     online: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ContactTyping:
+    """A contact is writing to us at this moment. Comes again every few seconds while that is so."""
+
+    address: Address
+
+
 ShownEvent = (
     MessageReceived
     | KeyChanged
@@ -222,12 +245,15 @@ ShownEvent = (
     | Gap
     | MessageFailed
     | ReceiptReceived
+    | TimerChanged
     | SentAgain
     | PutBack
 )
 """Kept in the vault until a reader has shown it; has a `position`."""
 
-Event = ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
+Event = (
+    ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged | ContactTyping
+)
 
 
 # --- questions and answers ----------------------------------------------------------------------
@@ -256,7 +282,8 @@ class Contact:
     """Somebody in the address book. Who only wrote to us has no name and is not accepted.
 
     `verified`: the user has compared the safety number. `verified_by`: the trusted certification
-    authority that certifies the account key now.
+    authority that certifies the account key now. `request`: has written, and was neither accepted nor
+    blocked. `timer`: texts disappear after so many seconds, 0 for never.
     """
 
     address: Address
@@ -265,6 +292,8 @@ class Contact:
     blocked: bool
     verified: bool
     verified_by: str | None = None
+    request: bool = False
+    timer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +335,9 @@ class HistoryEntry:
     late: bool
     state: SentState | None
     verified_by: str | None = None
+    request: bool = False  # as in MessageReceived, by what the user has accepted now
+    expires_in: int = 0  # seconds, 0 for never
+    expires_at: int | None = None  # once that time runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 from msgspec import Meta, Raw, Struct
 
 from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
+from e2ee.client.contact_values import IMPORTED_CONTACTS, Imported, NamedNumber
 from e2ee.client.events import (
     Contact,
+    ContactTyping,
     Drained,
     Forgotten,
     Gap,
@@ -34,6 +36,7 @@ from e2ee.client.events import (
     SentMessage,
     SentState,
     Status,
+    TimerChanged,
     TrustChange,
     Undecryptable,
     UnreadOf,
@@ -64,6 +67,7 @@ Line = Annotated[str, Meta(max_length=1000)]
 Body = Annotated[str, Meta(max_length=128 * 1024)]
 Certificates = Annotated[bytes, Meta(max_length=64 * 1024)]
 RevocationLists = Annotated[bytes, Meta(max_length=512 * 1024)]
+NamedNumbers = Annotated[tuple[NamedNumber, ...], Meta(max_length=IMPORTED_CONTACTS)]
 Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
 
 
@@ -181,6 +185,12 @@ class RememberLine(Request[None], frozen=True, tag="remember_line"):
     line: Body
 
 
+class TellTyping(Request[None], frozen=True, tag="tell_typing"):
+    """The user is writing to this number."""
+
+    address: Address
+
+
 class TypedLines(Request[tuple[str, ...]], frozen=True, tag="typed_lines"):
     """The lines that are kept, oldest first."""
 
@@ -208,6 +218,26 @@ class AddContact(Request[Contact], frozen=True, tag="add_contact"):
 
     address: Address
     name: Line
+
+
+class AcceptContact(Request[Contact], frozen=True, tag="accept_contact"):
+    """Accept a number without naming it."""
+
+    address: Address
+
+
+class ImportContacts(Request[Imported], frozen=True, tag="import_contacts"):
+    """Add what a file has; with `skip` without what cannot be added."""
+
+    contacts: NamedNumbers
+    skip: bool
+
+
+class SetTimer(Request[Contact], frozen=True, tag="set_timer"):
+    """Texts with this number disappear after so many seconds; 0: never, None: as they do."""
+
+    address: Address
+    seconds: Number | None
 
 
 class RenameContact(Request[Contact], frozen=True, tag="rename_contact"):
@@ -353,6 +383,12 @@ class ReceiptTold(Told, frozen=True, tag="receipt"):
     event: ReceiptReceived
 
 
+class TimerTold(Told, frozen=True, tag="timer"):
+    """After what time texts disappear."""
+
+    event: TimerChanged
+
+
 class SentAgainTold(Told, frozen=True, tag="sent_again"):
     """Own texts that wait once more."""
 
@@ -401,11 +437,20 @@ class PresenceTold(Told, frozen=True, tag="presence"):
     event: PresenceChanged
 
 
+class TypingTold(Told, frozen=True, tag="typing"):
+    """A contact is writing."""
+
+    event: ContactTyping
+
+
 ShownTold = (
-    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | SentAgainTold
-    | PutBackTold
+    MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | TimerTold
+    | SentAgainTold | PutBackTold
 )  # fmt: skip
-AnyTold = ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
+AnyTold = (
+    ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
+    | TypingTold
+)  # fmt: skip
 
 WRAPPINGS: Final[dict[type, Any]] = {
     MessageReceived: MessageTold,
@@ -414,6 +459,7 @@ WRAPPINGS: Final[dict[type, Any]] = {
     Gap: GapTold,
     MessageFailed: FailedTold,
     ReceiptReceived: ReceiptTold,
+    TimerChanged: TimerTold,
     SentAgain: SentAgainTold,
     PutBack: PutBackTold,
     MessageSent: SentTold,
@@ -422,6 +468,7 @@ WRAPPINGS: Final[dict[type, Any]] = {
     LinkEnded: LinkEndedTold,
     Drained: DrainedTold,
     PresenceChanged: PresenceTold,
+    ContactTyping: TypingTold,
 }
 """Kind of event → how it travels."""
 
@@ -449,11 +496,11 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 AnyRequest = (
     Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
-    | ForgetConversation | RememberLine | TypedLines | Online | WatchPresence | Resolve | Contacts
-    | AddContact | RenameContact | BlockContact | RemoveContact | AskSafetyNumber | Confirm | Trust
-    | SetPin | RemovePin | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen
-    | AskIdentity | OpenIdentities | TrustAuthorities | AskAuthorities | Distrust
-    | AskStatus | Take | Subscribe
+    | ForgetConversation | RememberLine | TypedLines | TellTyping | Online | WatchPresence | Resolve
+    | Contacts | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact
+    | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
+    | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
+    | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Reached)
 """What waits for something else than this machine: it may be asked again elsewhere, at any time."""

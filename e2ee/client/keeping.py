@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from e2ee.client.certification import issuer_of
-from e2ee.client.receipting import note_receipt, owe
+from e2ee.client.disappearing import lifetime_of, note_timer
+from e2ee.client.receipting import may_tell, note_receipt, owe
 from e2ee.client.resuming import note_confirmation, note_resume
 from e2ee.client.sequence import pass_over, skip_text, take_text
-from e2ee.crypto.content import Content, Receipt, Resume, Text
+from e2ee.crypto.content import Content, Receipt, Resume, Text, Typing
+from e2ee.crypto.limits import TYPING_MS
 from e2ee.ids import Address, DeviceId, EnvelopeId
 from e2ee.store.client import contacts
 from e2ee.store.client.contacts import ContactRecord
@@ -53,7 +55,8 @@ class Taken:
     `opened`: its sender may be told so; for a blocked one it stays open whether it was ever looked at.
     `kept`: its text is new; `held`: it waits for a gap. `stock_unknown`: it named a one-time key that is
     not here. `wake`: there may be something to send to its sender. `heal`: something may be missing.
-    `owed`: its sender is to be told. `changed` are rows of own texts that have come further.
+    `owed`: its sender is to be told. `typing`: its sender is writing. `changed` are rows of own texts that
+    have come further.
     """
 
     opened: bool
@@ -64,6 +67,7 @@ class Taken:
     wake: bool = False
     heal: bool = False
     owed: bool = False
+    typing: bool = False
     changed: Sequence[int] = ()
 
 
@@ -77,14 +81,15 @@ def keep(tx: Connection, pushed: Pushed, opened: Opened, *, receipts: bool) -> T
     if trusted:
         # Of another key it would be about texts that this key never got.
         contacts.save_have_up_to(tx, address, content.have_up_to)
+    told = note_timer(tx, contact, opened.account_key, content, pushed.received_at)
     if isinstance(content, Text):
         heal = trusted and note_confirmation(tx, contact, pushed.received_at)
         taken = _keep_text(tx, contact, pushed, opened, content)
         if receipts and taken.kept:
             owed = owe(tx, contact, opened.account_key, content.message_id, ReceiptState.DELIVERED)
             taken = replace(taken, owed=owed)
-        return replace(taken, heal=heal)
-    taken = Taken(opened=not contact.blocked)
+        return replace(taken, heal=heal, arrivals=[*told, *taken.arrivals])
+    taken = Taken(opened=not contact.blocked, arrivals=told)
     if not trusted:
         return taken
     if isinstance(content, Resume):
@@ -92,6 +97,8 @@ def keep(tx: Connection, pushed: Pushed, opened: Opened, *, receipts: bool) -> T
     if isinstance(content, Receipt):
         noted = note_receipt(tx, contact, opened.account_key, content, pushed.received_at)
         taken = replace(taken, arrivals=noted.arrivals, changed=noted.changed)
+    if isinstance(content, Typing) and may_tell(contact, opened.account_key):
+        taken = replace(taken, typing=abs(pushed.received_at - content.sent_at) <= TYPING_MS)
     return replace(taken, heal=note_confirmation(tx, contact, pushed.received_at))
 
 
@@ -136,4 +143,5 @@ def _received(
         state=RELEASED,
         account_key=opened.account_key,
         verified_by=issuer_of(tx, pushed.address, opened.account_key, pushed.received_at),
+        lifetime=lifetime_of(contact, opened.account_key, content),
     )

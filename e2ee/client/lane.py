@@ -21,6 +21,7 @@ from e2ee.crypto.state_token import make_state_token
 from e2ee.errors import Failure
 from e2ee.ids import Address, ContactToken
 from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.timers import start_timers
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 
@@ -202,6 +203,7 @@ class Lane:
 
         def accept(tx: Connection) -> list[Event]:
             text = note_accepted(tx, entry, state)
+            start_timers(tx, [] if text is None else [text.row], now)
             return [] if text is None else [MessageSent(sent_state(tx, text, now))]
 
         self._tell(await self._context.write(accept))

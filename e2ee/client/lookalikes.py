@@ -16,7 +16,7 @@ OWN_NAME = "me"
 """Stands in front of own messages."""
 
 _REMEMBERED = 4096
-"""An import compares each of its names with all others."""
+"""A name that is added is compared with all others."""
 
 _INVISIBLE = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065),
@@ -56,7 +56,12 @@ def name_refused(name: str) -> str | None:
 
 def look_alike(one: str, other: str) -> bool:
     """Whether these cannot be told apart at a glance, or differ in nothing but capitals."""
-    return _spoken(one) == _spoken(other) or _skeleton(one) == _skeleton(other)
+    return not set(likeness(one)).isdisjoint(likeness(other))
+
+
+def likeness(name: str) -> tuple[str, str]:
+    """Two keys: names look alike if they have one of them in common."""
+    return f"spoken {_spoken(name)}", f"shapes {_skeleton(name)}"
 
 
 @lru_cache(_REMEMBERED)

@@ -34,6 +34,7 @@ from e2ee.client.standing import find_status
 from e2ee.client.state_watch import StateWatch
 from e2ee.client.threads import InThread, threads_of
 from e2ee.client.typed import Typed
+from e2ee.client.typing_notices import TypingNotices
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy
@@ -47,7 +48,7 @@ class Messenger:
 
     `reactor` schedules, `wall` gives seconds since 1970. With `once` the link does not try a second time
     until somebody wants more; `make_link` is the network's, unless given. `readers` have what is unshown,
-    `archive` has the past. Stop it before the profile is closed.
+    `archive` has the past, `book` the people. Stop it before the profile is closed.
     """
 
     def __init__(
@@ -77,16 +78,17 @@ class Messenger:
             Gaps(context, healer), healer, self._receipts,
             changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
-        self._book = AddressBook(
+        self.book = AddressBook(
             context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
         )
         self._profile = open_profile
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
-        self.readers = Readers(context, self._receipts)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
+        self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
+        self.typing = TypingNotices(context, outgoing, self._sender.wake)
         self._state_watch = StateWatch(context, self._state_known)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
@@ -208,45 +210,45 @@ class Messenger:
 
     async def resolve(self, text: str) -> Address:
         """The number that a person means: an address, or a contact's name. Raises Failure(USAGE)."""
-        return await self._book.resolve(text)
+        return await self.book.resolve(text)
 
     async def contacts(self) -> list[Contact]:
         """The address book, sorted by number."""
-        return await self._book.contacts()
+        return await self.book.contacts()
 
     async def add_contact(self, address: Address, name: str) -> Contact:
         """Name a number and accept it. Raises Failure(USAGE)."""
-        return await self._book.add(address, name)
+        return await self.book.add(address, name)
 
     async def rename_contact(self, address: Address, name: str) -> Contact:
         """Raises Failure(USAGE)."""
-        return await self._book.rename(address, name)
+        return await self.book.rename(address, name)
 
     async def block_contact(self, address: Address) -> Contact:
         """Acknowledge what comes from a number and never show it."""
-        return await self._book.block(address)
+        return await self.book.block(address)
 
     async def remove_contact(self, address: Address) -> Contact:
         """Take a number out of the address book. Raises Failure(USAGE)."""
-        return await self._book.remove(address)
+        return await self.book.remove(address)
 
     async def safety_number(self, address: Address) -> SafetyNumber:
         """The safety number with somebody; asks the directory where the key is not known yet.
 
         Raises Failure: UNREACHABLE without a connection then, UNKNOWN_RECIPIENT, USAGE.
         """
-        if not await self._book.knows_key(address) and address != self.own_address:
-            await self._book.look_up(address)
-        return await self._book.safety_number(address)
+        if not await self.book.knows_key(address) and address != self.own_address:
+            await self.book.look_up(address)
+        return await self.book.safety_number(address)
 
     async def confirm(self, address: Address, digits: str) -> SafetyNumber:
         """Compare and mark verified; accepts a changed key. Raises Failure(SAFETY_NUMBER) and as above."""
         await self.safety_number(address)
-        return await self._book.confirm(address, digits)
+        return await self.book.confirm(address, digits)
 
     async def trust(self, address: Address) -> TrustChange:
         """Accept the changed key of somebody; what waits is sent then."""
-        return await self._book.trust(address)
+        return await self.book.trust(address)
 
     async def status(self) -> Status:
         """What vault and link know."""
@@ -260,6 +262,7 @@ class Messenger:
 
     def _state_known(self, logged_in: m.LoggedIn) -> None:
         self._presence.connected()
+        self.typing.connected()
         self.identities.connected()
         self._sender.wake_all()
         self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from e2ee.client.disappearing import expiry_to_tell, timer_to_tell
 from e2ee.client.events import FailedReason, SentState
 from e2ee.client.own_token import own_token
 from e2ee.client.receipting import told_in
@@ -17,14 +18,15 @@ from e2ee.client.resuming import standing
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
-from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, encode_content
+from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, Typing, encode_content
+from e2ee.crypto.expiry import TimerNotice
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.primitives import Entropy
 from e2ee.crypto.session import Session, begin_session
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, EnvelopeId, MessageId
-from e2ee.store.client import contacts, healings, messages, outbox, sessions
+from e2ee.store.client import contacts, healings, messages, outbox, sessions, timers
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.messages import MessageRecord
@@ -82,11 +84,17 @@ class Outgoing:
             verified=False,
             late=False,
             state=SentState.QUEUED,
+            lifetime=timers.load_timer(tx, to).seconds,
         )
 
     def queue_token(self, tx: Connection, to: Address, now: int) -> None:
         """Have the own contact token handed over to an accepted contact without a text."""
         outbox.add_control(tx, to, OutboxKind.TOKEN, now)
+        self.seal_waiting(tx, to, now)
+
+    def queue_timer(self, tx: Connection, to: Address, now: int) -> None:
+        """Have an accepted contact told of the timer without a text."""
+        outbox.add_control(tx, to, OutboxKind.TIMER, now)
         self.seal_waiting(tx, to, now)
 
     # --- sealing ----------------------------------------------------------------------------
@@ -183,9 +191,9 @@ class Outgoing:
         generations = self.own.generation, theirs
         if entry.message is not None:
             text = messages.message_by_row(tx, entry.message)
-            return encode_content(
-                Text(text.message_id, text.sent_at, have_up_to, *generations, token, text.sequence, text.text)
-            )
+            common = text.message_id, text.sent_at, have_up_to, *generations, token
+            expiry = expiry_to_tell(tx, contact.address, text.lifetime)
+            return encode_content(Text(*common, text.sequence, text.text, expiry=expiry))
         if token is None:
             return None
         message_id = MessageId(self.entropy(MessageId.SIZE))
@@ -194,6 +202,13 @@ class Outgoing:
         if entry.kind is OutboxKind.RECEIPT:
             told = told_in(entry.body or b"")
             return encode_content(Receipt(message_id, now, have_up_to, *generations, token, *told))
+        if entry.kind is OutboxKind.TYPING:
+            late = abs(now - entry.queued_at) > limits.TYPING_MS
+            return None if late else encode_content(Typing(message_id, now, have_up_to, *generations, token))
+        if entry.kind is OutboxKind.TIMER:
+            timer = timer_to_tell(tx, contact.address)
+            common = message_id, now, have_up_to, *generations, token
+            return None if timer is None else encode_content(TimerNotice(*common, timer))
         everything = entry.kind is not OutboxKind.RESUME
         said = standing(tx, contact, record.device, everything=everything)
         return encode_content(

@@ -18,6 +18,7 @@ from e2ee.client.shown import choose, event_selected, events_of
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import ArrivalKind
 from e2ee.store.client.contacts import load_contact
+from e2ee.store.client.timers import start_timers
 from e2ee.store.connection import Connection
 
 PAGE = 100
@@ -28,11 +29,12 @@ KEPT_BYTES = 8 * 1024 * 1024
 
 
 class Readers:
-    """One profile's."""
+    """One profile's. `timed` is called when texts were shown whose time may run now."""
 
-    def __init__(self, context: Context, receipts: Receipts) -> None:
+    def __init__(self, context: Context, receipts: Receipts, timed: Callable[[], None]) -> None:
         self.context = context
         self.receipts = receipts
+        self.timed = timed
         self.present: list[Reader] = []
         context.listeners.subscribe(self._hear)
 
@@ -156,16 +158,18 @@ class Reader:
 
     async def mark_shown(self, positions: Iterable[int]) -> None:
         """These were printed and flushed: their senders are told, if the user wants that."""
-        shown = set(positions)
+        shown, now = set(positions), self._context.now
         for position in shown:
             self._let_go(position)
 
         def mark(tx: Connection) -> bool:
             rows = arrivals.mark_shown(tx, sorted(shown))
+            start_timers(tx, rows, now)
             return self._context.receipts and owe_read(tx, rows)
 
         if await self._context.write(mark):
             self._readers.receipts.owed()
+        self._readers.timed()
         self._forget(shown)
 
     def _forget(self, positions: set[int]) -> None:

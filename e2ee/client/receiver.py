@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from e2ee.client.context import Context
 from e2ee.client.directory import Directory
-from e2ee.client.events import Drained, Event, KeyChanged, MessageSent
+from e2ee.client.events import ContactTyping, Drained, Event, KeyChanged, MessageSent
 from e2ee.client.gaps import Gaps
 from e2ee.client.healing import Healer
 from e2ee.client.incoming import Incoming, Unconfirmed
@@ -123,6 +123,8 @@ class Receiver:
         if taken.stock_unknown:
             self._stock_unknown()
         self._context.listeners.tell(events)
+        if taken.typing:
+            self._context.listeners.tell([ContactTyping(pushed.address)])
         if taken.wake or any(isinstance(event, KeyChanged) for event in events):
             self._changed(pushed.address)
         if taken.heal:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from e2ee.client.need import is_unconfirmed, may_heal
 from e2ee.client.sequence import advanced
 from e2ee.crypto import limits
-from e2ee.crypto.content import NumberRange, Resume
+from e2ee.crypto.content import Resume
+from e2ee.crypto.counters import NumberRange
 from e2ee.ids import DeviceId
 from e2ee.store.client import contacts, healings, messages, outbox, sent_texts
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival

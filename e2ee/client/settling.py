@@ -48,6 +48,9 @@ async def note_waiting(context: Context, entry: OutboxRecord, refusal: Failure) 
     until = context.now + int(1000 * max(LEAST_RETRY_SECONDS, asked))
 
     def note(tx: Connection) -> list[Event]:
+        if entry.kind is OutboxKind.TYPING:
+            outbox.remove_from_outbox(tx, entry.position)
+            return []
         outbox.save_error(tx, entry.position, code, refusal.sentence, until)
         return waiting_event(tx, entry, context.now)
 

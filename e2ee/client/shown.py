@@ -20,6 +20,7 @@ from e2ee.client.events import (
     SentMessage,
     SentState,
     ShownEvent,
+    TimerChanged,
     Undecryptable,
     WhatWasPutBack,
 )
@@ -34,12 +35,15 @@ UNKNOWN_RECIPIENT = "unknown_recipient"
 """Why a message failed, where no notice of the server says it."""
 CANCELLED = "cancelled"
 
+OwnAffair = KeyChanged | MessageFailed | ReceiptReceived | TimerChanged | SentAgain | PutBack
+"""What is announced at once, whoever the open chat is with."""
 _PAGE = 1000
 _OWN_AFFAIRS = frozenset(
     {
         ArrivalKind.KEY_CHANGED,
         ArrivalKind.FAILED,
         ArrivalKind.RECEIPT,
+        ArrivalKind.TIMER,
         ArrivalKind.SENT_AGAIN,
         ArrivalKind.PROFILE_PUT_BACK,
         ArrivalKind.SERVER_PUT_BACK,
@@ -79,7 +83,7 @@ def choose(
 def event_selected(event: ShownEvent, selection: Selection) -> bool:
     """Whether this event is among what is wanted."""
     address = event.to if isinstance(event, MessageFailed) else event.address
-    own_affair = isinstance(event, KeyChanged | MessageFailed | ReceiptReceived | SentAgain | PutBack)
+    own_affair = isinstance(event, OwnAffair)
     return _selected(address, own_affair, selection)
 
 
@@ -96,7 +100,8 @@ def events_of(tx: Connection, found: Iterable[Arrival]) -> list[ShownEvent]:
 
 def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
     """What a reader is told of this arrival."""
-    name = contacts.load_contact(tx, arrival.address).name
+    contact = contacts.load_contact(tx, arrival.address)
+    name = contact.name
     repeated, position = arrival.repeated, arrival.position
     if arrival.kind is ArrivalKind.KEY_CHANGED:
         return KeyChanged(arrival.address, name, arrival.at, repeated, position, arrival.verified_by)
@@ -104,6 +109,8 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         return Undecryptable(arrival.address, name, arrival.at, repeated, position)
     if arrival.kind is ArrivalKind.SENT_AGAIN:
         return SentAgain(arrival.address, name, arrival.missing, arrival.at, repeated, position)
+    if arrival.kind is ArrivalKind.TIMER:
+        return TimerChanged(arrival.address, name, arrival.missing, arrival.at, repeated, position)
     if arrival.kind in _PUT_BACK:
         return PutBack(_PUT_BACK[arrival.kind], arrival.address, arrival.at, repeated, position)
     if arrival.kind is ArrivalKind.GAP or arrival.message is None:
@@ -131,6 +138,8 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         late=record.late,
         position=position,
         verified_by=record.verified_by,
+        request=contact.is_request,
+        expires_in=record.lifetime,
     )
 
 

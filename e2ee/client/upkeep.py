@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from e2ee.client.context import Context
 from e2ee.client.erasure import Erasure
+from e2ee.client.expiring import Expiring
 from e2ee.client.healing import Healer
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.sender import Sender
@@ -30,6 +31,7 @@ class Upkeep:
         self._prekeeper = prekeeper
         self._healer = healer
         self.erasure = Erasure(context)
+        self.expiring = Expiring(context, self.erasure.expired)
 
     async def begin(self) -> None:
         """Prepare the vault."""
@@ -45,6 +47,7 @@ class Upkeep:
                 self._context.opening.clear()
 
         await self._context.vault.write(prepare)
+        await self.expiring.begin()
         await self.erasure.run()
 
     async def go_online(self) -> None:

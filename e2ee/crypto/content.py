@@ -7,17 +7,18 @@ Layout, all numbers big-endian: type (1), version 0x01, message id (16), time (8
 generation (8), their generation (8), contact token (flag, then 16 bytes). A text goes on with its
 sequence number (8), length (4) and UTF-8; a resume with the highest number sent (8), and twice a count
 (1) and so many ranges, each its first and its last number (8, 8); a receipt with twice a count (1) and so
-many message ids (16): of the delivered, then of the read.
+many message ids (16): of the delivered, then of the read; a timer notice with a timer; a typing notice with
+nothing. A text ends with its expiry if the conversation ever had a timer (`expiry`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from e2ee.crypto import limits
+from e2ee.crypto.counters import NumberRange, counter, encode_ranges, read_counter, read_ranges
 from e2ee.crypto.encoding import FieldReader, number
+from e2ee.crypto.expiry import Expiry, TimerNotice, encode_expiry, encode_timer, read_expiry, read_timer
 from e2ee.errors import EncodingRefused, OpenFailed
 from e2ee.ids import ContactToken, MessageId
 
@@ -25,14 +26,9 @@ _TEXT = 1
 _TOKEN_NOTICE = 2
 _RESUME = 3
 _RECEIPT = 4
+_TIMER = 6
+_TYPING = 7
 _VERSION = b"\x01"
-
-
-class NumberRange(NamedTuple):
-    """Sequence numbers from `first` to `last`, both included."""
-
-    first: int
-    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,7 @@ class Text:
     token: ContactToken | None = field(repr=False)
     sequence: int
     text: str = field(repr=False)
+    expiry: Expiry | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +102,24 @@ class Receipt:
     read: tuple[MessageId, ...]
 
 
-Content = Text | TokenNotice | Resume | Receipt
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """Says that the sender is writing at this moment. Shown to nobody as a message, kept nowhere."""
 
-_KINDS = {Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME, Receipt: _RECEIPT}
+    message_id: MessageId
+    sent_at: int
+    have_up_to: int
+    own_generation: int
+    their_generation: int
+    token: ContactToken | None = field(repr=False)
+
+
+Content = Text | TokenNotice | Resume | Receipt | TimerNotice | Typing
+
+_KINDS = {
+    Text: _TEXT, TokenNotice: _TOKEN_NOTICE, Resume: _RESUME, Receipt: _RECEIPT, TimerNotice: _TIMER,
+    Typing: _TYPING,
+}  # fmt: skip
 
 
 def encode_content(content: Content) -> bytes:
@@ -116,19 +128,21 @@ def encode_content(content: Content) -> bytes:
         number(_KINDS[type(content)], 1),
         _VERSION,
         content.message_id,
-        _counter(content.sent_at),
-        _counter(content.have_up_to),
-        _counter(content.own_generation),
-        _counter(content.their_generation),
+        counter(content.sent_at),
+        counter(content.have_up_to),
+        counter(content.own_generation),
+        counter(content.their_generation),
         b"\0" if content.token is None else b"\1" + content.token,
     ))
     if isinstance(content, Text):
         return common + _encode_text(content)
     if isinstance(content, Resume):
-        ranges = _encode_ranges(content.missing) + _encode_ranges(content.gone)
-        return common + _counter(content.sent_up_to) + ranges
+        ranges = encode_ranges(content.missing) + encode_ranges(content.gone)
+        return common + counter(content.sent_up_to) + ranges
     if isinstance(content, Receipt):
         return common + _encode_receipt(content)
+    if isinstance(content, TimerNotice):
+        return common + encode_timer(content.timer)
     return common
 
 
@@ -146,23 +160,8 @@ def _encode_text(content: Text) -> bytes:
         raise ValueError(f"a text has 1 to {limits.TEXT_BYTES} bytes, not {len(text)}")
     if content.sequence < 1:
         raise ValueError("sequence numbers begin at 1")
-    return _counter(content.sequence) + number(len(text), 4) + text
-
-
-def _encode_ranges(ranges: Sequence[NumberRange]) -> bytes:
-    if len(ranges) > limits.RESUME_RANGES or not _ascend(ranges):
-        raise ValueError(f"at most {limits.RESUME_RANGES} ranges that ascend, with a number between two")
-    return number(len(ranges), 1) + b"".join(_counter(end) for one in ranges for end in one)
-
-
-def _ascend(ranges: Sequence[NumberRange]) -> bool:
-    """Whether this is the one way to write these numbers down."""
-    before = -1
-    for first, last in ranges:
-        if first <= before + 1 or last < first:
-            return False
-        before = last
-    return True
+    end = b"" if content.expiry is None else encode_expiry(content.expiry)
+    return counter(content.sequence) + number(len(text), 4) + text + end
 
 
 def _encode_receipt(content: Receipt) -> bytes:
@@ -171,22 +170,16 @@ def _encode_receipt(content: Receipt) -> bytes:
     return b"".join(number(len(ids), 1) + b"".join(ids) for ids in (content.delivered, content.read))
 
 
-def _counter(value: int) -> bytes:
-    if not 0 <= value < limits.COUNTERS:
-        raise ValueError("a counter is a number below 2**53")
-    return number(value, 8)
-
-
 def _decode(reader: FieldReader) -> Content:
     kind = reader.number(1)
     reader.expect(_VERSION)
     message_id = MessageId(reader.take(MessageId.SIZE))
-    sent_at, have_up_to = _read_counter(reader), _read_counter(reader)
-    own_generation, their_generation = _read_counter(reader), _read_counter(reader)
+    sent_at, have_up_to = read_counter(reader), read_counter(reader)
+    own_generation, their_generation = read_counter(reader), read_counter(reader)
     token = ContactToken(reader.take(ContactToken.SIZE)) if reader.flag() else None
     common = message_id, sent_at, have_up_to, own_generation, their_generation
     if kind == _TEXT:
-        return Text(*common, token, *_decode_text(reader))
+        return Text(*common, token, *_decode_text(reader), expiry=_decode_expiry(reader))
     if kind == _TOKEN_NOTICE and token is not None:
         reader.end()
         return TokenNotice(*common, token)
@@ -194,23 +187,34 @@ def _decode(reader: FieldReader) -> Content:
         return Resume(*common, token, *_decode_resume(reader))
     if kind == _RECEIPT:
         return Receipt(*common, token, *_decode_receipt(reader))
+    if kind == _TYPING:
+        reader.end()
+        return Typing(*common, token)
+    if kind == _TIMER:
+        timer = read_timer(reader)
+        reader.end()
+        return TimerNotice(*common, token, timer)
     raise EncodingRefused("of another type")
 
 
 def _decode_text(reader: FieldReader) -> tuple[int, str]:
-    sequence, length = _read_counter(reader), reader.number(4)
+    sequence, length = read_counter(reader), reader.number(4)
     if sequence < 1 or not 0 < length <= limits.TEXT_BYTES:
         raise EncodingRefused("a number out of its range")
-    text = reader.take(length).decode()
+    return sequence, reader.take(length).decode()
+
+
+def _decode_expiry(reader: FieldReader) -> Expiry | None:
+    expiry = None if reader.ended else read_expiry(reader)
     reader.end()
-    return sequence, text
+    return expiry
 
 
 def _decode_resume(
     reader: FieldReader,
 ) -> tuple[int, tuple[NumberRange, ...], tuple[NumberRange, ...]]:
-    sent_up_to = _read_counter(reader)
-    missing, gone = _read_ranges(reader), _read_ranges(reader)
+    sent_up_to = read_counter(reader)
+    missing, gone = read_ranges(reader), read_ranges(reader)
     reader.end()
     return sent_up_to, missing, gone
 
@@ -225,20 +229,3 @@ def _decode_receipt(reader: FieldReader) -> tuple[tuple[MessageId, ...], tuple[M
 
 def _read_ids(reader: FieldReader) -> tuple[MessageId, ...]:
     return tuple(MessageId(reader.take(MessageId.SIZE)) for _ in range(reader.number(1)))
-
-
-def _read_ranges(reader: FieldReader) -> tuple[NumberRange, ...]:
-    count = reader.number(1)
-    if count > limits.RESUME_RANGES:
-        raise EncodingRefused("too many ranges")
-    ranges = tuple(NumberRange(_read_counter(reader), _read_counter(reader)) for _ in range(count))
-    if not _ascend(ranges):
-        raise EncodingRefused("ranges that do not ascend")
-    return ranges
-
-
-def _read_counter(reader: FieldReader) -> int:
-    value = reader.number(8)
-    if value >= limits.COUNTERS:
-        raise EncodingRefused("a number out of its range")
-    return value

@@ -46,9 +46,14 @@ class FieldReader:
         if self.take(len(expected)) != expected:
             raise EncodingRefused("of another type or version")
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows."""
+        return self._at == len(self._source)
+
     def end(self) -> None:
         """Nothing may follow."""
-        if self._at != len(self._source):
+        if not self.ended:
             raise EncodingRefused("too long")
 
 

@@ -69,6 +69,12 @@ RESUME_RANGES = 64
 """Ranges of numbers in one resume, 1 kB; what does not fit is asked for the next time."""
 RECEIPT_IDS = 250
 """Texts in one receipt: as many as fit into a padded plaintext of 4 KiB."""
+TYPING_MS = 30_000
+"""An older typing notice says nothing about now; nor does one from as far in the future."""
+TIMER_SECONDS = 366 * 24 * 60 * 60
+"""After a year at the latest, or never: who wants texts to disappear does not mean decades."""
+TIMER_VERSIONS = 2**52
+"""What a contact may claim; so the next setting always has room for its version."""
 SENT_AGAIN_MS = 30 * DAY_MS
 """Older texts are not sent again: a mailbox would not have kept them either."""
 SENT_AGAIN_TIMES = 2

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
-from e2ee.ui import render, trust_records
+from e2ee.ui import render, requests, trust_records
 from e2ee.ui.address_book import checked_digits
 from e2ee.ui.commands import Verb
+from e2ee.ui.times import parse_span
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -23,6 +24,7 @@ HISTORY_ENTRIES = 20
 
 HELP_OUTSIDE = (
     "1 or online, 2 or chat ADDRESS, 3 or offline, 4 or exit, 5 or quit, menu, help",
+    "requests who wrote without being accepted, accept ADDRESS, block ADDRESS",
     "ADDRESS is a number such as +15550100102, or a name of the address book",
 )
 HELP_INSIDE = (
@@ -30,8 +32,13 @@ HELP_INSIDE = (
     "/online who is connected, /offline messages that came meanwhile, /who you are talking to",
     "/verify the safety number, /verify DIGITS compare it, /trust accept a changed key",
     "/history the last messages, /search TEXT find one",
+    "/timer after what time messages disappear, /timer 1d set it, /timer off",
+    "/accept whom you are talking to, or /block, /requests who else waits for that",
     "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
 )
+
+_DECISIONS = {Verb.ACCEPT: requests.accept, Verb.BLOCK: requests.block}
+"""About strangers."""
 
 
 async def answer(
@@ -48,12 +55,21 @@ async def answer(
         if verb is Verb.SEARCH and not rest:
             raise Failure(Code.USAGE, "/search needs a text to look for")
         return await past(messenger, partner, rest or None, now)
+    if verb is Verb.REQUESTS:
+        return await requests.listed(messenger)
+    if verb in _DECISIONS and rest:
+        return await _DECISIONS[verb](messenger, await messenger.resolve(rest))
     if partner is None:
-        raise Failure(Code.USAGE, "no chat is open")
+        missing = f"{verb.value} needs an ADDRESS" if verb in _DECISIONS else "no chat is open"
+        raise Failure(Code.USAGE, missing)
+    if verb in _DECISIONS:
+        return await _DECISIONS[verb](messenger, partner)
     if verb is Verb.VERIFY:
         return await verify(messenger, partner, rest)
     if verb is Verb.TRUST:
         return await trust(messenger, partner)
+    if verb is Verb.TIMER:
+        return await timer(messenger, partner, rest)
     return await who(messenger, partner)
 
 
@@ -75,6 +91,12 @@ async def verify(messenger: Conversations, address: Address, digits: str) -> lis
 async def trust(messenger: Conversations, address: Address) -> list[str]:
     """Both safety numbers after the change was accepted. Raises Failure."""
     return [render.notice(record) for record in trust_records.trust_records(await messenger.trust(address))]
+
+
+async def timer(messenger: Conversations, address: Address, span: str) -> list[str]:
+    """After what time messages disappear; with a time, once that is so. Raises Failure."""
+    contact = await messenger.set_timer(address, parse_span(span) if span else None)
+    return [render.notice(render.timer_sentence(contact.timer))]
 
 
 async def past(

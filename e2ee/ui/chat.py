@@ -24,12 +24,13 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
-from e2ee.ui import answers, commands, event_render, render
+from e2ee.ui import answers, commands, event_render, render, requests
 from e2ee.ui.arrivals import Arrivals, drained
 from e2ee.ui.chat_end import end_of_input, quit_typed
 from e2ee.ui.commands import Ask, Blank, Command, Say, Unknown, Verb
 from e2ee.ui.console import Console
-from e2ee.ui.own_messages import OwnMessages, count_messages
+from e2ee.ui.greeting import what_waits
+from e2ee.ui.own_messages import OwnMessages
 from e2ee.ui.reader import Reader
 from e2ee.ui.scene import Scene
 from e2ee.ui.streams import LineRefused
@@ -66,6 +67,7 @@ class Chat:
         self._arrivals = Arrivals(self._reader, self._fail)
         self._scene = make_scene(self._aside)
         self._own = OwnMessages(messenger, clock, entropy, self._bell, self._aside, self._scene)
+        self._requests = requests.Requests()
         self._asides: list[Task[None]] = []
         self._fatal: BaseException | None = None
         self._heard = 0
@@ -107,13 +109,10 @@ class Chat:
             self._aside(answers.error(failure))
         self._arrivals.forget()
         await self._reader.show(selection=Selection(own_affairs=True))
-        unread = await self._messenger.unread()
-        if unread:
-            ask = "3" if self._partner is None else "/offline"
-            shown_now = self._scene.opens_chats and {one.address for one in unread} == {self._partner}
-            hint = "" if shown_now else f"; {ask} lists them"
-            count = sum(one.texts for one in unread)
-            await self._notice(f"{count_messages(count)} came while you were away{hint}")
+        waiting = await what_waits(
+            self._messenger, self._partner, opens_chats=self._scene.opens_chats
+        )
+        await self._console.print(*waiting)
         self._arrivals.begin()
         self._show_unread()
 
@@ -267,7 +266,8 @@ class Chat:
         if reason is not None:
             await self._notice(f"not delivered: {reason}")
         else:
-            await self._console.print(event_render.event_record(event, self._now()))
+            record = event_render.event_record(event, self._now())
+            await self._console.print(*self._requests.first_notice(event), record)
 
     async def _notice(self, sentence: str) -> None:
         await self._console.print(render.notice(sentence))

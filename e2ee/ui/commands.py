@@ -36,6 +36,10 @@ class Verb(Enum):
     SEARCH = "search"
     FILE = "file"
     WHO = "who"
+    REQUESTS = "requests"
+    ACCEPT = "accept"
+    BLOCK = "block"
+    TIMER = "timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,20 @@ Command = Ask | Say | Unknown | Blank
 _CHOICES = {"1": Verb.ONLINE, "2": Verb.CHAT, "3": Verb.OFFLINE, "4": Verb.EXIT, "5": Verb.QUIT}
 _OUTSIDE = {
     verb.value: verb
-    for verb in (Verb.ONLINE, Verb.CHAT, Verb.OFFLINE, Verb.EXIT, Verb.QUIT, Verb.MENU, Verb.HELP)
-}
+    for verb in (
+        Verb.ONLINE, Verb.CHAT, Verb.OFFLINE, Verb.REQUESTS, Verb.ACCEPT, Verb.BLOCK,
+        Verb.EXIT, Verb.QUIT, Verb.MENU, Verb.HELP,
+    )
+}  # fmt: skip
 _SLASHED = {verb.value: verb for verb in Verb if verb is not Verb.CHAT}
 
 OUTSIDE_WORDS = {
     "online": "who is connected",
     "chat": "begin to talk to somebody",
     "offline": "messages that came meanwhile",
+    "requests": "who has written without being accepted",
+    "accept": "accept one of them",
+    "block": "never show anything of somebody again",
     "exit": "leave the chat",
     "quit": "end",
     "menu": "show the menu",
@@ -92,6 +102,10 @@ INSIDE_WORDS = {
     "/trust": "accept a changed key",
     "/history": "the last messages",
     "/search": "find messages by their words",
+    "/requests": "who has written without being accepted",
+    "/accept": "accept whom you are talking to",
+    "/block": "never show anything of theirs again",
+    "/timer": "after what time messages disappear",
     "/menu": "leave the chat",
     "/exit": "leave the chat",
     "/quit": "end",

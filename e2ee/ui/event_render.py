@@ -17,10 +17,11 @@ from e2ee.client.events import (
     ReceiptReceived,
     SentAgain,
     ShownEvent,
+    TimerChanged,
     Undecryptable,
     WhatWasPutBack,
 )
-from e2ee.ui.render import JsonObject, label, notice, texts
+from e2ee.ui.render import JsonObject, label, notice, texts, timer_sentence
 from e2ee.ui.times import rfc3339, short_time
 
 _FAILED_BECAUSE = {
@@ -67,6 +68,9 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
             )
         case Gap():
             return notice(f"{texts(event.missing)} of {label(event.name, event.address)} missing here")
+        case TimerChanged():
+            who = label(event.name, event.address)
+            return notice(f"{who} has set a timer: {timer_sentence(event.seconds)}")
         case SentAgain():
             who = label(event.name, event.address)
             verb = "is" if event.messages == 1 else "are"
@@ -111,6 +115,9 @@ def event_object(event: ShownEvent) -> JsonObject:
                 "state": event.state.value,
                 "at": rfc3339(event.at),
             }
+        case TimerChanged():
+            at = rfc3339(event.at)
+            body = {"type": "timer", "from": str(event.address), "seconds": event.seconds, "at": at}
         case SentAgain():
             body = {
                 "type": "sent_again",
@@ -145,4 +152,6 @@ def _received_object(event: MessageReceived) -> JsonObject:
         "verified_by": event.verified_by,
         "repeated": event.repeated,
         "late": event.late,
+        "request": event.request,
+        "expires_in": event.expires_in,
     }

@@ -44,11 +44,13 @@ Act = Callable[[Screen], None]
 
 @dataclass(frozen=True)
 class Heard:
-    """What an editor tells; called in its thread. `line`: None when the user wants to leave."""
+    """What an editor tells; called in its thread. `line`: None when the user wants to leave. `typing`: some
+    text is being written."""
 
     line: Callable[[str | None], None]
     remember: Callable[[str], None]
     ended: Callable[[BaseException | None], None]
+    typing: Callable[[], None] = lambda: None
 
 
 class LineEditor:
@@ -233,9 +235,11 @@ class LineEditor:
         self._heard.line(buffer.text)
         return False
 
-    def _typing(self, _: object) -> None:
+    def _typing(self, buffer: Buffer) -> None:
         """Whoever goes on typing wants to stay."""
         self._interrupted = False
+        if buffer.text and not buffer.text.startswith("/"):
+            self._heard.typing()
 
     def _keys(self) -> KeyBindings:
         bindings = KeyBindings()

@@ -22,7 +22,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Failure
 from e2ee.ids import Address
-from e2ee.ui.times import rfc3339, short_time
+from e2ee.ui.times import rfc3339, short_time, span_words
 
 JsonObject = dict[str, Any]
 
@@ -105,7 +105,8 @@ def contact_record(contact: Contact) -> str:
     if contact.verified_by is not None:
         marks.append(f"verified by {contact.verified_by}")
     marks += ["blocked"] * contact.blocked
-    marks += ["not accepted"] * (not contact.accepted and not contact.blocked)
+    marks += ["request"] * contact.request
+    marks += [f"disappearing after {span_words(contact.timer)}"] if contact.timer else []
     record = online_record(contact.address, contact.name)
     return f"{record} ({', '.join(marks)})" if marks else record
 
@@ -120,6 +121,8 @@ def contact_object(contact: Contact) -> JsonObject:
         "blocked": contact.blocked,
         "verified": contact.verified,
         "verified_by": contact.verified_by,
+        "request": contact.request,
+        "timer": contact.timer,
     }
 
 
@@ -159,7 +162,17 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "verified_by": entry.verified_by,
         "late": entry.late,
         "state": None if entry.state is None else entry.state.value,
+        "request": entry.request,
+        "expires_in": entry.expires_in,
+        "expires_at": None if entry.expires_at is None else rfc3339(entry.expires_at),
     }
+
+
+def timer_sentence(seconds: int) -> str:
+    """After what time texts of a conversation disappear."""
+    if not seconds:
+        return "messages do not disappear"
+    return f"messages disappear {span_words(seconds)} after they are read, own ones after they are sent"
 
 
 def texts(count: int) -> str:

@@ -27,6 +27,7 @@ class Partner:
     verified: bool = False
     verified_by: str | None = None
     online: bool = False
+    typing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ def _partner(partner: Partner, connected: bool) -> str:
         who = f"{partner.name or number}, verified{by}"
     else:
         who = f"{partner.name} {number}, not verified" if partner.name else f"{number}, not verified"
-    return f"{who}, online" if partner.online and connected else who
+    if not connected:
+        return who
+    return who + ", online" * partner.online + ", typing" * partner.typing
 
 
 def _listed(names: list[str]) -> str:

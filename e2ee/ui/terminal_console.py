@@ -68,8 +68,10 @@ class TerminalConsole:
 
     # --- the editor's life --------------------------------------------------------------------
 
-    def open(self, typed: Sequence[str], suggest: Suggest) -> None:
-        """Begin to edit; `typed` are earlier lines, oldest first."""
+    def open(
+        self, typed: Sequence[str], suggest: Suggest, typing: Callable[[], None] = lambda: None
+    ) -> None:
+        """Begin to edit; `typed` are earlier lines, oldest first. `typing` is called as text is written."""
         from e2ee.ui.line_editor import Heard
 
         call = self._reactor.callFromThread
@@ -77,6 +79,7 @@ class TerminalConsole:
             line=lambda line: call(self._typed, line),
             remember=lambda line: call(self._remember, line),
             ended=lambda error: call(self._editor_ended, error),
+            typing=lambda: call(typing),
         )
         self._editor = self._make_editor(heard, typed, suggest)
         self._post_standing()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from e2ee.client.events import (
+    ContactTyping,
     Event,
     LinkDown,
     LinkUp,
@@ -29,6 +30,7 @@ from e2ee.ui.scene import SHOWN_STATES, Scene, state_notice
 from e2ee.ui.status_line import Partner, Standing
 from e2ee.ui.suggestions import Place, Suggestion, suggestions
 from e2ee.ui.terminal_console import TerminalConsole
+from e2ee.ui.typists import Typists
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -73,6 +75,7 @@ class TerminalScene(Scene):
         self._open = False
         self._said_why = False
         self._announced: set[Address] = set()
+        self._typists = Typists(messenger, clock, self._show)
 
     # --- its life -----------------------------------------------------------------------------
 
@@ -80,7 +83,7 @@ class TerminalScene(Scene):
         """Take the terminal."""
         typed = await self._messenger.typed_lines()
         self._open = True
-        self._console.open(typed, self._suggest)
+        self._console.open(typed, self._suggest, self._typed)
         self._people.begin()
 
     async def leave(self, waiting: int) -> None:
@@ -96,6 +99,7 @@ class TerminalScene(Scene):
         if self._telling is not None and self._telling.active():
             self._telling.cancel()
         self._people.end()
+        self._typists.end()
         await self._console.close()
 
     # --- what the chat tells ------------------------------------------------------------------
@@ -121,7 +125,8 @@ class TerminalScene(Scene):
         if who not in self._announced and isinstance(event, MessageReceived):
             self._announced.add(who)
             name = render.label(event.name, who)
-            self._tell(render.notice(f"{name} has written; /offline lists it"))
+            stranger = " (not accepted yet)" if event.request else ""
+            self._tell(render.notice(f"{name} has written; /offline lists it{stranger}"))
         return True
 
     async def obeying(self, prompt: str, line: str) -> None:
@@ -138,6 +143,10 @@ class TerminalScene(Scene):
                 self._tell(render.notice(f"no connection yet ({failure.sentence}); trying again"))
             case MessageSent(message) if message.message_id in self._own:
                 self._changed(message.message_id, message.state)
+            case ContactTyping(address):
+                self._typists.types(address)
+            case MessageReceived():
+                self._typists.has_written(event.address)
             case PresenceChanged(address, name, online):
                 self._people.changed(address, name, online)
         self._show()
@@ -205,10 +214,16 @@ class TerminalScene(Scene):
 
     def _partner_now(self, address: Address) -> Partner:
         contact = self._people.contact(address)
-        online = address in self._people.present
+        online, typing = address in self._people.present, address in self._typists
         if contact is None:
-            return Partner(address, None, online=online)
-        return Partner(address, contact.name, contact.verified, contact.verified_by, online)
+            return Partner(address, None, online=online, typing=typing)
+        return Partner(address, contact.name, contact.verified, contact.verified_by, online, typing)
+
+    def _typed(self) -> None:
+        """The user has pressed a key: the partner is told, if he is there."""
+        partner = self._partner
+        if partner is not None and self._place is Place.CHAT and partner in self._people.present:
+            self._typists.write_to(partner)
 
     def _suggest(self, line: str) -> list[Suggestion]:
         """Called in the editor's thread: everything here is replaced, never changed."""

@@ -12,6 +12,8 @@ LATEST_MS = 253_370_764_800_000
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
+_SPANS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
 
 def rfc3339(milliseconds: int) -> str:
     """RFC 3339, UTC, with milliseconds: ``2026-11-21T09:30:00.000Z``."""
@@ -44,6 +46,23 @@ def parse_since(text: str, now: int, zone: tzinfo | None = None) -> int:
         raise Failure(
             Code.USAGE, f"{text!r} is not a time such as 2026-11-20, 2026-11-20T09:30:00Z or 2h"
         ) from None
+
+
+def parse_span(text: str) -> int:
+    """Seconds of ``30s``, ``5m``, ``8h``, ``1d``, ``4w``; 0 for ``off``. Raises Failure(USAGE)."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text, re.ASCII)
+    if found:
+        return int(found[1]) * _UNITS[found[2]] // 1000
+    if text != "off":
+        raise Failure(Code.USAGE, f"{text!r} is not a time such as 30s, 5m, 8h, 1d, 4w, nor off")
+    return 0
+
+
+def span_words(seconds: int) -> str:
+    """For a person, in the largest unit that fits: ``1 day``, ``90 seconds``."""
+    name, size = next((name, size) for name, size in _SPANS if seconds % size == 0)
+    count = seconds // size
+    return f"1 {name}" if count == 1 else f"{count} {name}s"
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -101,7 +101,8 @@ class NameTests(People):
 
     def test_who_only_wrote_is_listed_and_not_accepted(self) -> None:
         self.bob.say(self.alice, "hello")
-        self.assertEqual(self.contacts(self.alice), [Contact(Address(BOB), None, False, False, False)])
+        stranger = Contact(Address(BOB), None, False, False, False, request=True)
+        self.assertEqual(self.contacts(self.alice), [stranger])
         self.alice.say(self.bob, "hello")
         self.assertTrue(self.contacts(self.alice)[0].accepted)
 
@@ -130,6 +131,68 @@ class NameTests(People):
         with self.assertRaises(Failure) as caught:
             self.alice.run(self.alice.messenger.confirm(self.bob.address, "0" * 60))
         self.assertIs(caught.exception.code, Code.SAFETY_NUMBER)
+
+
+class RequestTests(People):
+    """What strangers write is marked until they are accepted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob.say(self.alice, "hello")
+
+    def marks(self) -> tuple[list[bool], list[bool], list[bool]]:
+        """Of what is unshown, of the history, and of the address book."""
+        unshown = [one.request for one in self.alice.unshown() if isinstance(one, MessageReceived)]
+        listed = [one.request for one in self.contacts(self.alice)]
+        return unshown, [one.request for one in self.alice.past()], listed
+
+    def test_every_text_of_a_stranger_is_marked(self) -> None:
+        self.bob.say(self.alice, "it is me")
+        self.assertEqual([one.request for one in self.alice.heard(MessageReceived)], [True, True])
+        self.assertEqual(self.marks(), ([True, True], [True, True], [True]))
+
+    def test_an_answer_accepts(self) -> None:
+        self.alice.say(self.bob, "who are you?")
+        self.bob.say(self.alice, "Bob")
+        self.assertEqual(self.marks(), ([False, False], [False, False, False], [False]))
+
+    def test_so_does_adding(self) -> None:
+        self.add(self.alice, self.bob, "Bob")
+        self.assertEqual(self.marks(), ([False], [False], [False]))
+
+    def test_and_accepting_which_gives_no_name_and_hands_the_token_over(self) -> None:
+        self.assertNotIn(ALICE, self.watched(self.bob))
+        contact = self.alice.run(self.alice.messenger.book.accept(self.bob.address))
+        self.assertEqual(contact, Contact(Address(BOB), None, True, False, False))
+        self.assertEqual(self.marks(), ([False], [False], [False]))
+        self.world.settle()
+        self.assertIn(ALICE, self.watched(self.bob))
+
+    def test_the_own_number_is_not_accepted(self) -> None:
+        with self.assertRaises(Failure) as caught:
+            self.alice.run(self.alice.messenger.book.accept(self.alice.address))
+        self.assertIs(caught.exception.code, Code.USAGE)
+
+    def test_a_removed_contact_is_a_stranger_again(self) -> None:
+        self.add(self.alice, self.bob, "Bob")
+        self.alice.run(self.alice.messenger.remove_contact(self.bob.address))
+        self.bob.say(self.alice, "still here")
+        self.assertEqual(self.marks()[0], [True, True])
+
+    def test_of_a_blocked_stranger_nothing_is_shown_any_more_and_he_is_no_request(self) -> None:
+        self.carol.say(self.alice, "and me")
+        self.alice.run(self.alice.messenger.block_contact(self.bob.address))
+        self.assertEqual(self.alice.read(), ["and me"])
+        self.assertEqual([one.request for one in self.contacts(self.alice)], [False, True])
+
+    def test_what_failed_is_told_even_of_a_blocked_one(self) -> None:
+        self.alice.link.disconnect()
+        self.alice.say(self.bob, "hello")
+        self.world.clock.advance(31 * 86_400)
+        self.alice.link.connect()
+        self.world.settle()
+        self.alice.run(self.alice.messenger.block_contact(self.bob.address))
+        self.assertEqual([type(one).__name__ for one in self.alice.unshown()], ["MessageFailed"])
 
 
 class BlockTests(People):

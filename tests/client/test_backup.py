@@ -21,8 +21,9 @@ from e2ee.client.profile import Profile
 from e2ee.client.restore import Restored, restore_backup
 from e2ee.errors import Code, Failure, StoreUnavailable
 from e2ee.ids import Address, MessageId
-from e2ee.store.client import contacts, history, messages
+from e2ee.store.client import contacts, history, messages, timers
 from e2ee.store.client.messages import MessageRecord
+from e2ee.store.client.timers import TimerRecord
 from e2ee.store.connection import Connection
 from tests.client.server_double import LINK
 from tests.client.test_enrolment import RIGHT
@@ -144,6 +145,24 @@ class RoundTripTests(BackupCase):
         one, other = self.path.read_bytes(), (self.root / "second").read_bytes()
         self.assertEqual(len(one), len(other))
         self.assertEqual([at for at in range(0, len(one), 16) if one[at:][:16] == other[at:][:16]], [0])
+
+    async def test_what_should_have_disappeared_is_not_in_it_and_the_timer_is(self) -> None:
+        await self.prepare()
+
+        def disappear(tx: Connection) -> None:
+            timers.save_timer(tx, BOB, TimerRecord(60, 3, NOW, own=True))
+            tx.execute("UPDATE message SET lifetime = 60, expires_at = ? WHERE sequence < 3", (NOW,))
+            tx.execute("UPDATE message SET lifetime = 60, expires_at = ? WHERE sequence = 3", (NOW + 1,))
+
+        opened = await self.open("correct horse")
+        await opened.vault.write(disappear)
+        await opened.close()
+        self.assertEqual((await self.backup()).messages, 1)
+        restored = (await self.restore()).opened
+        timer = await restored.vault.read(lambda tx: timers.load_timer(tx, BOB))
+        self.assertEqual(timer, TimerRecord(60, 3, NOW, own=True))
+        self.assertEqual(await restored.vault.read(timers.next_expiry), NOW + 1)
+        await restored.close()
 
     async def test_settings_come_along_unless_there_are_some(self) -> None:
         await self.prepare()

@@ -18,7 +18,8 @@ from e2ee.client.events import (
     Undecryptable,
 )
 from e2ee.client.outgoing import Outgoing
-from e2ee.crypto.content import NumberRange, Resume, decode_content, encode_content
+from e2ee.crypto.content import Resume, decode_content, encode_content
+from e2ee.crypto.counters import NumberRange
 from e2ee.crypto.own_device import create_device
 from e2ee.crypto.prekey_secrets import make_signed_prekey
 from e2ee.ids import EnvelopeId

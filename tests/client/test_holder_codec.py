@@ -74,7 +74,10 @@ class CodecTests(SynchronousTestCase):
         put_back = events.PutBack(events.WhatWasPutBack.SERVER, BOB, 5, True, 3)
         again = events.SentAgain(BOB, None, 2, 5, False, 4)
         read = events.ReceiptReceived(ID, BOB, "bob", SentState.READ, 5, True, 6)
-        for event in (MESSAGE, KeyChanged(BOB, "bob", 5, True, 3), read, again, put_back, events.Drained()):
+        timer = events.TimerChanged(BOB, "bob", 60, 5, True, 7)
+        changed = KeyChanged(BOB, "bob", 5, True, 3)
+        for event in (MESSAGE, changed, read, timer, again, put_back, events.Drained(),
+                      events.ContactTyping(BOB)):  # fmt: skip
             told: Any = decode_told(unframed(encode(h.Tell(wrapped(event)))))
             self.assertEqual(told.told.event, event)
         sent = MessageSent(SentMessage(ID, BOB, SentState.QUEUED, failure))

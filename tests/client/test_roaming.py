@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import holder_messages as h
 from e2ee.client.clerk import Clerk
+from e2ee.client.contact_values import NamedNumber
 from e2ee.client.events import HistoryQuery, LinkEnded, MessageReceived, SentState
 from e2ee.client.frame_protocol import HolderLost
 from e2ee.client.roaming import LEAST_SECONDS
@@ -86,6 +87,9 @@ class DyingHolderTests(Roamers):
             (h.Connected, lambda one: one.connected(5.0)),
             (h.DrainedAt, lambda one: one.drained(5.0)),
             (h.AddContact, lambda one: one.add_contact(bob, "bob")),
+            (h.AcceptContact, lambda one: one.accept_contact(bob)),
+            (h.ImportContacts, lambda one: one.import_contacts([NamedNumber(Address(CAROL), "carol")])),
+            (h.SetTimer, lambda one: one.set_timer(bob, 60)),
             (h.RenameContact, lambda one: one.rename_contact(bob, "robert")),
             (h.BlockContact, lambda one: one.block_contact(bob)),
             (h.Contacts, lambda one: one.contacts()),
@@ -97,6 +101,7 @@ class DyingHolderTests(Roamers):
             (h.Take, lambda one: one.take(None)),
             (h.Unread, lambda one: one.unread()),
             (h.RememberLine, lambda one: one.remember_line("typed")),
+            (h.TellTyping, lambda one: one.tell_typing(bob)),
             (h.TypedLines, lambda one: one.typed_lines()),
             (h.AskSafetyNumber, lambda one: one.safety_number(bob)),
             (h.Trust, lambda one: one.trust(bob)),

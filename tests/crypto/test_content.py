@@ -11,14 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.crypto import limits
 from e2ee.crypto.content import (
     Content,
-    NumberRange,
     Receipt,
     Resume,
     Text,
     TokenNotice,
+    Typing,
     decode_content,
     encode_content,
 )
+from e2ee.crypto.counters import NumberRange
+from e2ee.crypto.expiry import Expiry, Timer, TimerNotice
 from e2ee.errors import OpenFailed
 from e2ee.ids import ContactToken, MessageId
 from tests.crypto.mutations import resized
@@ -34,9 +36,16 @@ RECEIPT = Receipt(
     (MessageId(b"1" * 16),), (MessageId(b"2" * 16), MessageId(b"3" * 16)),
 )  # fmt: skip
 NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
+TIMER = Timer(3600, 7, 1_800_000_000_000, True)
+TIMED = replace(TEXT, expiry=Expiry(60, TIMER))
+TIMER_NOTICE = TimerNotice(MessageId(b"d" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN, TIMER)
+TYPING = Typing(MessageId(b"y" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
+EVERY = (TEXT, NOTICE, RESUME, RECEIPT, TIMED, TIMER_NOTICE, TYPING)
 
 counters = st.integers(0, limits.COUNTERS - 1)
 tokens = st.binary(min_size=16, max_size=16).map(ContactToken)
+seconds = st.integers(0, limits.TIMER_SECONDS)
+timers = st.builds(Timer, seconds, st.integers(1, limits.TIMER_VERSIONS - 1), counters, st.booleans())
 message_ids = st.binary(min_size=16, max_size=16).map(MessageId)
 
 
@@ -62,7 +71,12 @@ contents: st.SearchStrategy[Content] = st.builds(
     st.none() | tokens,
     st.integers(1, limits.COUNTERS - 1),
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=300),
+    expiry=st.none() | st.builds(Expiry, seconds, timers),
+) | st.builds(
+    TimerNotice, message_ids, counters, counters, counters, counters, tokens, timers
 ) | st.builds(TokenNotice, message_ids, counters, counters, counters, counters, tokens) | st.builds(
+    Typing, message_ids, counters, counters, counters, counters, st.none() | tokens
+) | st.builds(
     Resume, message_ids, counters, counters, counters, counters, st.none() | tokens, counters,
     range_lists, range_lists,
 ) | st.builds(
@@ -191,16 +205,44 @@ class Contents(SynchronousTestCase):
             lists = (bytes((len(one),)) + b"".join(one) for one in (delivered, read))
             self.assertRaises(OpenFailed, decode_content, head + b"".join(lists))
 
+    def test_the_layout_of_a_timer_and_of_a_text_that_has_one(self) -> None:
+        moment = (7).to_bytes(8, "big") + (1_800_000_000_000).to_bytes(8, "big")
+        timer = (3600).to_bytes(4, "big") + moment + b"\1"
+        self.assertEqual(encode_content(TIMED), encode_content(TEXT) + (60).to_bytes(4, "big") + timer)
+        head = encode_content(replace(NOTICE, message_id=TIMER_NOTICE.message_id))
+        self.assertEqual(encode_content(TIMER_NOTICE), b"\x06" + head[1:] + timer)
+
+    def test_the_layout_of_a_typing_notice(self) -> None:
+        head = encode_content(replace(NOTICE, message_id=TYPING.message_id))
+        self.assertEqual(encode_content(TYPING), b"\x07" + head[1:])
+
+    def test_a_timer_has_at_most_366_days_and_a_bounded_version(self) -> None:
+        longest = replace(TIMER, seconds=366 * 86_400, version=2**52 - 1, set_at=2**53 - 1)
+        for timer in (longest, replace(longest, seconds=0, version=1, set_at=0, by_sender=False)):
+            content = replace(TIMER_NOTICE, timer=timer)
+            self.assertEqual(decode_content(encode_content(content)), content)
+        encoded = encode_content(TIMER_NOTICE)
+        for name, size, wrong in (("seconds", 4, 366 * 86_400 + 1), ("version", 8, 2**52), ("version", 8, 0),
+                                  ("set_at", 8, 2**53)):  # fmt: skip
+            timer = replace(TIMER, **{name: wrong})  # type: ignore[arg-type]
+            self.assertRaises(ValueError, encode_content, replace(TIMER_NOTICE, timer=timer))
+            right = getattr(TIMER, name).to_bytes(size, "big")
+            at = encoded.rindex(right)
+            changed = encoded[:at] + wrong.to_bytes(size, "big") + encoded[at + size :]
+            self.assertRaises(OpenFailed, decode_content, changed)
+        self.assertRaises(ValueError, encode_content, replace(TEXT, expiry=Expiry(366 * 86_400 + 1, TIMER)))
+
     def test_other_types_versions_flags_and_lengths_are_refused(self) -> None:
-        for encoded in (encode_content(content) for content in (TEXT, NOTICE, RESUME, RECEIPT)):
+        for encoded in (encode_content(content) for content in EVERY):
             for changed in resized(encoded):
-                self.assertRaises(OpenFailed, decode_content, changed)
+                if changed != encode_content(TEXT):  # which is TIMED without its end
+                    self.assertRaises(OpenFailed, decode_content, changed)
             for at, value in ((0, 0), (0, 9), (0, 255), (1, 0), (1, 2), (50, 2)):
                 changed = encoded[:at] + bytes((value,)) + encoded[at + 1 :]
                 self.assertRaises(OpenFailed, decode_content, changed)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.binary(max_size=200), st.sampled_from([b"", *(bytes((kind, 1)) for kind in range(1, 5))]))
+    @given(st.binary(max_size=200), st.sampled_from([b"", *(bytes((kind, 1)) for kind in range(1, 8))]))
     def test_random_bytes_are_a_content_or_refused(self, noise: bytes, head: bytes) -> None:
         try:
             content = decode_content(head + noise)
@@ -209,6 +251,6 @@ class Contents(SynchronousTestCase):
         self.assertEqual(encode_content(content), head + noise)
 
     def test_no_repr_shows_text_or_token(self) -> None:
-        for content in (TEXT, NOTICE, RESUME, RECEIPT):
+        for content in EVERY:
             self.assertNotIn("Hello", repr(content))
             self.assertNotIn("ttt", repr(content))

@@ -73,6 +73,29 @@ class ConversationTests(TerminalTestCase):
         last = self.house.do("bob", "history", "--limit", "1", "--json").objects[0]
         self.assertEqual(last["text"], "first\nsecond\n> third")
 
+    def test_who_is_writing_is_shown_until_he_has_written(self) -> None:
+        alice, bob = self.chat("alice", "bob"), self.chat("bob", "alice")
+        for terminal in (alice, bob):
+            terminal.see("not verified, online")
+        alice.enter("hello")
+        bob.see("alice: hello")
+        bob.enter("hello yourself")
+        alice.see("bob: hello yourself")
+
+        def shown() -> bool:
+            return any("online, typing" in row for row in alice.screen.rows)
+
+        def shown_or_typed() -> bool:
+            bob.type("a\x7f")  # whoever goes on typing says so again
+            return shown()
+
+        bob.type("a line")
+        alice.wait_for(shown_or_typed, "that Bob is typing")
+        bob.type(ENTER)
+        alice.see("bob: a line")
+        alice.wait_for(lambda: not shown(), "that he has written")
+        self.assertNotIn("typing", self.house.do("alice", "--json", "history").out)
+
     def states(self, terminal: Terminal) -> set[str]:
         return set(OWN_STATE.findall("\n".join(terminal.screen.rows)))
 

@@ -49,7 +49,9 @@ NOON = 1_700_049_600_000
 """2023-11-15 12:00:00 UTC."""
 
 
-def message(text: str, sender: Address = BOB, name: str | None = None, number: int = 1) -> MessageReceived:
+def message(
+    text: str, sender: Address = BOB, name: str | None = None, number: int = 1, *, request: bool = False
+) -> MessageReceived:
     """A message that came in at noon; `number` makes it another one."""
     return MessageReceived(
         message_id=MessageId(number.to_bytes(16, "big")),
@@ -61,6 +63,7 @@ def message(text: str, sender: Address = BOB, name: str | None = None, number: i
         text=text,
         verified=False,
         position=number,
+        request=request,
     )
 
 
@@ -79,6 +82,8 @@ class FakeMessenger:
         self.connection: Failure | None = None
         self.undrained: Failure | None = None
         self.people: dict[Address, str] = {}
+        self.timers: dict[Address, int] = {}
+        self.strangers: set[Address] = set()
         self.marks: dict[Address, tuple[bool, str | None]] = {}
         """Whether the digits of somebody were compared, and who certifies him."""
         self.present: list[tuple[Address, str | None]] = []
@@ -89,6 +94,7 @@ class FakeMessenger:
         self.queued: list[SentMessage] = []
         self.texts: list[tuple[Address, str]] = []
         self.typed: list[str] = []
+        self.told_typing: list[Address] = []
         self.past: list[HistoryEntry] = []
         self.queries: list[HistoryQuery] = []
         self.forgotten: list[MessageId | Address] = []
@@ -194,6 +200,11 @@ class FakeMessenger:
         counts = Counter((event.address, event.name) for event in texts)
         return [UnreadOf(address, name, count) for (address, name), count in counts.items()]
 
+    async def tell_typing(self, address: Address) -> None:
+        self.told_typing.append(address)
+        if self.connection is not None:
+            raise self.connection
+
     async def typed_lines(self) -> list[str]:
         return self.typed
 
@@ -216,10 +227,25 @@ class FakeMessenger:
         return self.present
 
     async def contacts(self) -> list[Contact]:
+        strangers = [Contact(one, None, False, False, False, request=True) for one in self.strangers]
         return [
             Contact(address, name, True, False, *self.marks.get(address, (False, None)))
             for address, name in self.people.items()
-        ]
+        ] + strangers
+
+    async def accept_contact(self, address: Address) -> Contact:
+        self.strangers.discard(address)
+        return Contact(address, self.people.get(address), True, False, False)
+
+    async def set_timer(self, address: Address, seconds: int | None) -> Contact:
+        if seconds is not None:
+            self.timers[address] = seconds
+        now = self.timers.get(address, 0)
+        return Contact(address, self.people.get(address), True, False, False, timer=now)
+
+    async def block_contact(self, address: Address) -> Contact:
+        self.strangers.discard(address)
+        return Contact(address, self.people.get(address), False, True, False)
 
     async def safety_number(self, address: Address) -> SafetyNumber:
         return SafetyNumber(address, DIGITS, False)

@@ -35,7 +35,7 @@ class OutsideTests(SynchronousTestCase):
             self.assertEqual(outside_chat(f" {digit} "), Ask(verb))
 
     def test_words_are_choices_in_any_case(self) -> None:
-        for word in ("online", "offline", "exit", "quit", "menu", "help"):
+        for word in ("online", "offline", "requests", "accept", "block", "exit", "quit", "menu", "help"):
             self.assertEqual(outside_chat(word), Ask(Verb(word)))
             self.assertEqual(outside_chat(word.upper()), Ask(Verb(word)))
             self.assertEqual(outside_chat(f"/{word}"), Ask(Verb(word)))
@@ -74,7 +74,7 @@ class InsideTests(SynchronousTestCase):
 
     def test_every_command_of_the_contract_is_known(self) -> None:
         words = "online offline verify trust history search file who exit quit menu help"
-        for word in words.split():
+        for word in (*words.split(), "requests", "accept", "block"):
             self.assertEqual(inside_chat(f"/{word}"), Ask(Verb(word)))
 
     def test_a_command_has_the_rest_of_its_line(self) -> None:

@@ -40,7 +40,11 @@ class EditorTestCase(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(self.console.close()))
 
     def open(self, *typed: str, suggest: Callable[[str], list[Suggestion]] | None = None) -> None:
-        self.console.open(typed, suggest or no_suggestions)
+        self.keys = 0
+        self.console.open(typed, suggest or no_suggestions, self._count)
+
+    def _count(self) -> None:
+        self.keys += 1
 
     def reading(self, prompt: str = ">") -> Deferred[str | None]:
         return Deferred.fromCoroutine(self.console.read_line(prompt))
@@ -51,6 +55,17 @@ class EditorTestCase(TestCase):
 
 class LineTests(EditorTestCase):
     """What is typed."""
+
+    async def test_that_a_text_is_being_written_is_told_and_no_command(self) -> None:
+        self.open()
+        line = self.reading("bob>")
+        self.desk.type("/who\r")
+        self.assertEqual(await line, "/who")
+        self.assertEqual(self.keys, 0)
+        line = self.reading("bob>")
+        self.desk.type("hi\r")
+        self.assertEqual(await line, "hi")
+        self.assertGreaterEqual(self.keys, 1)
 
     async def test_a_line_is_edited_and_read(self) -> None:
         self.open()

@@ -81,6 +81,8 @@ class EventTests(SynchronousTestCase):
                 "verified_by": None,
                 "repeated": False,
                 "late": False,
+                "request": False,
+                "expires_in": 0,
             },
         )
 
@@ -166,7 +168,7 @@ class ValueTests(SynchronousTestCase):
                 "accepted": False,
                 "blocked": True,
                 "verified": True,
-                "verified_by": None,
+                "verified_by": None, "request": False, "timer": 0,
             },
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from e2ee.client.events import KeyChanged, LinkDown, LinkUp, PresenceChanged, SentState
+from e2ee.client.events import ContactTyping, KeyChanged, LinkDown, LinkUp, PresenceChanged, SentState
 from e2ee.errors import Code, Failure
 from e2ee.ui.chat import Chat
 from e2ee.ui.commands import MENU
@@ -16,6 +16,7 @@ from e2ee.ui.scene import PlainTerminal, Scene
 from e2ee.ui.status_line import Partner, Standing
 from e2ee.ui.suggestions import Suggestion
 from e2ee.ui.terminal_scene import NEWS_SECONDS, TerminalScene
+from e2ee.ui.typists import SHOWN_SECONDS, TOLD_SECONDS
 from tests.ui.fakes import (
     BOB,
     CAROL,
@@ -38,13 +39,14 @@ class FakeTerminal(FakeConsole):
         self.typed_before: Sequence[str] = ()
         self.suggest: Callable[[str], list[Suggestion]] = lambda line: []
         self.opened = False
+        self.press_key: Callable[[], None] = lambda: None
         self.own: dict[Hashable, str] = {}
         self.settled: set[Hashable] = set()
         self.scrolled: set[Hashable] = set()
         self.standing = Standing()
 
-    def open(self, typed: Sequence[str], suggest: Any) -> None:
-        self.opened, self.typed_before, self.suggest = True, typed, suggest
+    def open(self, typed: Sequence[str], suggest: Any, typing: Callable[[], None]) -> None:
+        self.opened, self.typed_before, self.suggest, self.press_key = True, typed, suggest, typing
 
     async def close(self) -> None:
         self.opened = False
@@ -193,6 +195,69 @@ class StandingTests(SceneTestCase):
         self.assertEqual(self.console.standing.waiting, 2)
         self.messenger.accept()
         self.assertEqual(self.console.standing.waiting, 1)
+
+
+class TypingTests(SceneTestCase):
+    """Who is writing stands in the status line for as long as that is so."""
+
+    def typing(self) -> bool:
+        assert self.console.standing.partner is not None
+        return self.console.standing.partner.typing
+
+    def test_the_partner_is_shown_as_long_as_he_goes_on(self) -> None:
+        self.begin()
+        for _ in range(3):
+            self.messenger.tell(ContactTyping(BOB))
+            self.assertTrue(self.typing())
+            self.clock.advance(5)
+        self.assertTrue(self.typing())
+        self.clock.advance(SHOWN_SECONDS - 5)
+        self.assertFalse(self.typing())
+        self.assertEqual(self.shown(), [])
+
+    def test_what_he_has_written_ends_it(self) -> None:
+        self.begin()
+        self.messenger.tell(ContactTyping(BOB))
+        self.messenger.arrive(message("hello", BOB, "bob"))
+        self.assertFalse(self.typing())
+
+    def test_others_are_not_shown(self) -> None:
+        self.begin()
+        self.messenger.tell(ContactTyping(CAROL))
+        self.assertFalse(self.typing())
+
+    def test_nothing_is_left_at_the_end(self) -> None:
+        running = self.begin()
+        self.messenger.tell(ContactTyping(BOB))
+        self.console.type("/quit")
+        self.successResultOf(running)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_partner_is_told_if_he_is_there_and_not_at_each_key(self) -> None:
+        self.messenger.present = [(BOB, "bob")]
+        self.begin()
+        for seconds in (0.0, TOLD_SECONDS - 0.1, 0.1, 0.1):
+            self.clock.advance(seconds)
+            self.console.press_key()
+        self.assertEqual(self.messenger.told_typing, [BOB, BOB])
+
+    def test_nobody_is_told_who_is_not_there(self) -> None:
+        self.begin()
+        self.console.press_key()
+        self.assertEqual(self.messenger.told_typing, [])
+
+    def test_nor_anybody_outside_a_chat(self) -> None:
+        self.messenger.present = [(BOB, "bob")]
+        self.begin("chat bob", "menu", partner=None)
+        self.console.press_key()
+        self.assertEqual(self.messenger.told_typing, [])
+
+    def test_that_it_could_not_be_told_is_nothing(self) -> None:
+        self.messenger.present = [(BOB, "bob")]
+        running = self.begin()
+        self.messenger.connection = LOST
+        self.console.press_key()
+        self.assertNoResult(running)
 
 
 class OtherChatTests(SceneTestCase):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.errors import Code, Failure
-from e2ee.ui.times import parse_since, rfc3339, short_time
+from e2ee.ui.times import parse_since, parse_span, rfc3339, short_time, span_words
 from tests.ui.fakes import NOON
 
 EAST = timezone(timedelta(hours=2))
@@ -45,3 +45,22 @@ class TimesTests(SynchronousTestCase):
         for text in ("", "yesterday", "12", "2h ago", "２h", "2023-13-01", "-1h"):
             error = self.assertRaises(Failure, parse_since, text, NOON, UTC)
             self.assertIs(error.code, Code.USAGE)
+
+
+class SpanTests(SynchronousTestCase):
+    """How long something lasts."""
+
+    def test_spans(self) -> None:
+        for text, seconds, words in (
+            ("30s", 30, "30 seconds"), ("1m", 60, "1 minute"), ("90s", 90, "90 seconds"),
+            ("8h", 28_800, "8 hours"),
+            ("1d", 86_400, "1 day"), ("7d", 604_800, "1 week"), ("4w", 2_419_200, "4 weeks"),
+        ):  # fmt: skip
+            self.assertEqual((parse_span(text), span_words(seconds)), (seconds, words))
+        self.assertEqual(parse_span("off"), 0)
+
+    def test_what_is_none_is_refused(self) -> None:
+        for text in ("", "1", "d", "-1d", "1 d", "1D", "١d", "1.5h", "OFF", "1y", "9999999s"):
+            with self.assertRaises(Failure) as caught:
+                parse_span(text)
+            self.assertIs(caught.exception.code, Code.USAGE)

@@ -27,6 +27,7 @@ class ArrivalKind(StrEnum):
     PROFILE_PUT_BACK = "profile_put_back"
     SERVER_PUT_BACK = "server_put_back"
     RECEIPT = "receipt"
+    TIMER = "timer"
 
 
 KEPT_RECEIPTS = 1000
@@ -35,8 +36,9 @@ KEPT_RECEIPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something to be shown. `message` is the row of a text, `missing` the size of a gap, or how many texts
-    were sent again. `verified_by` is the authority whose word was enough for a changed key.
+    """Something to be shown. `message` is the row of a text, `missing` the size of a gap, how many texts
+    were sent again, or the seconds of a timer. `verified_by` is the authority whose word was enough for a
+    changed key.
     """
 
     kind: ArrivalKind
@@ -159,3 +161,10 @@ def forget_old_receipts(tx: Connection) -> None:
 def forget_failed(tx: Connection, message: int) -> None:
     """Somebody was told that the text in this row has failed: no reader has to be."""
     tx.execute("DELETE FROM arrival WHERE kind = 'failed' AND message = ?", (message,))
+
+
+def forget_arrivals(tx: Connection, address: Address) -> None:
+    """Nothing that this number has sent is shown any more; what is told of own texts is."""
+    tx.execute(
+        "DELETE FROM arrival WHERE address = ? AND kind IN ('message', 'undecryptable', 'gap')", (address,)
+    )

@@ -30,6 +30,11 @@ class ContactRecord:
     pending_key: bytes | None
     token: ContactToken | None = field(repr=False)
 
+    @property
+    def is_request(self) -> bool:
+        """Whether the user has said nothing yet about what this one writes."""
+        return not self.accepted and not self.blocked
+
 
 _COLUMNS = "address, name, listed, accepted, blocked, verified, trusted_key, pending_key, token"
 

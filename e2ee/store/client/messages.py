@@ -38,6 +38,8 @@ class MessageRecord:
     verified_by: str | None = None
     account_key: bytes | None = None  # that has sent it, or for which it was sealed last
     receipt: str | None = None  # a ReceiptState, for "out"
+    lifetime: int = 0  # seconds after which it disappears; 0: never
+    expires_at: int | None = None  # ms since 1970, once that time runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Stream:
 
 _COLUMNS = (
     "direction, address, device, message_id, sequence, sent_at, received_at, text, verified, late, state,"
-    " reason, row, verified_by, account_key, receipt"
+    " reason, row, verified_by, account_key, receipt, lifetime, expires_at"
 )
 
 
@@ -82,8 +84,8 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
     place = None if record.state == HELD else next_count(tx, _PLACE)
     row = tx.execute(
         "INSERT INTO message (direction, address, device, message_id, sequence, sent_at, received_at, text,"
-        " verified, late, state, place, verified_by, account_key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
+        " verified, late, state, place, verified_by, account_key, lifetime)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row",
         (
             record.direction,
             record.address,
@@ -99,6 +101,7 @@ def add_message(tx: Connection, record: MessageRecord) -> int:
             place,
             record.verified_by,
             record.account_key,
+            record.lifetime,
         ),
     ).fetchone()
     return int(row[0])

@@ -22,6 +22,8 @@ class OutboxKind(StrEnum):
     RESUME = "resume"  # how far the numbered texts have come, and what is known to be missing
     INQUIRY = "inquiry"  # the same, and everything after that
     HEALING = "healing"  # the same, in a new session
+    TIMER = "timer"  # after what time texts disappear
+    TYPING = "typing"  # the user is writing; never sent later than now
     RECEIPT = "receipt"  # which texts are kept or read, in `body`
 
 
@@ -228,6 +230,16 @@ def remove_receipts(tx: Connection, address: Address | None = None) -> None:
         "DELETE FROM outbox WHERE kind = 'receipt' AND (:address IS NULL OR address = :address)",
         {"address": address},
     )
+
+
+def typing_waits(tx: Connection) -> bool:
+    """Whether a typing notice was not sent when it should have been."""
+    return tx.execute("SELECT 1 FROM outbox WHERE kind = 'typing' LIMIT 1").fetchone() is not None
+
+
+def remove_typing(tx: Connection) -> None:
+    """It is not sent any more."""
+    tx.execute("DELETE FROM outbox WHERE kind = 'typing'")
 
 
 def remove_from_outbox(tx: Connection, position: int) -> bool:

@@ -36,6 +36,7 @@ PORTABLE = (
     PortableTable("authority"),
     PortableTable("revocation_list"),
     PortableTable("contact_identity"),
+    PortableTable("timer"),
     PortableTable("message"),
     PortableTable("forgotten"),
     PortableTable("stream"),

@@ -32,6 +32,7 @@ def online() -> int:
     "e2ee contacts add +15550100102 bob",
     "e2ee contacts rename bob robert",
     "e2ee contacts block +15550100103",
+    "e2ee contacts import contacts.vcf",
     invoke_without_command=True,
 )
 def contacts() -> int | None:
@@ -98,7 +99,59 @@ def remove(address: str) -> int:
     return _change(change)
 
 
-for _command in (add, rename, block, remove):
+@verb("timer", "e2ee contacts timer bob 1d", "e2ee contacts timer bob off", "e2ee contacts timer bob")
+@click.argument("address")
+@click.argument("time", required=False, metavar="[30s|5m|8h|1d|4w|off]")
+def timer(address: str, time: str | None) -> int:
+    """Have messages with ADDRESS disappear after this time, here and there, from the next one on.
+
+    Without a time, it is shown. Own messages go that long after they were sent, received ones after they
+    were first shown: for good, from the history and its search, too. Either side can set it; the newest
+    setting counts.
+    """
+    from e2ee.ui.times import parse_span
+
+    seconds = None if time is None else parse_span(time)
+
+    async def change(messenger: Conversations) -> Contact:
+        return await messenger.set_timer(await messenger.resolve(address), seconds)
+
+    return _change(change)
+
+
+@verb("export", "e2ee contacts export contacts.vcf", "e2ee contacts export contacts.csv")
+@click.argument("file", type=FilePath())
+@click.option("--format", "form", type=click.Choice(("vcard", "csv")),
+              help="What to write.  [default: by the end of FILE's name]")
+def export(file: Path, form: str | None) -> int:
+    """Write the address book to FILE, which must not exist: names and numbers of all you have accepted.
+
+    As vCard 4.0 (.vcf) or CSV (.csv). Keys, marks of verification and who is blocked are not in it.
+    """
+    from e2ee.client.contact_file import ContactFormat
+    from e2ee.ui.contact_files import export as run_export
+    from e2ee.ui.runner import run
+
+    chosen = None if form is None else ContactFormat(form)
+    return run(given_options(click.get_current_context()), lambda call: run_export(call, file, chosen))
+
+
+@verb("import", "e2ee contacts import contacts.vcf", "e2ee contacts import --skip phone.vcf")
+@click.argument("file", type=FilePath())
+@click.option("--skip", is_flag=True, help="Leave out what cannot be imported, and say so.")
+def take_in(file: Path, skip: bool) -> int:
+    """Add the contacts of FILE (vCard 2.1, 3.0, 4.0, or CSV) to the address book, all of them or none.
+
+    Numbers need their country code, and no two names may look the same. Whoever has a name here keeps
+    it, and whoever is blocked stays so; nobody is verified by it, and nothing is sent.
+    """
+    from e2ee.ui.contact_files import take_in as run_import
+    from e2ee.ui.runner import run
+
+    return run(given_options(click.get_current_context()), lambda call: run_import(call, file, skip=skip))
+
+
+for _command in (add, rename, block, remove, timer, export, take_in):
     contacts.add_command(_command)
 
 

@@ -122,6 +122,15 @@ CREATE TABLE contact_identity (
     PRIMARY KEY (address, account_key)
 ) STRICT;
 
+-- After what time texts disappear in a conversation (e2ee/store/client/timers.py).
+CREATE TABLE timer (
+    address TEXT PRIMARY KEY,
+    seconds INTEGER NOT NULL,           -- 0: never
+    version INTEGER NOT NULL,           -- counts the settings of both sides, from 1
+    set_at INTEGER NOT NULL,            -- ms since 1970, by the clock of whoever has set it
+    own INTEGER NOT NULL                -- 1: that was the user
+) STRICT, WITHOUT ROWID;
+
 -- === sessions (e2ee/store/client/sessions.py) =================================================
 
 CREATE TABLE session (
@@ -157,7 +166,9 @@ CREATE TABLE message (
     verified_by TEXT,                   -- in: the authority that certified the sender's key then
     account_key BLOB,                   -- 32 bytes; in: that has sent it; out: for which it was sealed last
     sent_again INTEGER NOT NULL DEFAULT 0, -- out: how often, because the contact did not have it
-    receipt TEXT                        -- out: what the contact has said of it, 'delivered' or 'read'
+    receipt TEXT,                       -- out: what the contact has said of it, 'delivered' or 'read'
+    lifetime INTEGER NOT NULL DEFAULT 0, -- seconds; 0: for ever
+    expires_at INTEGER                  -- ms since 1970; NULL: never, or not shown or not sent yet
 ) STRICT;
 CREATE UNIQUE INDEX message_sent ON message (message_id) WHERE direction = 'out';
 CREATE UNIQUE INDEX message_received ON message (address, message_id) WHERE direction = 'in';
@@ -165,6 +176,8 @@ CREATE UNIQUE INDEX message_place ON message (place) WHERE place IS NOT NULL;
 CREATE INDEX message_sequence ON message (address, device, sequence) WHERE direction = 'in';
 CREATE INDEX message_held ON message (address, device, sequence) WHERE state = 'held';
 CREATE INDEX message_numbered ON message (address, sequence) WHERE direction = 'out';
+CREATE INDEX message_expiring ON message (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX message_timed ON message (direction) WHERE lifetime > 0 AND expires_at IS NULL;
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id IS NOT NULL;
 
 -- The words of all texts (e2ee/store/client/history.py). It holds no text itself; 'secure-delete' takes
@@ -216,11 +229,11 @@ CREATE TABLE stream (
 CREATE TABLE arrival (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed',
-        'sent_again', 'profile_put_back', 'server_put_back', 'receipt')),
+        'sent_again', 'profile_put_back', 'server_put_back', 'receipt', 'timer')),
     address TEXT NOT NULL,
     message INTEGER REFERENCES message (row),
     at INTEGER NOT NULL,                -- ms since 1970
-    missing INTEGER NOT NULL DEFAULT 0, -- texts of a gap; or that were sent again
+    missing INTEGER NOT NULL DEFAULT 0, -- texts of a gap, or that were sent again; seconds of a timer
     verified_by TEXT,                   -- of a changed key: the authority whose word was enough
     printing INTEGER NOT NULL DEFAULT 0,
     repeated INTEGER NOT NULL DEFAULT 0
@@ -271,7 +284,8 @@ CREATE TABLE healing (
 CREATE TABLE outbox (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing', 'receipt')),
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'token', 'resume', 'inquiry', 'healing', 'receipt', 'timer',
+        'typing')),
     message INTEGER UNIQUE REFERENCES message (row),  -- of a text; NULL for what nobody is shown
     queued_at INTEGER NOT NULL,         -- ms since 1970
     body BLOB,                          -- of a receipt: what it tells
