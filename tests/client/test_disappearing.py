@@ -14,7 +14,7 @@ from e2ee.crypto.expiry import Timer, TimerNotice
 from e2ee.crypto.limits import TIMER_SECONDS
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
-from e2ee.store.client import contacts, timers
+from e2ee.store.client import contacts, outbox, sent_texts, timers
 from e2ee.store.connection import Connection
 from tests.client.people import NOON, Person, World
 from tests.store.vault_image import image
@@ -217,6 +217,23 @@ class GoingTests(TimerCase):
         self.world.settle()
         self.assertEqual(self.bob.read(), ["late"])
         self.world.wait(60)
+        self.assertEqual(self.texts(self.alice), [])
+
+    def test_while_it_waits_to_be_sent_once_more_too(self) -> None:
+        """Since the contact has asked for it: its time may be over here, and it was never shown there."""
+        self.alice.say(self.bob, "again")
+        self.alice.link.disconnect()
+
+        def once_more(tx: Connection) -> None:
+            ((row,),) = tx.execute("SELECT row FROM message WHERE text = 'again'").fetchall()
+            outbox.put_first(tx, self.bob.address, [row], self.alice.messenger._context.now)
+            sent_texts.note_sent_again(tx, row)
+
+        self.alice.run(self.alice.vault.write(once_more))
+        self.leap(DAY)
+        self.assertEqual(self.texts(self.alice), ["again"])
+        self.alice.link.connect()
+        self.world.wait(5)
         self.assertEqual(self.texts(self.alice), [])
 
     def test_what_failed_stays_until_that_was_told(self) -> None:
