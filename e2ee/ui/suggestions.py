@@ -11,6 +11,10 @@ from enum import Enum
 
 from e2ee.ui.commands import INSIDE_WORDS, OUTSIDE_WORDS
 
+OUTSIDE_WHOM = ("chat", "accept", "block")
+INSIDE_WHOM = ("/accept", "/block")
+"""Words that somebody's name or number follows."""
+
 
 class Place(Enum):
     """What the next line is."""
@@ -49,7 +53,8 @@ def suggestions(line: str, place: Place, people: Iterable[Person]) -> list[Sugge
     if not blank:
         return [Suggestion(word, len(line), meaning) for word, meaning in words.items()
                 if word.startswith(line.casefold()) and (line or place is Place.MENU)]  # fmt: skip
-    if place is Place.MENU and verb.casefold() == "chat":
+    whom = OUTSIDE_WHOM if place is Place.MENU else INSIDE_WHOM
+    if verb.casefold() in whom:
         return list(_whom(rest.lstrip(), people))
     return []
 

@@ -43,6 +43,12 @@ class SuggestionTests(SynchronousTestCase):
         self.assertEqual(self.offered("+1555010010", Place.ADDRESS), [one.number for one in PEOPLE])
         self.assertEqual(self.offered("online b", Place.MENU), [])
 
+    def test_whom_to_accept_or_block(self) -> None:
+        for word in ("accept", "block"):
+            self.assertEqual(self.offered(f"{word} bob", Place.MENU), ["bob"])
+            self.assertEqual(self.offered(f"/{word} bob", Place.CHAT), ["bob"])
+            self.assertEqual(self.offered(f"{word} bob", Place.CHAT), [])
+
     def test_what_is_replaced_and_what_stands_beside_it(self) -> None:
         self.assertEqual(
             suggestions("chat bo", Place.MENU, PEOPLE[:1]), [Suggestion("bob", 2, "+15550100102 online")]
