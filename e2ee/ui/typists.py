@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 SHOWN_SECONDS = 8.0
 """Without another notice somebody has stopped; they come every five seconds."""
-TOLD_SECONDS = 5.0
-"""Keys come faster than anybody has to be told."""
+TOLD_SECONDS = 1.0
+"""Keys come faster than anybody has to be asked to tell of it; how often a contact is told is the client's
+matter, and where something else was just on its way to him, the next key has another chance."""
 
 
 class Typists:
