@@ -42,6 +42,8 @@ class RestoredCase(SynchronousTestCase):
         """The machine is lost; the same identity, from the backup, in a vault of its own."""
         if self.alice.link._up:
             self.alice.stop()
+        else:
+            self.alice.kill()
         self.world.people.remove(self.alice)
         self.world.result(self.alice.vault.close())
         self.world.wait(1)
