@@ -46,6 +46,7 @@ from e2ee.server.workers import ProofWorkers
 from e2ee.store.database import Database
 from e2ee.store.server.facts import SqlFacts
 from e2ee.store.server.service_clock import ServiceClock
+from e2ee.store.server.traces import Traces
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class ServerService(Service):
         configuration, reactor = self._configuration, self._reactor
         database = self._database = await Database.open(
             configuration.database, self._secret, "server", reactor, self._database_broken,
-            reserve_bytes=RESERVE_BYTES,
+            tidy=Traces().tidy, reserve_bytes=RESERVE_BYTES,
         )  # fmt: skip
         clock = self._clock = ServiceClock(database, reactor)
         await clock.start()
