@@ -39,10 +39,11 @@ demo: $(VENV)/installed  ## a real server and two real clients talk, one of them
 chat: $(VENV)/installed  ## the same, then the keyboard is yours against an echo bot
 	@$(BIN)/python -m examples.demo --chat
 
-test: lint types trial  ## all that CI runs: ruff, mypy, trial
+test: lint types trial  ## all that CI runs: ruff, bandit, mypy, trial
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive e2ee twisted certs
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
