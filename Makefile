@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 TESTS ?= tests
+SECONDS ?= 600
 PREFIX ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile chaos powerloss man clean
+.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile fuzz chaos powerloss man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +24,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --editable '.[test]'
+	@$(PIP) install --quiet --editable '.[fuzz]' || echo 'atheris cannot be installed here: the decoders are not fuzzed, only the corpus is replayed'
 	touch $@
 
 $(VENV)/installed-powerloss: $(VENV)/installed-test
@@ -86,6 +88,9 @@ siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients tha
 
 hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
 	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input
+
+fuzz: $(VENV)/installed-test  ## every decoder for 10 minutes (SECONDS=600); findings go into tests/fuzz/corpus
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --keep
 
 chaos: $(VENV)/installed-test  ## 20,000 messages, 1,000 broken connections, kills (docs/testing.md)
 	E2EE_CHAOS_LONG=1 $(BIN)/python -m twisted.trial tests.chaos
