@@ -7,11 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 TESTS ?= tests
 SECONDS ?= 600
+TESTSSL ?= https://github.com/testssl/testssl.sh
+TESTSSL_COMMIT := 9fdf8028baba86d83218db294a5776384ec8c332
 PREFIX ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile fuzz chaos powerloss man clean
+.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile fuzz judge chaos powerloss man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 16
@@ -92,6 +94,13 @@ hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in m
 fuzz: $(VENV)/installed-test  ## every decoder for 10 minutes (SECONDS=600); findings go into tests/fuzz/corpus
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --keep
 
+judge: $(VENV)/installed-test  ## the server's TLS as sslyze and testssl.sh see it, beside tests/judge/golden (a minute or two)
+	test -x .judge/bin/sslyze || { $(PYTHON) -m venv .judge && .judge/bin/pip install --quiet 'sslyze == 6.3.1'; } \
+		|| echo 'sslyze cannot be installed here'
+	test -d .judge/testssl.sh || { git clone --quiet --filter=blob:none $(TESTSSL) .judge/testssl.sh \
+		&& git -C .judge/testssl.sh checkout --quiet $(TESTSSL_COMMIT); } || echo 'testssl.sh cannot be cloned here'
+	$(BIN)/python -m tests.judge
+
 chaos: $(VENV)/installed-test  ## 20,000 messages, 1,000 broken connections, kills (docs/testing.md)
 	E2EE_CHAOS_LONG=1 $(BIN)/python -m twisted.trial tests.chaos
 	$(BIN)/python -m tests.chaos
@@ -101,5 +110,5 @@ powerloss: $(VENV)/installed-powerloss  ## the same with power cuts on a disk th
 	E2EE_CHAOS_POWER=1 $(BIN)/python -m tests.chaos
 
 clean:  ## removes .venv and everything generated
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .judge build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
