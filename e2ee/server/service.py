@@ -22,6 +22,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import E2eeError, StoreError, StoreLocked
+from e2ee.net.fronted import behind_front
 from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
@@ -150,11 +151,11 @@ class ServerService(Service):
 
     async def _listen(self, running: Running, outlook: Outlook) -> None:
         identity, configuration = self._identity, self._configuration
-        factory = server_tls_factory(
+        secured = server_tls_factory(
             identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
         endpoint = serverFromString(self._reactor, with_backlog(configuration.listen))
-        port = await endpoint.listen(factory)
+        port = await endpoint.listen(behind_front(configuration.listen, secured, self._reactor))
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)
