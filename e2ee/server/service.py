@@ -34,6 +34,7 @@ from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
 from e2ee.server.notify_socket import NotifySocket
+from e2ee.server.open_files import most_connections
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
 from e2ee.server.parting import say_goodbye, settled
 from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES
@@ -141,7 +142,7 @@ class ServerService(Service):
         await rotation.begin()
         around = Surroundings(
             self._reactor, clock.now, self._in_thread, self._delivery, workers, self._secret,
-            self._identity.backup_pin,
+            self._identity.backup_pin, most_connections=most_connections(),
         )  # fmt: skip
         rooms = compose(stores, self._configuration.policy, around)
         return Running(
