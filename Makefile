@@ -6,11 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= 2
 TESTS ?= tests
+SECONDS ?= 600
+TESTSSL ?= https://github.com/testssl/testssl.sh
+TESTSSL_COMMIT := 9fdf8028baba86d83218db294a5776384ec8c332
 PREFIX ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile chaos powerloss man clean
+.PHONY: install-files help demo chat test lint types trial coverage bench model interleavings siege hostile fuzz judge chaos powerloss man clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +26,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --editable '.[test]'
+	@$(PIP) install --quiet --editable '.[fuzz]' || echo 'atheris cannot be installed here: the decoders are not fuzzed, only the corpus is replayed'
 	touch $@
 
 $(VENV)/installed-powerloss: $(VENV)/installed-test
@@ -39,10 +43,11 @@ demo: $(VENV)/installed  ## a real server and two real clients talk, one of them
 chat: $(VENV)/installed  ## the same, then the keyboard is yours against an echo bot
 	@$(BIN)/python -m examples.demo --chat
 
-test: lint types trial  ## all that CI runs: ruff, mypy, trial
+test: lint types trial  ## all that CI runs: ruff, bandit, mypy, trial
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive e2ee twisted certs
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
@@ -86,6 +91,16 @@ siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients tha
 hostile: $(VENV)/installed-test  ## 100,000 mutated frames against a server in memory (some minutes)
 	E2EE_MUTATED_FRAMES=100000 $(BIN)/python -m twisted.trial tests.server.test_hostile_input
 
+fuzz: $(VENV)/installed-test  ## every decoder for 10 minutes (SECONDS=600); findings go into tests/fuzz/corpus
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --keep
+
+judge: $(VENV)/installed-test  ## the server's TLS as sslyze and testssl.sh see it, beside tests/judge/golden (a minute or two)
+	test -x .judge/bin/sslyze || { $(PYTHON) -m venv .judge && .judge/bin/pip install --quiet 'sslyze == 6.3.1'; } \
+		|| echo 'sslyze cannot be installed here'
+	test -d .judge/testssl.sh || { git clone --quiet --filter=blob:none $(TESTSSL) .judge/testssl.sh \
+		&& git -C .judge/testssl.sh checkout --quiet $(TESTSSL_COMMIT); } || echo 'testssl.sh cannot be cloned here'
+	$(BIN)/python -m tests.judge
+
 chaos: $(VENV)/installed-test  ## 20,000 messages, 1,000 broken connections, kills (docs/testing.md)
 	E2EE_CHAOS_LONG=1 $(BIN)/python -m twisted.trial tests.chaos
 	$(BIN)/python -m tests.chaos
@@ -95,5 +110,5 @@ powerloss: $(VENV)/installed-powerloss  ## the same with power cuts on a disk th
 	E2EE_CHAOS_POWER=1 $(BIN)/python -m tests.chaos
 
 clean:  ## removes .venv and everything generated
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .judge build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,7 +63,11 @@ class Address(str):
             raise InvalidAddress("this number is too long for its country")
         if reason != possible.IS_POSSIBLE:
             raise InvalidAddress("this is not a possible number of its country")
-        return cls(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+        canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        # One trunk prefix is left out as people write it; behind two of them is no one spelling.
+        if phonenumbers.parse(canonical, None) != number:
+            raise InvalidAddress("this number has a trunk prefix that is not dialled from abroad")
+        return cls(canonical)
 
     @property
     def country_code(self) -> str:

@@ -68,6 +68,7 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(len(Address("+" + "1" * 15)), ADDRESS_LENGTH)
 
     def test_parsing_twice_is_parsing_once(self) -> None:
+        self.assertRaises(InvalidAddress, Address.parse, "+55001500100101")
         once = Address.parse("+1 (555) 010-0101")
         self.assertEqual(Address.parse(once), once)
         self.assertIsInstance(once, Address)

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from e2ee.errors import E2eeError
 from e2ee.server.admin_requests import REQUEST_BYTES, AdminRequest
 from e2ee.server.state_directory import ADMIN_SOCKET, StateDirectory
 
@@ -34,6 +35,19 @@ TAKE_SECONDS = 30.0
 
 Answer = Callable[[AdminRequest], Awaitable[dict[str, object]]]
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AdminRequest)
+
+
+class NotUnderstood(E2eeError):
+    """A line that is no request."""
+
+
+def decode_request(line: bytes) -> AdminRequest:
+    """A request of an operator's. Raises NotUnderstood for anything else."""
+    try:
+        return _decoder.decode(line)  # type: ignore[no-any-return]
+    except Exception:
+        # msgspec has a family of errors, bad UTF-8 is none of it, and deep nesting is a RecursionError.
+        raise NotUnderstood from None
 
 
 def error(code: str, sentence: str) -> dict[str, object]:
@@ -83,8 +97,8 @@ class AdminProtocol(LineOnlyReceiver):
         self._asked = True
         self._stop_waiting()
         try:
-            request: AdminRequest = _decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError):
+            request = decode_request(line)
+        except NotUnderstood:
             self._answer(error("usage", "the server does not understand this question"))
             return
         answered = Deferred.fromCoroutine(self._reply(request))

@@ -29,8 +29,10 @@ class Guest(Protocol):
 class Admission:
     """One for the server."""
 
-    def __init__(self, policy: Policy, counters: Counters) -> None:
+    def __init__(self, policy: Policy, counters: Counters, most: int = 0) -> None:
+        """`most` connections are all that the process can have, whatever the policy; 0: no limit."""
         self.policy = policy
+        self._most = most
         self._counters = counters
         self._all: dict[Guest, str] = {}
         self._waiting: dict[Guest, str] = {}  # in the order of arrival
@@ -59,6 +61,9 @@ class Admission:
             self._turn_away(next(iter(waiting)))
         if 0 < self.policy.connections < len(self._all):
             self._counters.hit(Limit.CONNECTIONS)
+            self._turn_away(next(iter(self._waiting)))
+        if 0 < self._most < len(self._all):
+            self._counters.hit(Limit.OPEN_FILES)
             self._turn_away(next(iter(self._waiting)))
 
     def logged_in(self, guest: Guest) -> None:

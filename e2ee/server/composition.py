@@ -85,6 +85,7 @@ class Surroundings:
     backup_pin: bytes
     entropy: Callable[[int], bytes] = os.urandom
     wall: Callable[[], float] = time.time
+    most_connections: int = 0
 
 
 def sql_stores(database: Database, policy: Policy) -> Stores:
@@ -115,7 +116,7 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
         backup_pin=around.backup_pin,
         accounts=stores.accounts,
         known=known,
-        admission=Admission(policy, counters),
+        admission=Admission(policy, counters, around.most_connections),
         registration=_registration(stores, policy, around, counters),
         login=Login(
             stores.accounts, stores.prekeys, deliveries, presence, tokens, around.wall, around.now, counters

@@ -22,6 +22,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import E2eeError, StoreError, StoreLocked
+from e2ee.net.fronted import behind_front
 from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
@@ -33,6 +34,7 @@ from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
 from e2ee.server.notify_socket import NotifySocket
+from e2ee.server.open_files import most_connections
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
 from e2ee.server.parting import say_goodbye, settled
 from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES
@@ -46,6 +48,7 @@ from e2ee.server.workers import ProofWorkers
 from e2ee.store.database import Database
 from e2ee.store.server.facts import SqlFacts
 from e2ee.store.server.service_clock import ServiceClock
+from e2ee.store.server.traces import Traces
 
 T = TypeVar("T")
 
@@ -112,7 +115,7 @@ class ServerService(Service):
         configuration, reactor = self._configuration, self._reactor
         database = self._database = await Database.open(
             configuration.database, self._secret, "server", reactor, self._database_broken,
-            reserve_bytes=RESERVE_BYTES,
+            tidy=Traces().tidy, reserve_bytes=RESERVE_BYTES,
         )  # fmt: skip
         clock = self._clock = ServiceClock(database, reactor)
         await clock.start()
@@ -139,7 +142,7 @@ class ServerService(Service):
         await rotation.begin()
         around = Surroundings(
             self._reactor, clock.now, self._in_thread, self._delivery, workers, self._secret,
-            self._identity.backup_pin,
+            self._identity.backup_pin, most_connections=most_connections(),
         )  # fmt: skip
         rooms = compose(stores, self._configuration.policy, around)
         return Running(
@@ -149,11 +152,11 @@ class ServerService(Service):
 
     async def _listen(self, running: Running, outlook: Outlook) -> None:
         identity, configuration = self._identity, self._configuration
-        factory = server_tls_factory(
+        secured = server_tls_factory(
             identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
         endpoint = serverFromString(self._reactor, with_backlog(configuration.listen))
-        port = await endpoint.listen(factory)
+        port = await endpoint.listen(behind_front(configuration.listen, secured, self._reactor))
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)

@@ -27,10 +27,12 @@ class Operation:
     """Statements of one caller. It may run twice, and must change nothing but the database.
 
     `frees_room`: it only removes (or only reads), so that it goes on when the disk is full.
+    `traceless`: it moves no rows, so that there is nothing to tidy after it.
     """
 
     run: Callable[[Connection], Any]
     frees_room: bool = False
+    traceless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,18 @@ class GroupCommit:
         False if a reader or a full disk kept it from that. Raises StoreBroken.
         """
         return self._checkpoint("TRUNCATE")
+
+    def rearrange(self, operation: Callable[[Connection], bool]) -> bool:
+        """Run alone what moves rows and changes none, so that no foreign key may act. Its answer.
+
+        False, with nothing done, if it failed or there was no room. Raises StoreBroken.
+        """
+        self._execute("PRAGMA foreign_keys = OFF")
+        try:
+            (outcome,) = self.run([Operation(operation)])
+        finally:
+            self._execute("PRAGMA foreign_keys = ON")
+        return outcome.error is None and bool(outcome.value)
 
     def rewrite(self) -> bool:
         """Make the file anew from its rows, so that nothing else is in it, and empty the log.

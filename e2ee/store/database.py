@@ -62,7 +62,7 @@ class Database:
         on_broken: Callable[[BaseException], None],
         *,
         single_connection: bool = False,
-        tidy: Callable[[Connection], None] | None = None,
+        tidy: Callable[[Connection], bool] | None = None,
         reserve_bytes: int = 0,
         lanes: Lanes | None = None,
         connector: Callable[[Path, bytes], Connection] = connect,
@@ -72,7 +72,7 @@ class Database:
         `key` has 32 bytes; `schema` is "server" or "client". `on_broken` is called once, with a
         StoreBroken, when the disk fails: from then on nothing is answered, and the process must end.
         With `single_connection` reads run where writes run. `tidy` is run after writes, before the log
-        is emptied. `reserve_bytes`: see `Reserve`. `lanes` and `connector` are for tests.
+        is emptied: see `Writer`. `reserve_bytes`: see `Reserve`. `lanes` and `connector` are for tests.
 
         Raises StoreLocked for a wrong key, StoreUnavailable without room, StoreError with a sentence
         for a newer schema or what the file system refuses.
@@ -104,16 +104,19 @@ class Database:
                 raise
         return self
 
-    async def write(self, operation: Callable[[Connection], T], *, frees_room: bool = False) -> T:
+    async def write(
+        self, operation: Callable[[Connection], T], *, frees_room: bool = False, traceless: bool = False
+    ) -> T:
         """Run `operation` in the writer's thread, inside the batch's transaction; its result once
         it is on disk.
 
         An exception of the operation undoes what it did, and nothing else of the batch, and is
         raised here. StoreUnavailable: no room on the disk, or too many operations wait; nothing was
         written. It may run twice, so it must change nothing but the database. `frees_room` marks one
-        that only removes: it is tried again by itself on a full disk.
+        that only removes: it is tried again by itself on a full disk. `traceless` marks one that moves no
+        rows, and so leaves nothing to tidy.
         """
-        call = Call(Operation(operation, frees_room), Deferred())
+        call = Call(Operation(operation, frees_room, traceless), Deferred())
         self._put(self._writer, call)
         return cast(T, await call.answer)
 
@@ -140,6 +143,7 @@ class Database:
     def waiting(self) -> int:
         """Operations without an answer."""
         return self._waiting
+
     async def rewrite(self) -> None:
         """Make the file anew from its rows, so that nothing of deleted ones is anywhere in it.
 

@@ -85,7 +85,8 @@ class _Opener:
 class Writer(_Opener):
     """Commits batches. After a failure of the database it answers nothing, ever.
 
-    `tidy`, if given, is run after writes, in a transaction of its own, before the log is emptied.
+    `tidy`, if given, is run after writes, in a transaction of its own, before the log is emptied; it says
+    whether all is done. It may move rows between pages, but change none: foreign keys are off meanwhile.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Writer(_Opener):
         deliver: Deliver,
         desk: Desk,
         figures: CommitFigures,
-        tidy: Callable[[Connection], None] | None = None,
+        tidy: Callable[[Connection], bool] | None = None,
         reserve: Reserve | None = None,
     ) -> None:
         """`log` is the write-ahead log; `reserve` is room for what makes room on a full disk."""
@@ -135,7 +136,7 @@ class Writer(_Opener):
             began = perf_counter()
             outcomes = commit.run([call.operation for call in calls])
             self._count(outcomes, perf_counter() - began)
-            self._untidy |= self._tidy is not None and any(not call.reads for call in calls)
+            self._untidy |= any(not (call.reads or call.operation.traceless) for call in calls)
             self._deliver(self._desk.answered, list(zip(calls, outcomes, strict=True)))
         for item in batch:
             if isinstance(item, Rewrite):
@@ -154,9 +155,8 @@ class Writer(_Opener):
 
     def _empty_log(self, commit: GroupCommit) -> bool:
         if self._tidy is not None and self._untidy:
-            (outcome,) = commit.run([Operation(self._tidy)])
-            self._untidy = outcome.error is not None
-        return commit.truncate_log() and not self._untidy
+            self._untidy = not commit.rearrange(self._tidy)
+        return commit.truncate_log() and (self._tidy is None or not self._untidy)
 
     def _log_bytes(self) -> int:
         try:

@@ -88,6 +88,7 @@ class SocketTests(SynchronousTestCase):
     def test_whatever_else_is_said_is_not_understood(self) -> None:
         for line in (
             b"", b"{}", b"[]", b"status", b'{"verb": "open"}', b'{"verb": "status", "more": 1}', b"\xff",
+            b'{"verb": "\xf3\xf3"}',
             b'{"verb": "account", "address": "+1", "action": "read"}', b'{"verb": "account"}', b"[" * 5000,
             b'{"verb": "accounts", "after": "' + b"1" * 65 + b'"}',
         ):  # fmt: skip

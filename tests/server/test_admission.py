@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.server.admission import Admission
-from e2ee.server.counters import Counters
+from e2ee.server.counters import Counters, Limit
 from e2ee.server.policy import Policy
 
 
@@ -39,6 +39,18 @@ class AdmissionTests(SynchronousTestCase):
     def test_the_one_that_has_waited_longest_makes_room(self) -> None:
         guests = [self.enter() for _ in range(3)]
         self.assertEqual([guest.away for guest in guests], [True, False, False])
+
+    def test_the_files_of_the_process_are_a_limit_whatever_the_policy(self) -> None:
+        counters = Counters()
+        self.admission = Admission(Policy(connections_before_login=0, connections=0), counters, 2)
+        inside, waiting, newest = self.enter(), self.enter("192.0.2.2"), None
+        self.admission.logged_in(inside)
+        self.assertEqual(counters.limits[Limit.OPEN_FILES], 0)
+        newest = self.enter("192.0.2.3")
+        self.assertEqual((inside.away, waiting.away, newest.away), (False, True, False))
+        self.admission.logged_in(newest)
+        self.assertTrue(self.enter("192.0.2.4").away)
+        self.assertEqual(counters.limits[Limit.OPEN_FILES], 2)
 
     def test_who_has_logged_in_or_left_is_not_counted(self) -> None:
         first, second = self.enter(), self.enter()

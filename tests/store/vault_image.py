@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
+from e2ee.store.connection import connect
+
 PAGE_BYTES = 4096
 RESERVED_BYTES = 80
 """At the end of each page: IV(16), HMAC-SHA512(64)."""
@@ -33,6 +35,18 @@ def image(path: Path, key: bytes) -> bytes:
     if b"CREATE TABLE" not in joined:
         raise AssertionError("this is not what is in the pages")
     return joined
+
+
+def image_anew(path: Path, key: bytes) -> bytes:
+    """The same of a database made anew of the rows of this one: nothing else is in it."""
+    fresh = path.with_name(path.name + "-fresh")
+    connection = connect(path, key)
+    try:
+        connection.execute("VACUUM INTO ?", (str(fresh),))
+        return image(fresh, key)
+    finally:
+        connection.close()
+        fresh.unlink(missing_ok=True)
 
 
 def _frames(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -15,16 +15,18 @@ _FORGOTTEN = "traces_of_texts"
 _PREKEYS = "prekeys_rewritten"
 
 
-def rewrite_secrets(tx: Connection) -> None:
+def rewrite_secrets(tx: Connection) -> bool:
     """Lay the tables of secret keys out anew, on pages that hold nothing else.
 
     For each session a row of some hundred bytes; the prekeys, which are more, only if they have changed.
+    True: it is all done.
     """
     _rewrite(tx, "session")
     state = _state_of_prekeys(tx)
     if load_mark(tx, _PREKEYS) != state:
         _rewrite(tx, "prekey")
         save_mark(tx, _PREKEYS, state)
+    return True
 
 
 def _state_of_prekeys(tx: Connection) -> bytes:

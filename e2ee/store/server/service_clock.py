@@ -57,26 +57,27 @@ class ServiceClock:
             stopped = min(max(self._wall() - wall, 0.0), STOPPED_SECONDS_AT_MOST)
             self._base = seconds + stopped
         self._started = self._monotonic()
-        await self._save()
+        # Not traceless: what the last run left is tidied in this one.
+        await self._save(traceless=False)
         self._saving.start(SAVE_SECONDS, now=False)
 
     async def stop(self) -> None:
         """Save the time reached."""
         if self._saving.running:
             self._saving.stop()
-            await self._save()
+            await self._save(traceless=True)
 
     def _save_in_time(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._save())
+        return Deferred.fromCoroutine(self._save(traceless=True))
 
-    async def _save(self) -> None:
+    async def _save(self, traceless: bool) -> None:
         reached, wall = self.now(), self._wall()
 
         def save(connection: Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO service_time VALUES (1, ?, ?)", (reached, wall))
 
         try:
-            await self._database.write(save, frees_room=True)
+            await self._database.write(save, frees_room=True, traceless=traceless)
         except StoreUnavailable:
             Logger().warn("the service time was not saved: there is no room on the disk")
 

@@ -14,6 +14,7 @@ from typing import Any
 from e2ee.errors import StoreError, StoreUnavailable
 from e2ee.store.aside import Stopped
 from e2ee.store.connection import Connection, connect, is_fatal
+from e2ee.store.server.traces import Traces
 
 PAGES_AT_ONCE = 512
 """Copied between two looks at whether the server ends: some milliseconds."""
@@ -91,9 +92,11 @@ def _copy(connection: Connection, target: Path, connect: Connect, stopped: Stopp
         source: Any = connection
         # The source holds one state for as long as this takes, so the copy never starts anew.
         source.backup(copy, pages=PAGES_AT_ONCE, progress=look_up)
+        copy.execute("PRAGMA foreign_keys = OFF")
         copy.execute("BEGIN")
         for statement in _NOT_TWICE:
             copy.execute(statement)
+        Traces().tidy(copy)
         copy.execute("COMMIT")
         # The whole copy in one file.
         copy.execute("PRAGMA journal_mode = DELETE")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from e2ee.store.server.service_clock import SAVE_SECONDS, STOPPED_SECONDS_AT_MOST, ServiceClock
@@ -39,6 +41,20 @@ class ServiceTime(OnDatabase):
             self.wall += jump
             self.clock.advance(1.0)
         self.assertEqual(self.service.now(), 2.0)
+
+    def test_the_minutes_leave_nothing_to_tidy_but_the_start_does(self) -> None:
+        """What a killed run has left is tidied after the next start; an idle server writes one row."""
+        traceless: list[bool] = []
+        write = self.database.write
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            traceless.append(options["traceless"])
+            return write(*arguments, **options)
+
+        self.patch(self.database, "write", noted)
+        self.service = self.start()
+        self.clock.advance(SAVE_SECONDS)
+        self.assertEqual(traceless[:2], [False, True])
 
     def restarted_after(self, wall_seconds: float) -> float:
         self.clock.advance(100.0)

@@ -1,0 +1,120 @@
+"""A server behind a front that speaks the PROXY protocol, as `--listen haproxy:…` makes it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from examples.stage import PATIENCE_SECONDS
+from tests.end_to_end.household import ALICE, BOB, Household
+
+LIMIT = 2
+
+
+class FrontedHousehold(Household):
+    """The server listens for the front; clients come through `front`."""
+
+    def listen(self) -> str:
+        """Behind a front."""
+        return f"haproxy:tcp:{self.port}:interface=127.0.0.1"
+
+
+class Front:
+    """A front on a port of its own, which passes everything on behind a PROXY header, version 1."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Nobody comes through any more."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            server = through(self._server, "203.0.113.9")
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+
+
+def through(port: int, address: str) -> socket.socket:
+    """A connection to the server that its front says is from this address."""
+    kind, own = ("TCP6", "2001:db8::1") if ":" in address else ("TCP4", "198.51.100.1")
+    connection = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
+    connection.sendall(f"PROXY {kind} {address} {own} 40000 8443\r\n".encode())
+    return connection
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        target.close()
+
+
+class FrontTests(SynchronousTestCase):
+    """docs/limits.md: a source is what the front says."""
+
+    def setUp(self) -> None:
+        limits = self.mktemp()
+        with open(limits, "w") as file:
+            file.write(f"[limits]\nconnections_before_login = {LIMIT}\n")
+        self.house = FrontedHousehold("--config", limits)
+        self.addCleanup(self.house.__exit__)
+        self.link = self.house.start_server()
+
+    @contextmanager
+    def waiting(self, address: str) -> Iterator[socket.socket]:
+        """Somebody who has begun a handshake and goes no further."""
+        with closing(through(self.house.port, address)) as connection:
+            connection.sendall(b"\x16\x03\x01")
+            yield connection
+
+    def is_turned_away(self, connection: socket.socket, patience: float) -> bool:
+        connection.settimeout(patience)
+        try:
+            return connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+    def test_messages_come_through_it(self) -> None:
+        front = Front(self.house.port)
+        self.addCleanup(front.close)
+        link = self.link.replace(f":{self.house.port}/", f":{front.port}/")
+        for profile, address in (("alice", ALICE), ("bob", BOB)):
+            self.house.register(profile, link, address)
+        self.assertEqual(self.house.do("alice", "send", BOB, "-m", "through the front").status, 0)
+        received = self.house.do("bob", "receive", "--json").objects
+        self.assertIn("through the front", [one.get("text") for one in received])
+
+    def test_one_source_takes_no_place_of_another(self) -> None:
+        self.oldest_of_three_makes_room("192.0.2.1", "192.0.2.1", "192.0.2.1", other="192.0.2.2")
+
+    def test_addresses_of_one_ipv6_network_are_one_source(self) -> None:
+        self.oldest_of_three_makes_room(
+            "2001:db8:1:2::1", "2001:db8:1:2:9::2", "2001:db8:1:2::3", other="2001:db8:1:3::1"
+        )
+
+    def oldest_of_three_makes_room(self, *addresses: str, other: str) -> None:
+        """And nobody else does, least of all a source that has done nothing."""
+        with ExitStack() as stack:
+            oldest, second = (stack.enter_context(self.waiting(each)) for each in addresses[:2])
+            stranger = stack.enter_context(self.waiting(other))
+            third = stack.enter_context(self.waiting(addresses[2]))
+            self.assertTrue(self.is_turned_away(oldest, PATIENCE_SECONDS))
+            for stays in (second, third, stranger):
+                self.assertFalse(self.is_turned_away(stays, 0.05))
