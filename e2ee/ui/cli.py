@@ -18,10 +18,10 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, completion, conversation, identity, job, people, pin, profiles
+from e2ee.ui.verbs import affairs, completion, conversation, identity, job, people, pin, profiles, rpc
 from e2ee.ui.verbs.verb import AbsentVerb, verb_group
 
-ABSENT = ("agent", "rpc", "account")
+ABSENT = ("account",)
 """Verbs of later versions."""
 
 GARBAGE_OBJECTS = 100_000
@@ -65,6 +65,8 @@ for _command in (
     identity.identity,
     pin.pin,
     profiles.profiles,
+    rpc.agent,
+    rpc.rpc,
     completion.completion,
 ):
     e2ee.add_command(_command)

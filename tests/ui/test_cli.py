@@ -122,10 +122,8 @@ class AbsentTests(CliTestCase):
 
     def test_they_are_not_available_yet(self) -> None:
         for line in (
-            "agent",
-            "agent --nonsense x",
-            "rpc --schema",
             "account delete",
+            "account --nonsense x",
         ):
             self.assertEqual(self.call("--json", *line.split()), 2, line)
             self.assertEqual(self.error()["code"], "not_available", line)
@@ -149,6 +147,13 @@ class AbsentTests(CliTestCase):
         ):
             self.assertEqual(self.call(*line.split()), 0, line)
         self.assertEqual([options.timeout for options, _ in self.runs], [None, None, 3.0, None])
+
+
+    def test_programs_are_served_until_they_end(self) -> None:
+        for line in ("agent", "agent --socket x --json", "rpc", "rpc --timeout 5"):
+            self.assertEqual(self.call(*line.split()), 0, line)
+        self.assertEqual([long_running for _, long_running in self.runs], [True] * 4)
+        self.assertEqual(self.call("rpc", "--nonsense"), 2)
 
 
 class OptionsTests(CliTestCase):
