@@ -79,6 +79,13 @@ class Conversations(Roaming):
         """From now on a passcode is enough. Raises Failure as `set_pin`."""
         await self.ask(h.RemovePin)
 
+    async def delete_account(self) -> None:
+        """The server deletes the account with all that waits for it; the profile stays, unconnected.
+
+        Returns when it is done. Raises Failure as `set_pin`.
+        """
+        await self.ask(h.DeleteAccount)
+
     async def status(self) -> Status:
         """What vault and link know."""
         return await self.ask(h.AskStatus)

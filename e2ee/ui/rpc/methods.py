@@ -13,7 +13,7 @@ from typing import Any
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Code, Failure, InvalidIdentifier
 from e2ee.ids import MessageId
-from e2ee.ui import address_book, identities, records, render
+from e2ee.ui import account, address_book, identities, records, render
 from e2ee.ui.arrivals import drained
 from e2ee.ui.event_render import event_object
 from e2ee.ui.rpc.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, Asked, RpcError
@@ -289,4 +289,6 @@ METHODS: Mapping[str, Method] = {
     "pin.set": Method("Set the registration PIN.", ("registration_pin",), _set_pin, (
         Parameter("pin", Text(), "4 to 64 characters.", required=True),)),
     "pin.remove": Method("Remove it.", ("registration_pin",), _remove_pin),
+    "account.delete": Method("As `e2ee account delete`.", ("deleted",),
+                             lambda request, _: account.delete(request, sure=True)),
 }  # fmt: skip

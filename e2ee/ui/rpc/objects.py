@@ -112,6 +112,7 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
         "address": ADDRESS, "device": DEVICE, "fingerprint": HASH, "made_at": TIME, "contacts": COUNT,
         "messages": COUNT}, {}),
     ("registration_pin", "Whether the account has one.", {"set": FLAG}, {}),
+    ("deleted", "`account delete`.", {"address": ADDRESS}, {}),
     ("profile", "`profiles`.", {
         "profile": TEXT, "directory": TEXT, "passphrase": one_of("key_file", "needed"),
         "holder": maybe(COUNT)}, {}),
