@@ -32,6 +32,7 @@ from e2ee.client.events import (
     SentMessage,
     SentState,
     ShownEvent,
+    TimerChanged,
     Undecryptable,
 )
 from e2ee.client.passphrase import Passphrases
@@ -42,7 +43,7 @@ from e2ee.ids import Address, DeviceId, MessageId
 __all__ = [
     "Account", "Address", "Code", "Contact", "Conversations", "DeviceId", "Event", "FailedReason", "Failure",
     "Gap", "KeyChanged", "MessageFailed", "MessageId", "MessageReceived", "PutBack", "ReceiptReceived",
-    "SentAgain", "SentMessage", "SentState", "ShownEvent", "Undecryptable", "connect",
+    "SentAgain", "SentMessage", "SentState", "ShownEvent", "TimerChanged", "Undecryptable", "connect",
 ]  # fmt: skip
 
 TIMEOUT_SECONDS = 30.0

@@ -503,7 +503,8 @@ AnyRequest = (
     | ForgetConversation | RememberLine | TypedLines | TellTyping | Online | WatchPresence | Resolve
     | Contacts | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact
     | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | DeleteAccount
-    | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
+    | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities
+    | TrustAuthorities
     | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Reached)

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure as TwistedFailure
 
 from e2ee.client.events import (
+    ContactTyping,
     Event,
     LinkDown,
     LinkEnded,
@@ -128,6 +129,8 @@ class News:
             case PresenceChanged(address, name, online):
                 shown = {"type": "presence", "address": str(address), "name": name, "online": online}
                 self._change(("presence", str(address)), shown)
+            case ContactTyping(address):
+                self._change(("typing", str(address)), {"type": "typing", "from": str(address)})
             case LinkUp():
                 self._change(("connection", ""), connection_object(None, ended=False))
             case LinkDown(failure):

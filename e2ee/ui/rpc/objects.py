@@ -64,8 +64,11 @@ _EVENT = {"name": maybe(TEXT), "repeated": FLAG}
 _MESSAGE = {
     "id": MESSAGE_ID, "from": ADDRESS, "name": maybe(TEXT), "device": maybe(DEVICE), "sent_at": TIME,
     "received_at": maybe(TIME), "text": TEXT, "verified": FLAG, "verified_by": maybe(TEXT), "late": FLAG,
+    "request": FLAG, "expires_in": COUNT,
 }  # fmt: skip
-_OF_HISTORY = {"to": ADDRESS, "direction": one_of("in", "out"), "state": maybe(STATE)}
+_OF_HISTORY = {
+    "to": ADDRESS, "direction": one_of("in", "out"), "state": maybe(STATE), "expires_at": maybe(TIME),
+}  # fmt: skip
 
 _Fields = Mapping[str, JsonSchema]
 _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
@@ -85,6 +88,8 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
         "from": ADDRESS, "missing": COUNT, **_EVENT}, {}),
     ("sent_again", "Own messages that did not arrive.", {
         "to": ADDRESS, "messages": COUNT, "at": TIME, **_EVENT}, {}),
+    ("timer", "A contact has set after how many seconds texts disappear; 0: never.", {
+        "from": ADDRESS, "seconds": COUNT, "at": TIME, **_EVENT}, {}),
     ("put_back", "Profile or server go on from an older state.", {
         "what": {"enum": [what.value for what in WhatWasPutBack]}, "at": TIME, "repeated": FLAG}, {}),
     ("failed", "An own message will not be delivered.", {
@@ -93,7 +98,10 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
     ("online", "Who is connected.", {"address": ADDRESS, "name": maybe(TEXT)}, {}),
     ("contact", "An entry of the address book.", {
         "address": ADDRESS, "name": maybe(TEXT), "accepted": FLAG, "blocked": FLAG, "verified": FLAG,
-        "verified_by": maybe(TEXT)}, {}),
+        "verified_by": maybe(TEXT), "request": FLAG, "timer": COUNT}, {}),
+    ("exported", "`contacts export`.", {"file": TEXT, "contacts": COUNT}, {}),
+    ("imported", "`contacts import`.", {
+        "file": TEXT, "added": COUNT, "known": COUNT, "kept": COUNT, "left_out": COUNT}, {}),
     ("safety_number", "`verify`.", {
         "address": ADDRESS, "digits": DIGITS, "verified": FLAG, "verified_by": maybe(TEXT),
         "certificate_error": maybe(TEXT)}, {"qr": TEXT}),
@@ -132,6 +140,7 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
         "connected": FLAG, "ended": FLAG, "error": maybe(ERROR)}, {}),
     ("presence", "Somebody has come or gone.", {
         "address": ADDRESS, "name": maybe(TEXT), "online": FLAG}, {}),
+    ("typing", "A contact is writing; told again every few seconds while that is so.", {"from": ADDRESS}, {}),
     ("notice", "What a command says on standard error beside its output.", {"message": TEXT}, {}),
 )  # fmt: skip
 
@@ -139,7 +148,7 @@ OBJECTS: Mapping[str, JsonSchema] = {declared[0]: described(*declared) for decla
 """By type."""
 
 NOTIFICATIONS = (
-    "message", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "put_back", "failed",
-    "sent", "connection", "presence", "notice",
+    "message", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back", "failed",
+    "sent", "connection", "presence", "typing", "notice",
 )  # fmt: skip
-"""What a program can be told; the first eight count as shown then."""
+"""What a program can be told; those before `sent` count as shown then."""

@@ -24,6 +24,7 @@ from e2ee.client.events import (
     SentMessage,
     SentState,
     ShownEvent,
+    TimerChanged,
     TrustChange,
     Undecryptable,
     WhatWasPutBack,
@@ -87,7 +88,8 @@ class PrintedTests(SynchronousTestCase):
         events: tuple[ShownEvent, ...] = (
             message("hello"), message("\ud800\0", name="bob"), receipt(ID, SentState.READ),
             KeyChanged(BOB, None, NOON), KeyChanged(BOB, "bob", NOON, verified_by="our CA"),
-            Undecryptable(BOB, None, NOON), Gap(BOB, "bob", 3), SentAgain(BOB, None, 2, NOON),
+            Undecryptable(BOB, None, NOON), TimerChanged(BOB, "bob", 0, NOON),
+            Gap(BOB, "bob", 3), SentAgain(BOB, None, 2, NOON),
             *(PutBack(what, ALICE, NOON) for what in WhatWasPutBack),
             *(failed(1, BOB, reason) for reason in FailedReason),
         )  # fmt: skip
