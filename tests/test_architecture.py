@@ -65,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         f"e2ee.client.{name}"
         for name in (
             "profile", "registration", "messenger", "agent", "events", "config", "enrolment", "backup",
-            "restore", "profile_list", "new_passphrase", "identity_files",
+            "restore", "profile_list", "new_passphrase", "identity_files", "agent_socket",
             "certificate_values", "contact_file", "contact_values",
         )
     },

@@ -54,11 +54,12 @@ class Conversations(Roaming):
 
     # --- the link ---------------------------------------------------------------------------
 
-    async def connected(self, timeout: float | None) -> None:
+    async def connected(self, timeout: float | None, *, once: bool | None = None) -> None:
         """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, or at once a
-        matter of trust, DISPLACED, LOGGED_OUT."""
+        matter of trust, DISPLACED, LOGGED_OUT, and with `once` whatever the last attempt has failed for."""
         until = Deadline(self._clock, timeout)
-        await self.ask(lambda: h.Connected(until.left(), self._once), until)
+        patience = self._once if once is None else once
+        await self.ask(lambda: h.Connected(until.left(), patience), until)
 
     async def drained(self, timeout: float | None) -> None:
         """Wait until everything that waited in the mailbox is in the vault. Raises as `connected`, or
@@ -77,6 +78,13 @@ class Conversations(Roaming):
     async def remove_pin(self) -> None:
         """From now on a passcode is enough. Raises Failure as `set_pin`."""
         await self.ask(h.RemovePin)
+
+    async def delete_account(self) -> None:
+        """The server deletes the account with all that waits for it; the profile stays, unconnected.
+
+        Returns when it is done. Raises Failure as `set_pin`.
+        """
+        await self.ask(h.DeleteAccount)
 
     async def status(self) -> Status:
         """What vault and link know."""

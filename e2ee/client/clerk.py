@@ -88,6 +88,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.Trust: lambda clerk, asked: clerk.messenger.trust(asked.address),
     h.SetPin: lambda clerk, asked: clerk.messenger.registration_pin.set(asked.text),
     h.RemovePin: lambda clerk, _: clerk.messenger.registration_pin.remove(),
+    h.DeleteAccount: lambda clerk, _: clerk.messenger.departure.delete_account(),
     h.AttachIdentity: lambda clerk, asked: clerk.messenger.identities.attach(asked.certificate, asked.key),
     h.RemoveIdentity: lambda clerk, _: clerk.messenger.identities.remove(),
     h.AskOwnIdentity: lambda clerk, _: clerk.messenger.identities.own(),

@@ -288,6 +288,10 @@ class RemovePin(Request[None], frozen=True, tag="remove_pin"):
     """The account has none."""
 
 
+class DeleteAccount(Request[None], frozen=True, tag="delete_account"):
+    """The account is no more; the profile stays."""
+
+
 class AttachIdentity(Request[OwnIdentity], frozen=True, tag="attach_identity"):
     """Show contacts this certificate; its key signs once. Both are PEM."""
 
@@ -498,8 +502,9 @@ AnyRequest = (
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | TellTyping | Online | WatchPresence | Resolve
     | Contacts | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact
-    | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | AttachIdentity | RemoveIdentity
-    | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities | TrustAuthorities
+    | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | DeleteAccount
+    | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities
+    | TrustAuthorities
     | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Reached)

@@ -32,19 +32,19 @@ _LOCAL_PEERCRED = 1
 """macOS and the BSDs: an option of level 0, answered with version, uid and groups."""
 
 
-def socket_name(directory: Path) -> str:
-    """The name of the socket of the profile in this directory."""
+def socket_name(directory: Path, kind: str = "") -> str:
+    """The name of the socket of the profile in this directory; `kind`: of its holder, or another one."""
     place = os.fsencode(directory.resolve())
-    return hashlib.sha256(b"e2ee holder\0" + place).hexdigest()[:_HASH_DIGITS] + ".sock"
+    return hashlib.sha256(b"e2ee holder\0" + place).hexdigest()[:_HASH_DIGITS] + f"{kind and '.'}{kind}.sock"
 
 
-def socket_path(directory: Path, environment: Mapping[str, str]) -> Path:
+def socket_path(directory: Path, environment: Mapping[str, str], kind: str = "") -> Path:
     """Where the holder of this profile is to listen; the directory of it exists and is private.
 
     The runtime directory of the user, else one of his own among the temporary files. Raises
     Failure(FAILED) where neither can be used.
     """
-    name = socket_name(directory)
+    name = socket_name(directory, kind)
     for place in _places(environment):
         path = place / name
         if len(os.fsencode(path)) <= PATH_BYTES and _is_private(place):

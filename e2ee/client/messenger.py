@@ -13,6 +13,7 @@ from typing import Any
 from e2ee.client.address_book import AddressBook
 from e2ee.client.archive import Archive
 from e2ee.client.context import context_of
+from e2ee.client.departure import Departure
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, SentState, Status, TrustChange
 from e2ee.client.gaps import Gaps
@@ -85,6 +86,7 @@ class Messenger:
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
+        self.departure = Departure(context, self._watch.entered)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
         self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
@@ -108,6 +110,8 @@ class Messenger:
             self._context.link.keep_trying()
         if not self._online:
             self._online = True
+            if await self.departure.is_over():
+                return
             await self._upkeep.go_online()
             self._context.link.start()
 

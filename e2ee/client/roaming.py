@@ -53,6 +53,7 @@ class Roaming:
         self._deadline = Deadline(clock, None)
         self._listeners = Listeners()
         self._subscribed = False
+        self._kept_up = False
         self._position: int | None = None
         self._was_connected = False
         self._closed = False
@@ -93,6 +94,11 @@ class Roaming:
             if self._access is not None:
                 Deferred.fromCoroutine(self._listen(self._access)).addErrback(self._cannot_go_on)
         return unsubscribe
+
+    def watch_link(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell `listener` of LinkUp, LinkDown and LinkEnded, and be no reader of what comes."""
+        self._kept_up = True
+        return self._listeners.subscribe(listener)
 
     @property
     def own_address(self) -> Address:
@@ -183,7 +189,7 @@ class Roaming:
             return
         self._was_connected = self._was_connected or access.was_connected
         self._access = None
-        if self._subscribed and not self._closed:
+        if (self._subscribed or self._kept_up) and not self._closed:
             self._going_on = Deferred.fromCoroutine(self._reached())
             self._going_on.addErrback(self._cannot_go_on)
 

@@ -37,7 +37,8 @@ OnLost = Callable[[Borrowed], None]
 
 CONNECT_SECONDS = 5.0
 RELUCTANCE_SECONDS = 5.0
-"""How long a command that lasts waits for one that is about to end, rather than borrow from it."""
+"""How long a command that lasts waits for one that is about to end, rather than borrow from it; half of its
+time at the most, so that enough is left to borrow in."""
 
 
 class Access(Protocol):
@@ -93,7 +94,7 @@ class Way:
         """
         if not self.profile.exists:
             raise not_registered(self.profile)
-        reluctant = Deadline(self.reactor, RELUCTANCE_SECONDS if self.lasting else 0.0)
+        reluctant = Deadline(self.reactor, self._reluctance(deadline))
         while True:
             access = await self._hold(deadline, on_event)
             if access is None:
@@ -104,6 +105,12 @@ class Way:
             if deadline.passed:
                 raise self.busy()
             await deferLater(self.reactor, POLL_SECONDS)
+
+    def _reluctance(self, deadline: Deadline) -> float:
+        left = deadline.left()
+        if not self.lasting:
+            return 0.0
+        return RELUCTANCE_SECONDS if left is None else min(RELUCTANCE_SECONDS, left / 2)
 
     def busy(self) -> Failure:
         """Somebody else holds the profile, and does not share it."""

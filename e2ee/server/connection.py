@@ -208,6 +208,8 @@ class Connection:
                 return await rooms.registration.pins.remove(where, message)
             case m.SetIdentity():
                 return await rooms.directory.set_identity(where, message)
+            case m.DeleteAccount():
+                await rooms.delete_own(self, message)
             case m.Watch():
                 return rooms.presence.watch(self, message)
             case m.AcknowledgeNotice():

@@ -67,7 +67,8 @@ class ServerCollector(Collector):
     def _registrations(self) -> Iterator[Metric]:
         counters = self.counters
         yield _counter("registrations", "Accounts made or replaced.", counters.registrations)
-        yield _counter("accounts_deleted", "Accounts deleted by the operator.", counters.accounts_deleted)
+        deleted = counters.accounts_deleted
+        yield _counter("accounts_deleted", "Accounts deleted by owner or operator.", deleted)
         yield _labelled(
             "passcodes", "Passcodes that were asked for, by what became of them.", "outcome",
             {outcome.value: counters.codes[outcome] for outcome in CodeOutcome}

@@ -23,10 +23,11 @@ from e2ee.server.refusal import logged_out
 from e2ee.server.registration import Registration
 from e2ee.server.state_tokens import StateTokens
 from e2ee.store.server.ports import Accounts
-from e2ee.wire.messages import Done, SetPresence
+from e2ee.wire.messages import DeleteAccount, Done, SetPresence
 
 TAKEN_OVER = "this number has been registered by another device"
 DELETED = "the operator of this server has deleted this account"
+DELETED_BY_OWNER = "this account has been deleted"
 LOGGED_OUT = "the operator of this server has logged this device out"
 
 
@@ -67,10 +68,26 @@ class Rooms:
         self.known.forget(address)
         if device is None:
             return False
-        self.counters.accounts_deleted += 1
-        self._dismiss(DeviceAddress(address, device), DELETED)
-        self.tell_all()
+        self._deleted(DeviceAddress(address, device), DELETED)
         return True
+
+    async def delete_own(self, peer: Peer, message: DeleteAccount) -> None:
+        """The same at the wish of its device, which hears that it was done before it is told to go.
+
+        Raises Refusal: LOGGED_OUT where the number has another device by now.
+        """
+        where = peer.where
+        device = await self.accounts.delete(where.address, self.registration.now(), where.device)
+        self.known.forget(where.address)
+        if device is None:
+            raise logged_out()
+        peer.push(Done(message.n))
+        self._deleted(where, DELETED_BY_OWNER)
+
+    def _deleted(self, where: DeviceAddress, sentence: str) -> None:
+        self.counters.accounts_deleted += 1
+        self._dismiss(where, sentence)
+        self.tell_all()
 
     async def log_out(self, address: Address) -> bool:
         """End the connection of an account's device, and let it not log in any more.

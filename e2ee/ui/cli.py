@@ -18,11 +18,19 @@ from click.shell_completion import shell_complete
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE, INTERRUPTED
 from e2ee.ui.printer import report
-from e2ee.ui.verbs import affairs, completion, conversation, identity, job, people, pin, profiles
-from e2ee.ui.verbs.verb import AbsentVerb, verb_group
-
-ABSENT = ("agent", "rpc", "account")
-"""Verbs of later versions."""
+from e2ee.ui.verbs import (
+    account,
+    affairs,
+    completion,
+    conversation,
+    identity,
+    job,
+    people,
+    pin,
+    profiles,
+    rpc,
+)
+from e2ee.ui.verbs.verb import verb_group
 
 GARBAGE_OBJECTS = 100_000
 """More new objects than a short command makes; a long one looks for garbage each time that there are more."""
@@ -64,12 +72,13 @@ for _command in (
     affairs.outbox,
     identity.identity,
     pin.pin,
+    account.account,
     profiles.profiles,
+    rpc.agent,
+    rpc.rpc,
     completion.completion,
 ):
     e2ee.add_command(_command)
-for _name in ABSENT:
-    e2ee.add_command(AbsentVerb(_name, hidden=True))
 
 
 def main() -> NoReturn:

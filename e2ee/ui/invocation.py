@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from e2ee.client.config import default_data_dir
 from e2ee.client.events import ReceiptReceived, ShownEvent
 from e2ee.client.profile import OpenProfile, Passphrases, Profile
+from e2ee.errors import Failure
 from e2ee.ui import event_render, render
 from e2ee.ui.console import Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
-from e2ee.ui.printer import RecordPrinter, print_error
-from e2ee.ui.streams import Interruption, LineSink, LineSource
+from e2ee.ui.printer import RecordPrinter, print_error, report
+from e2ee.ui.streams import LINE_BYTES, Interruption, LineSink, LineSource
 from e2ee.ui.terminal import Terminal, has_person
 
 PRINTING_TERMINALS = ("", "dumb", "unknown")
@@ -42,7 +43,7 @@ class Invocation:
         self.options = options
         self.reactor = reactor
         self.on_broken = on_broken
-        self._interruption = interruption
+        self.interruption = interruption
         self._began = float(reactor.seconds())
         self.in_thread = in_thread_of(reactor)
         records = RecordPrinter(LineSink(1, interruption), folded=not options.json)
@@ -81,11 +82,15 @@ class Invocation:
         """Say something beside the data, on standard error."""
         print_error(render.notice(sentence))
 
+    def report(self, failure: Failure) -> int:
+        """Say what went wrong, on standard error; returns the exit code."""
+        return report(failure, self.options.json)
+
     # --- input --------------------------------------------------------------------------------
 
-    def lines(self) -> LineSource:
-        """Standard input."""
-        return LineSource(0, self._interruption)
+    def lines(self, limit: int = LINE_BYTES) -> LineSource:
+        """Standard input; `limit`: bytes of the longest line."""
+        return LineSource(0, self.interruption, limit)
 
     @property
     def on_terminal(self) -> bool:
@@ -99,7 +104,7 @@ class Invocation:
 
     def terminal(self) -> Terminal | None:
         """Where a person can be asked, if there is one."""
-        return Terminal(self._interruption) if has_person() else None
+        return Terminal(self.interruption) if has_person() else None
 
     # --- profile ------------------------------------------------------------------------------
 

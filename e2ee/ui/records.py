@@ -16,7 +16,6 @@ from e2ee.ids import MessageId
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
-from e2ee.ui.printer import report
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -78,13 +77,13 @@ async def status(call: Invocation) -> int:
         found = await messenger.status()
         known = _status_object(call, found)
         await call.show(_status_records(known), known)
-    return DONE if failure is None else report(failure, call.options.json)
+    return DONE if failure is None else call.report(failure)
 
 
 async def _first_attempt(call: Invocation, messenger: Conversations) -> Failure | None:
     """Why the first attempt to connect failed, or None."""
     try:
-        await messenger.connected(call.left())
+        await messenger.connected(call.left(), once=True)
     except Failure as failure:
         return failure
     return None

@@ -95,19 +95,21 @@ class _Run:
         if self._ending is not None:
             self.outcome = self._ending
         elif isinstance(result, TwistedFailure):
-            self.outcome = self._outcome_of(result)
+            self.outcome = outcome_of(result, self._options)
         else:
             self.outcome = result
         self._interruption.trip()
         self._reactor.stop()
 
-    def _outcome_of(self, result: TwistedFailure) -> int:
-        error = result.value
-        if error is None or isinstance(error, OutputClosed | CancelledError):
-            return DONE
-        if self._options.verbose > 1:
-            print_error(result.getTraceback())
-        return report(as_failure(error), self._options.json)
+
+def outcome_of(result: TwistedFailure, options: Options) -> int:
+    """The exit code of a verb that raised; what went wrong is reported here."""
+    error = result.value
+    if error is None or isinstance(error, OutputClosed | CancelledError):
+        return DONE
+    if options.verbose > 1:
+        print_error(result.getTraceback())
+    return report(as_failure(error), options.json)
 
 
 def as_failure(error: BaseException) -> Failure:

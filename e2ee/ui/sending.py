@@ -16,7 +16,6 @@ from e2ee.ids import Address, MessageId
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE, exit_code, joined
 from e2ee.ui.invocation import Invocation
-from e2ee.ui.printer import report
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -57,12 +56,12 @@ async def send(
     their common one or 7."""
     async with call.conversations() as messenger:
         addresses = await resolved(messenger, recipients)
-        outcomes = []
+        found = []
         async for outcome in deliver(call, messenger, addresses, text, message_id, wanted):
             await call.show([render.sent_record(outcome.message)], render.sent_object(outcome.message))
-            outcomes.append(outcome)
-    _report_first(outcomes, call.options.json)
-    return joined(outcome.exit_code for outcome in outcomes)
+            found.append(outcome)
+    _report_first(call, found)
+    return joined(outcome.exit_code for outcome in found)
 
 
 async def deliver(
@@ -74,12 +73,27 @@ async def deliver(
     wanted: SentState = SentState.STORED,
 ) -> AsyncIterator[Outcome]:
     """Queue for all before any is waited for; then what became of each, in order."""
-    queued = [await messenger.queue(address, text, message_id) for address in addresses]
-    outcomes = []
+    queued = await queue_all(messenger, addresses, text, message_id)
+    async for outcome in outcomes(call, messenger, queued, wanted):
+        yield outcome
+
+
+async def queue_all(
+    messenger: Conversations, addresses: Sequence[Address], text: str, message_id: MessageId | None
+) -> list[SentMessage]:
+    """Commit the text to the outbox for each of them. Raises Failure(USAGE)."""
+    return [await messenger.queue(address, text, message_id) for address in addresses]
+
+
+async def outcomes(
+    call: Invocation, messenger: Conversations, queued: Sequence[SentMessage], wanted: SentState
+) -> AsyncIterator[Outcome]:
+    """What became of each, in order."""
+    found = []
     for message in queued:
-        outcomes.append(await _outcome(messenger, message, wanted, call.left()))
-        yield outcomes[-1]
-    await _told(messenger, outcomes)
+        found.append(await _outcome(messenger, message, wanted, call.left()))
+        yield found[-1]
+    await _told(messenger, found)
 
 
 async def resolved(messenger: Conversations, recipients: Sequence[str]) -> list[Address]:
@@ -127,11 +141,11 @@ def _not_in_time(message: SentMessage, wanted: SentState, was_connected: bool) -
     return Failure(Code.TIMEOUT, f"{message.to} has not said in time that it was {wanted.value}: {so_far}")
 
 
-def _report_first(outcomes: Sequence[Outcome], json: bool) -> None:
+def _report_first(call: Invocation, found: Sequence[Outcome]) -> None:
     """The first failure stands for all; each line of output has its own."""
-    failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+    failures = [outcome.failure for outcome in found if outcome.failure is not None]
     if failures:
-        report(failures[0], json)
+        call.report(failures[0])
 
 
 # --- before anything is opened ----------------------------------------------------------------

@@ -29,10 +29,10 @@ class LineRefused(Failure):
 
 
 class LineTooLong(LineRefused):
-    """A line of more than LINE_BYTES."""
+    """A line of more than its bound."""
 
-    def __init__(self) -> None:
-        super().__init__(Code.USAGE, f"the line is longer than {LINE_BYTES} bytes")
+    def __init__(self, limit: int = LINE_BYTES) -> None:
+        super().__init__(Code.USAGE, f"the line is longer than {limit} bytes")
 
 
 class Interruption:
@@ -64,11 +64,14 @@ class Interruption:
 
 
 class LineSource:
-    """The lines of a descriptor, decoded strictly."""
+    """The lines of a descriptor, decoded strictly. `limit`: bytes of the longest."""
 
-    def __init__(self, descriptor: int, interruption: Interruption) -> None:
+    def __init__(
+        self, descriptor: int, interruption: Interruption, limit: int = LINE_BYTES
+    ) -> None:
         self._descriptor = descriptor
         self._interruption = interruption
+        self._limit = limit
         self._buffer = bytearray()
         self._ended = False
 
@@ -80,9 +83,9 @@ class LineSource:
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0 and not self._ended:
             searched = len(self._buffer)
-            if searched > LINE_BYTES:
+            if searched > self._limit:
                 self._skip_line()
-                raise LineTooLong
+                raise LineTooLong(self._limit)
             self._read_more()
         if end < 0 and not self._buffer:
             return None

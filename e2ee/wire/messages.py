@@ -395,8 +395,14 @@ class RemovePin(Message, tag="pin-remove", frozen=True):
     n: RequestNumber
 
 
+class DeleteAccount(Message, tag="delete", frozen=True):
+    """Delete the own account with all that belongs to it. The answer is the last thing before the end."""
+
+    n: RequestNumber
+
+
 class Done(Message, tag="done", frozen=True):
-    """`SetPresence`, `SetPin`, `RemovePin` or `SetIdentity` is on the server's disk."""
+    """`SetPresence`, `SetPin`, `RemovePin`, `SetIdentity` or `DeleteAccount` is on the server's disk."""
 
     n: RequestNumber
 
@@ -458,7 +464,8 @@ class Refused(Message, tag="no", frozen=True):
 
 ClientMessage = (
     Hello | RequestCode | Start | Prove | ProvePin | LogIn | Publish | LookUp | FetchBundle | Send
-    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | SetIdentity | Watch | Ping
+    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | SetIdentity | DeleteAccount | Watch
+    | Ping
 )
 ServerMessage = (
     Welcome | CodeRequested | Started | Proved | PinRequired | LoggedIn | Published | LookedUp | Bundle

@@ -51,6 +51,7 @@ _CLIENT_WHEN_READY: Final[Transitions] = dict.fromkeys(
         m.SetPin,
         m.RemovePin,
         m.SetIdentity,
+        m.DeleteAccount,
         m.Watch,
         m.Ping,
     ),
@@ -136,6 +137,7 @@ ANSWERS: Final[Mapping[type[m.Message], tuple[type[m.Message], ...]]] = {
     m.SetPin: (m.Done,),
     m.RemovePin: (m.Done,),
     m.SetIdentity: (m.Done,),
+    m.DeleteAccount: (m.Done,),
     m.Watch: (m.Online,),
     m.Ping: (m.Pong,),
 }

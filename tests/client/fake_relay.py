@@ -160,6 +160,9 @@ class FakeRelay:
         if isinstance(message, m.RemovePin):
             self.accounts[link.address].pin = None
             return m.Done(0)
+        if isinstance(message, m.DeleteAccount):
+            del self.accounts[link.address]
+            return m.Done(0)
         if isinstance(message, m.SetIdentity):
             self.accounts[link.address].identity = message.identity
             return m.Done(0)
@@ -350,11 +353,12 @@ class FakeLink:
 
     def _gone(self) -> None:
         self._up = False
-        account = self.relay.accounts[self.address]
-        if account.link is self:
-            account.link = None
-        for waiting in account.mailbox:
-            settle(waiting, m.Outcome.STORED)
+        account = self.relay.accounts.get(self.address)
+        if account is not None:
+            if account.link is self:
+                account.link = None
+            for waiting in account.mailbox:
+                settle(waiting, m.Outcome.STORED)
         requests, self._requests = self._requests, []
         for request in requests:
             request.errback(LinkLost())

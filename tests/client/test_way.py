@@ -83,6 +83,13 @@ class WayTests(ProfileCase):
             status = await second.ask(h.AskStatus(), 5.0)
             self.assertEqual((status.address, status.passphrase), (ALICE, "file"))
 
+    async def test_one_that_lasts_waits_for_one_that_does_not_but_not_until_its_own_time_is_up(self) -> None:
+        await self.register(RIGHT)
+        async with self.entered(self.way()):
+            access = await self.enter(self.way(None, lasting=True), timeout=way.RELUCTANCE_SECONDS / 10)
+            self.assertIsInstance(access, Borrowed)
+            await access.leave()
+
     async def test_after_a_wrong_passphrase_the_lock_is_free(self) -> None:
         await self.register(RIGHT)
         self.assertEqual((await self.refused(self.enter(self.way("wrong horse")))).code, Code.PASSPHRASE)

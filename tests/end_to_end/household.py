@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.stage import PATIENCE_SECONDS, Stage, program, wait_until
+from tests.ui.described import check_printed
 
 ALICE = "+15550100101"
 BOB = "+15550100102"
@@ -31,13 +32,17 @@ class Result:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """Standard output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        """Standard output as JSON lines, each as `e2ee rpc --schema` describes it."""
+        found = [json.loads(line) for line in self.out.splitlines()]
+        for one in found:
+            check_printed(one)
+        return found
 
     @property
     def error(self) -> dict[str, Any]:
         """The error object on the last line of standard error."""
         found: dict[str, Any] = json.loads(self.err.splitlines()[-1])
+        check_printed(found)
         return found
 
 

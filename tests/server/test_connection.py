@@ -243,6 +243,24 @@ class ConversationTests(ConnectionCase):
         self.assertEqual(self.ask(self.alice, m.SetPin(7, b"s" * 16, b"p" * 32)), m.Done(7))
         self.assertEqual(self.ask(self.alice, m.RemovePin(8)), m.Done(8))
 
+    def test_an_account_that_its_owner_deletes_is_gone_and_the_senders_know(self) -> None:
+        """`Done` comes before the last word; who has written is told, and the number is free."""
+        bob = self.log_in(self.town.devices[BOB])
+        self.ask(bob, m.DeleteAccount(3))
+        self.assertEqual(bob.told[-2], m.Done(3))
+        self.assertEqual((bob.refusals, bob.over), ([RefusalCode.LOGGED_OUT], True))
+        self.assertEqual(self.town.rooms.counters.accounts_deleted, 1)
+        refused = self.ask(self.alice, m.LookUp(4, str(BOB)))
+        assert isinstance(refused, m.Refused)
+        self.assertEqual(refused.code, RefusalCode.UNKNOWN_RECIPIENT)
+
+    def test_mail_that_waits_for_a_deleted_account_becomes_a_notice(self) -> None:
+        self.ask(self.alice, self.town.send(BOB, b"sealed", n=3))
+        bob = self.log_in(self.town.devices[BOB])
+        self.ask(bob, m.DeleteAccount(3))
+        (notice,) = [one for one in self.alice.told if isinstance(one, m.Notice)]
+        self.assertIs(notice.reason, m.NoticeReason.DELETED)
+
     def test_the_owner_hears_once_that_the_stock_runs_low(self) -> None:
         bob = self.log_in(self.town.devices[BOB])
         for number in (3, 4):

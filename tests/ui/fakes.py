@@ -35,8 +35,11 @@ from e2ee.client.events import (
 from e2ee.client.shown import event_selected
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address, DeviceId, MessageId
+from e2ee.ui.event_render import event_object
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.options import Options
+from e2ee.ui.printer import report
+from tests.ui.described import check_printed
 
 T = TypeVar("T")
 
@@ -135,7 +138,7 @@ class FakeMessenger:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def connected(self, timeout: float | None) -> None:
+    async def connected(self, timeout: float | None, *, once: bool | None = None) -> None:
         if self.connection is not None:
             raise self.connection
 
@@ -385,6 +388,7 @@ class FakeCall:
         self.connected: list[bool] = []
         self.person: Any = None
         self.profile = self.passphrases = None
+        self.interruption: Any = None
         self.on_broken = lambda error: None
 
     def as_invocation(self) -> Invocation:
@@ -398,12 +402,15 @@ class FakeCall:
         return NOON
 
     async def show(self, records: list[str], *objects: Mapping[str, Any]) -> None:
+        for one in objects:
+            check_printed(one)
         self.printed.extend([str(one["type"]) for one in objects] if self.options.json else records)
 
     async def draw(self, lines: list[str]) -> None:
         self.printed.extend([] if self.options.json else lines)
 
     async def show_event(self, event: ShownEvent) -> None:
+        check_printed(event_object(event))
         if self.broken is not None:
             raise self.broken
         self.printed.append(event.text if isinstance(event, MessageReceived) else type(event).__name__)
@@ -419,6 +426,9 @@ class FakeCall:
 
     def mention(self, sentence: str) -> None:
         self.mentioned.append(sentence)
+
+    def report(self, failure: Failure) -> int:
+        return report(failure, self.options.json)
 
     @asynccontextmanager
     async def conversations(

@@ -17,7 +17,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee import __version__
 from e2ee.ui import cli, printer, runner
 from e2ee.ui.options import Options
-from e2ee.ui.verbs.verb import AbsentVerb
 
 START = [sys.executable, "-c", "from e2ee.ui.cli import main; main()"]
 
@@ -117,21 +116,10 @@ class UsageTests(CliTestCase):
         self.assertTrue(self.errors[-1].startswith("e2ee: "))
 
 
-class AbsentTests(CliTestCase):
-    """Verbs and options of later versions: exit 2, `not_available`."""
+class AvailableTests(CliTestCase):
+    """What came later than other verbs."""
 
-    def test_they_are_not_available_yet(self) -> None:
-        for line in (
-            "agent",
-            "agent --nonsense x",
-            "rpc --schema",
-            "account delete",
-        ):
-            self.assertEqual(self.call("--json", *line.split()), 2, line)
-            self.assertEqual(self.error()["code"], "not_available", line)
-        self.assertEqual(self.runs, [])
-
-    def test_what_is_available_of_them_is_accepted(self) -> None:
+    def test_choices_are_accepted(self) -> None:
         for state in ("accepted", "delivered", "read"):
             self.call("send", "+15550100102", "-m", "x", "--wait", state)
         for kem in ("ml-kem-1024", "rsa-3072"):
@@ -149,6 +137,18 @@ class AbsentTests(CliTestCase):
         ):
             self.assertEqual(self.call(*line.split()), 0, line)
         self.assertEqual([options.timeout for options, _ in self.runs], [None, None, 3.0, None])
+
+
+    def test_an_account_can_be_deleted(self) -> None:
+        for line in ("account delete", "account delete --yes --json"):
+            self.assertEqual(self.call(*line.split()), 0, line)
+        self.assertEqual(self.call("account", "--json"), 2)
+
+    def test_programs_are_served_until_they_end(self) -> None:
+        for line in ("agent", "agent --socket x --json", "rpc", "rpc --timeout 5"):
+            self.assertEqual(self.call(*line.split()), 0, line)
+        self.assertEqual([long_running for _, long_running in self.runs], [True] * 4)
+        self.assertEqual(self.call("rpc", "--nonsense"), 2)
 
 
 class OptionsTests(CliTestCase):
@@ -198,7 +198,7 @@ class HelpTests(CliTestCase):
         for name, command in group.commands.items():
             if isinstance(command, click.Group):
                 found += self.commands(command, *path, name)
-            elif not isinstance(command, AbsentVerb):
+            else:
                 found.append([*path, name])
         return found
 

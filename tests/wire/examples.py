@@ -24,6 +24,7 @@ CLIENT: tuple[m.Message, ...] = (
     m.RemovePin(1),
     m.SetIdentity(1, b"identity"),
     m.SetIdentity(2, None),
+    m.DeleteAccount(1),
     m.Watch(1, (m.Target(NUMBER, b"t" * 16),)),
     m.Ping(1),
 )

@@ -29,7 +29,7 @@ server logging_in  refused       -> closing
 
 READY_CLIENT = {
     m.Publish, m.LookUp, m.FetchBundle, m.Send, m.Acknowledge, m.AcknowledgeNotice,
-    m.SetPresence, m.SetPin, m.RemovePin, m.SetIdentity, m.Watch, m.Ping,
+    m.SetPresence, m.SetPin, m.RemovePin, m.SetIdentity, m.DeleteAccount, m.Watch, m.Ping,
 }  # fmt: skip
 READY_SERVER = {
     m.Published, m.LookedUp, m.Bundle, m.StockLow, m.Accepted, m.StaleDevice, m.Push, m.Drained,

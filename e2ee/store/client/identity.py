@@ -77,6 +77,16 @@ def save_identity(tx: Connection, own_device: bytes, registered_at: int) -> None
     )
 
 
+def mark_deleted(tx: Connection, now: int) -> None:
+    """The account of this identity is no more; `now` is ms. The next identity has one again."""
+    tx.execute("UPDATE identity SET deleted_at = ?", (now,))
+
+
+def is_deleted(tx: Connection) -> bool:
+    """Whether the account of this identity was deleted from here."""
+    return tx.execute("SELECT 1 FROM identity WHERE deleted_at IS NOT NULL").fetchone() is not None
+
+
 def load_server(tx: Connection) -> ServerRecord | None:
     """The server of this profile, or None where it is not registered."""
     row = tx.execute("SELECT link, ca, highest_version FROM server").fetchone()

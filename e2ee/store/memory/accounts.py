@@ -100,8 +100,13 @@ class MemoryAccounts:
         device = self._store.devices.get(address)
         return None if device is None else device.identity
 
-    async def delete(self, address: Address, now: float) -> DeviceId | None:
+    async def delete(
+        self, address: Address, now: float, device: DeviceId | None = None
+    ) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
+        found = self._store.devices.get(address)
+        if found is not None and device not in (None, found.account.device):
+            return None
         return self._store.remove(address, NoticeKind.DELETED)
 
     async def log_out(self, address: Address) -> DeviceId | None:

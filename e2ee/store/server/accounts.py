@@ -102,10 +102,12 @@ class SqlAccounts:
 
         return await self._database.read(find)
 
-    async def delete(self, address: Address, now: float) -> DeviceId | None:
+    async def delete(
+        self, address: Address, now: float, device: DeviceId | None = None
+    ) -> DeviceId | None:
         """See `ports.Accounts.delete`."""
         return await self._database.write(
-            lambda connection: _remove(connection, address, NoticeKind.DELETED), frees_room=True
+            lambda connection: _remove(connection, address, NoticeKind.DELETED, device), frees_room=True
         )
 
     async def log_out(self, address: Address) -> DeviceId | None:
@@ -245,10 +247,15 @@ def _is_outdated(connection: Connection, account: NewAccount) -> bool:
     return bool(account.generation < generation)
 
 
-def _remove(connection: Connection, address: Address, kind: NoticeKind) -> DeviceId | None:
-    """Remove the account with all that refers to it, and leave notices to the senders of its mail."""
+def _remove(
+    connection: Connection, address: Address, kind: NoticeKind, only: DeviceId | None = None
+) -> DeviceId | None:
+    """Remove the account with all that refers to it, and leave notices to the senders of its mail.
+
+    With `only` nothing is done where it has another device.
+    """
     row = connection.execute("SELECT id, device FROM device WHERE address = ?", (address,)).fetchone()
-    if row is None:
+    if row is None or only not in (None, DeviceId(row[1])):
         return None
     device_id, device = row
     waiting = connection.execute(

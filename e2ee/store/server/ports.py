@@ -148,10 +148,13 @@ class Accounts(Protocol):
     async def identity(self, address: Address) -> bytes | None:
         """The X.509 identity that is kept with the account of this number."""
 
-    async def delete(self, address: Address, now: float) -> DeviceId | None:
+    async def delete(
+        self, address: Address, now: float, device: DeviceId | None = None
+    ) -> DeviceId | None:
         """Remove an account with all that belongs to it; senders of waiting envelopes get notices.
 
-        The device that it had; None: there is no such account.
+        With `device` only if that is its device still. The device that it had; None: there is no such
+        account.
         """
 
     async def log_out(self, address: Address) -> DeviceId | None:

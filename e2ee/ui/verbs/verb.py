@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from e2ee.errors import Code, Failure
 from e2ee.ui.options import global_options
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -40,18 +39,6 @@ class VerbGroup(click.Group):
         """Examples first, then what click writes."""
         write_examples(self.examples, formatter)
         super().format_help(ctx, formatter)
-
-
-class AbsentVerb(click.Command):
-    """A verb that this version knows by name only: whatever follows it, it is not available."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Takes anything."""
-        return []
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Raises Failure(NOT_AVAILABLE)."""
-        raise not_available(f"`{self.name}`")
 
 
 Declared = Callable[[Callable[..., int | None]], VerbGroup]
@@ -88,8 +75,3 @@ def verb_group(name: str, *examples: str, environment: bool = False, **settings:
         return command(global_options(environment=environment)(body))
 
     return declare
-
-
-def not_available(what: str) -> Failure:
-    """For verbs, options and values of a later version."""
-    return Failure(Code.NOT_AVAILABLE, f"{what} is not available in this version")

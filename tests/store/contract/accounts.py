@@ -342,6 +342,15 @@ class AccountsContract(ContractCase):
         (notice,) = self.done(mailbox.notices(at(BOB), 10))
         self.assertEqual(notice.kind, ports.NoticeKind.DELETED)
 
+    def test_a_device_deletes_its_own_account_only(self) -> None:
+        """Not that of whoever has taken the number over meanwhile."""
+        self.register(new_account(ALICE))
+        delete = self.stores.accounts.delete
+        self.assertIsNone(self.done(delete(ALICE, 0.0, device_id(2))))
+        self.assertIsNotNone(self.find())
+        self.assertEqual(self.done(delete(ALICE, 0.0, device_id(1))), device_id(1))
+        self.assertIsNone(self.find())
+
     def test_a_device_that_is_logged_out_finds_no_place_until_its_number_is_registered_anew(self) -> None:
         mailbox = self.stores.mailbox(MAILBOX_LIMITS)
         self.assertIsNone(self.done(self.stores.accounts.log_out(ALICE)))

@@ -6,7 +6,8 @@
 CREATE TABLE identity (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     own_device BLOB NOT NULL,           -- the encoded identity, with its private keys
-    registered_at INTEGER NOT NULL      -- ms since 1970
+    registered_at INTEGER NOT NULL,     -- ms since 1970
+    deleted_at INTEGER                  -- the account is no more since then; NULL: there is one
 ) STRICT;
 
 -- The server this profile is registered with, and what is remembered of it.

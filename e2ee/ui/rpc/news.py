@@ -1,0 +1,210 @@
+"""What a program is told without asking: messages and the like, each once, and what has changed.
+
+What people and keys do waits in the vault until it has been told, so a program that reads slowly fills no
+memory. States of own messages, of the connection and of others' presence are only news: of each the latest
+is kept until it can be told. See `docs/scripting.md`, "Notifications".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure as TwistedFailure
+
+from e2ee.client.events import (
+    ContactTyping,
+    Event,
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    MessageSent,
+    PresenceChanged,
+    ShownEvent,
+)
+from e2ee.errors import Code, Failure
+from e2ee.ui import event_render, render
+from e2ee.ui.reader import Reader
+from e2ee.ui.rpc.jsonrpc import notification_text
+from e2ee.ui.streams import OutputClosed
+from e2ee.ui.waiting import Bell
+
+if TYPE_CHECKING:
+    from e2ee.client.agent import Conversations
+
+CHANGES_KEPT = 1000
+"""Of a program that does not read; the oldest are let go then."""
+
+
+class News:
+    """One program's. `write` returns when what it is given has been taken. Raises OutputClosed."""
+
+    def __init__(
+        self, conversations: Conversations, clock: IReactorTime, write: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._conversations = conversations
+        self._clock = clock
+        self._write = write
+        self._reader = Reader(conversations, self._tell)
+        self._arrivals = Bell(clock)
+        self._changed = Bell(clock)
+        self._changes: dict[tuple[str, str], str] = {}
+        self._acknowledging = False
+        self._unacknowledged: Deferred[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._telling: list[Deferred[None]] = []
+        self._taking = DeferredLock()
+        self._failed: Callable[[TwistedFailure], None] = lambda _: None
+
+    # --- subscriptions ------------------------------------------------------------------------
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether anything is told."""
+        return self._unsubscribe is not None
+
+    def on_failure(self, failed: Callable[[TwistedFailure], None]) -> None:
+        """Whom to tell when nothing can be told any more."""
+        self._failed = failed
+
+    async def subscribe(self, *, acknowledge: bool, presence: bool) -> None:
+        """Everything from now on is to be told, once this has been answered: `begin`. Raises Failure, for
+        `presence` without a connection, too."""
+        if presence:
+            await self._conversations.watch_presence()
+        self._acknowledging = acknowledge
+        if self._unsubscribe is None:
+            self._unsubscribe = self._conversations.subscribe(self.hear)
+
+    async def begin(self) -> None:
+        """Tell it, the backlog first."""
+        if self.subscribed and not self._telling:
+            self._telling = [
+                Deferred.fromCoroutine(self._tell_arrivals()),
+                Deferred.fromCoroutine(self._tell_changes()),
+            ]
+            for telling in self._telling:
+                telling.addErrback(self._ended)
+            self._arrivals.ring()
+
+    def unsubscribe(self) -> None:
+        """Tell nothing more; what was not acknowledged stays unshown."""
+        if self._unsubscribe is None:
+            return
+        self._unsubscribe()
+        self._unsubscribe = None
+        self._changes.clear()
+        self._settle(OutputClosed())
+        telling, self._telling = self._telling, []
+        for one in telling:
+            one.cancel()
+
+    def acknowledge(self) -> None:
+        """The arrival that was told last has been dealt with. Raises Failure(USAGE) if there is none."""
+        if self._unacknowledged is None:
+            raise Failure(Code.USAGE, "there is nothing to acknowledge")
+        self._settle(None)
+
+    def _settle(self, problem: OutputClosed | None) -> None:
+        waiting, self._unacknowledged = self._unacknowledged, None
+        if waiting is not None and problem is not None:
+            waiting.errback(problem)
+        elif waiting is not None:
+            waiting.callback(None)
+
+    def _ended(self, reason: TwistedFailure) -> None:
+        if self.subscribed:
+            self.unsubscribe()
+            self._failed(reason)
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """What the conversations tell."""
+        match event:
+            case MessageSent(message):
+                self._change(("sent", str(message.message_id)), render.sent_object(message))
+            case PresenceChanged(address, name, online):
+                shown = {"type": "presence", "address": str(address), "name": name, "online": online}
+                self._change(("presence", str(address)), shown)
+            case ContactTyping(address):
+                self._change(("typing", str(address)), {"type": "typing", "from": str(address)})
+            case LinkUp():
+                self._change(("connection", ""), connection_object(None, ended=False))
+            case LinkDown(failure):
+                self._change(("connection", ""), connection_object(failure, ended=False))
+            case LinkEnded(failure):
+                self._change(("connection", ""), connection_object(failure, ended=True))
+            case _ if isinstance(event, ShownEvent):
+                self._arrivals.ring()
+
+    def notice(self, sentence: str) -> None:
+        """Something that stands beside an answer."""
+        if self.subscribed:
+            self._change(("notice", sentence), {"type": "notice", "message": sentence})
+
+    def _change(self, key: tuple[str, str], shown: Mapping[str, Any]) -> None:
+        """The latest of each counts, and comes last."""
+        self._changes.pop(key, None)
+        self._changes[key] = notification_text(key[0], render.as_json(shown))
+        if len(self._changes) > CHANGES_KEPT:
+            del self._changes[next(iter(self._changes))]
+        self._changed.ring()
+
+    # --- telling ------------------------------------------------------------------------------
+
+    async def _tell_arrivals(self) -> None:
+        while True:
+            await self._arrivals.rung()
+            await self._reader.show()
+
+    async def _tell_changes(self) -> None:
+        while True:
+            await self._changed.rung()
+            while self._changes:
+                await self._write(self._changes.pop(next(iter(self._changes))))
+
+    async def _tell(self, event: ShownEvent) -> None:
+        """Returns when it counts as shown."""
+        shown = event_render.event_object(event)
+        waiting: Deferred[None] | None = None
+        if self._acknowledging:
+            waiting = self._unacknowledged = Deferred()
+        await self._write(notification_text(shown["type"], render.as_json(shown)))
+        if waiting is not None:
+            await waiting
+
+    # --- asking for it ------------------------------------------------------------------------
+
+    async def take(self, most: int | None) -> list[ShownEvent]:
+        """The first of what is unshown, marked as being told. Raises Failure(USAGE) while subscribed."""
+        if self.subscribed:
+            raise Failure(Code.USAGE, "what comes is told already: this program has subscribed")
+        async with self._taking:
+            return await self._conversations.mark_printing(await self._conversations.take(most))
+
+    async def first(self, seconds: float, most: int | None) -> list[ShownEvent]:
+        """The same, waiting for it. Raises Failure(TIMEOUT) after so many seconds."""
+        bell = Bell(self._clock)
+        until = self._clock.seconds() + seconds
+        unsubscribe = self._conversations.subscribe(
+            lambda event: bell.ring() if isinstance(event, ShownEvent) else None
+        )
+        try:
+            while not (events := await self.take(most)):
+                if not await bell.rung(until - self._clock.seconds()):
+                    raise Failure(Code.TIMEOUT, "no message came in time")
+            return events
+        finally:
+            unsubscribe()
+
+
+def connection_object(failure: Failure | None, *, ended: bool) -> dict[str, Any]:
+    """How the connection stands; `ended`: it is given up for good."""
+    error = None
+    if failure is not None:
+        error = {"code": failure.code.value, "message": failure.sentence, "retry_after": failure.retry_after}
+    return {"type": "connection", "connected": failure is None, "ended": ended, "error": error}
+

@@ -1,0 +1,400 @@
+"""One program over JSON-RPC, in memory: answers, notifications, order, bounds and the end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+
+from e2ee.client.events import (
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    MessageSent,
+    PresenceChanged,
+    SentMessage,
+    SentState,
+)
+from e2ee.errors import Code, Failure
+from e2ee.ids import MessageId
+from e2ee.ui.invocation import Invocation
+from e2ee.ui.rpc import request as request_module
+from e2ee.ui.rpc.desk import IN_FLIGHT, Desk
+from e2ee.ui.rpc.methods import METHODS
+from e2ee.ui.rpc.news import CHANGES_KEPT
+from e2ee.ui.streams import OutputClosed
+from tests.ui.described import check
+from tests.ui.fakes import ALICE, BOB, CAROL, DIGITS, CoroutineTestCase, FakeCall, FakeMessenger, message
+
+ID = "00" * 16
+
+
+class Program:
+    """What asks; it takes what it is told at once, until `stalls`."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.stalls = False
+        self.closed = False
+        self.stalled: list[Deferred[None]] = []
+
+    async def write(self, line: str) -> None:
+        """See `Desk`."""
+        if self.closed:
+            raise OutputClosed
+        self.lines.append(line)
+        if self.stalls:
+            waiting: Deferred[None] = Deferred()
+            self.stalled.append(waiting)
+            await waiting
+
+    def take(self) -> None:
+        """Take what is there."""
+        stalled, self.stalled = self.stalled, []
+        for one in stalled:
+            one.callback(None)
+
+
+class DeskTestCase(CoroutineTestCase):
+    """A desk with a messenger in memory; everything that it says is as the schema describes it."""
+
+    def setUp(self) -> None:
+        self.messenger = FakeMessenger()
+        self.messenger.people = {BOB: "bob"}
+        self.call = FakeCall(self.messenger)
+        self.program = Program()
+        self.broken = 0
+        self.desk = Desk(
+            cast(Invocation, self.call), self.messenger.as_messenger(), self.program.write, self.note_broken
+        )
+        self.addCleanup(self.desk.end)
+
+    def note_broken(self) -> None:
+        self.broken += 1
+
+    def said(self) -> list[Any]:
+        """What has been said since the last time."""
+        lines, self.program.lines = self.program.lines, []
+        found = [json.loads(line) for line in lines]
+        for one in found:
+            check(one, "#/$defs/rpc")
+        return found
+
+    def take(self, line: str) -> Deferred[None]:
+        return self.start(self.desk.take(line))
+
+    def ask(self, method: str, params: Any = None, identified: Any = 1) -> Any:
+        """The answer."""
+        body = {"jsonrpc": "2.0", "id": identified, "method": method, "params": params or {}}
+        self.successResultOf(self.take(json.dumps(body)))
+        (answer,) = self.said()
+        self.assertEqual(answer["id"], identified)
+        return answer
+
+    def result(self, method: Any, params: Any = None) -> Any:
+        """The result, as the schema describes that of this method."""
+        found = self.ask(method, params)["result"]
+        check(found, f"#/methods/{method}/result")
+        return found
+
+    def error(self, method: str, params: Any = None) -> tuple[int, str]:
+        """Its number, and our code."""
+        found = self.ask(method, params)["error"]
+        return found["code"], found["data"]["code"]
+
+
+class AnswerTests(DeskTestCase):
+    """The methods are the verbs, the results what they print."""
+
+    def test_send(self) -> None:
+        self.messenger.answer = SentMessage(MessageId(bytes(16)), BOB, SentState.STORED)
+        (sent,) = self.result("send", {"to": "bob", "text": "hello", "id": ID})
+        self.assertEqual((sent["to"], sent["state"], sent["id"]), (BOB, "stored", ID))
+        self.assertEqual(len(self.result("send", {"to": [BOB, CAROL], "text": "hello", "wait": "read"})), 2)
+        self.assertEqual(self.messenger.waits[-1], SentState.READ)
+        self.assertEqual(self.messenger.texts, [(BOB, "hello"), (BOB, "hello"), (CAROL, "hello")])
+
+    def test_what_a_text_waits_for_stands_in_its_object(self) -> None:
+        failure = Failure(Code.KEY_CHANGED, "the key has changed")
+        self.messenger.answer = SentMessage(MessageId(bytes(16)), BOB, SentState.QUEUED, failure)
+        (sent,) = self.result("send", {"to": BOB, "text": "hello"})
+        self.assertEqual((sent["state"], sent["error"]["code"]), ("queued", "key_changed"))
+
+    def test_wrong_use_is_told_apart(self) -> None:
+        self.assertEqual(self.error("nonsense"), (-32601, "not_available"))
+        self.assertEqual(self.error("rpc.discover"), (-32601, "not_available"))
+        for params in (
+            {},
+            {"to": BOB},
+            {"to": BOB, "text": 1},
+            {"to": BOB, "text": "x", "more": 1},
+            {"to": BOB, "text": ""},
+            {"to": BOB, "text": "x" * 65537},
+            {"to": "nobody", "text": "x"},
+            {"to": ALICE, "text": "x"},
+            {"to": BOB, "text": "x", "id": "00"},
+            {"to": [BOB, CAROL], "text": "x", "id": ID},
+        ):
+            self.assertEqual(self.error("send", params), (-32602, "usage"), params)
+        self.assertEqual(self.messenger.queued, [])
+
+    def test_failures_have_the_codes_of_the_command_line(self) -> None:
+        self.messenger.connection = Failure(Code.DISPLACED, "another device has taken over")
+        self.assertEqual(self.error("online"), (-32000, "displaced"))
+        self.assertEqual(
+            self.error("verify", {"address": "bob", "confirm": "1" * 60}), (-32000, "safety_number")
+        )
+
+    def test_lists_and_objects(self) -> None:
+        self.messenger.present = [(BOB, "bob"), (CAROL, None)]
+        self.assertEqual([one["address"] for one in self.result("online")], [BOB, CAROL])
+        self.assertEqual(self.result("contacts")[0]["name"], "bob")
+        self.assertEqual(self.result("verify", {"address": "bob"})["digits"], DIGITS)
+        self.assertIsNone(self.result("trust", ["bob"])["new"])
+        self.assertEqual(self.result("outbox"), [])
+        self.assertEqual(self.result("history", {"limit": 5, "search": "x", "direction": "in"}), [])
+        self.assertEqual((self.messenger.queries[0].limit, self.messenger.queries[0].search), (5, "x"))
+        self.assertEqual(self.result("forget", {"ids": ID, "conversations": ["bob"]})[1]["messages"], 12)
+
+    def test_an_answer_has_its_bound(self) -> None:
+        self.patch(request_module, "ANSWER_BYTES", 200)
+        self.messenger.present = [(BOB, "bob")] * 2
+        self.assertEqual(len(self.result("online")), 2)
+        self.messenger.present = [(BOB, "bob")] * 5
+        self.assertEqual(self.error("online"), (-32602, "usage"))
+
+    def test_what_nobody_foresaw_is_an_internal_error_and_no_end(self) -> None:
+        async def fail() -> list[object]:
+            raise ZeroDivisionError("secret")
+
+        self.patch(self.messenger, "contacts", fail)
+        answer = self.ask("contacts")
+        self.assertEqual((answer["error"]["code"], answer["error"]["data"]["code"]), (-32603, "failed"))
+        self.assertNotIn("secret", json.dumps(answer))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.result("outbox"), [])
+
+    def test_notifications_are_carried_out_and_not_answered(self) -> None:
+        for line in (
+            '{"jsonrpc":"2.0","method":"forget","params":{"ids":"' + ID + '"}}',
+            '{"jsonrpc":"2.0","method":"nonsense"}',
+            '{"jsonrpc":"2.0","method":"send"}',
+            "",
+            "  ",
+        ):
+            self.successResultOf(self.take(line))
+        self.assertEqual(self.said(), [])
+        self.assertEqual(self.messenger.forgotten, [MessageId(bytes(16))])
+
+    def test_a_batch_is_answered_in_one_array(self) -> None:
+        one = {"jsonrpc": "2.0", "id": 1, "method": "contacts"}
+        batch = [one, {**one, "id": "two"}, 1, {"jsonrpc": "2.0", "method": "outbox"}, {**one, "method": "x"}]
+        self.successResultOf(self.take(json.dumps(batch)))
+        (answers,) = self.said()
+        self.assertEqual([answer["id"] for answer in answers], [1, "two", None, 1])
+        self.successResultOf(self.take('[{"jsonrpc":"2.0","method":"outbox"}]'))
+        self.assertEqual(self.said(), [])
+
+    def test_lines_that_cannot_be_read(self) -> None:
+        self.successResultOf(self.start(self.desk.refuse_long()))
+        self.successResultOf(self.start(self.desk.refuse_bytes()))
+        self.successResultOf(self.take("{"))
+        self.assertEqual([one["error"]["code"] for one in self.said()], [-32600, -32700, -32700])
+
+    def test_every_method_can_be_asked_for(self) -> None:
+        """None of them is only in the table: with a wrong parameter each says so."""
+        for name in METHODS:
+            self.assertEqual(self.error(name, {"no such": 1}), (-32602, "usage"), name)
+
+
+class RoomTests(DeskTestCase):
+    """A program that does not read is not read from."""
+
+    def test_no_further_line_is_taken_while_too_much_is_unanswered(self) -> None:
+        self.program.stalls = True
+        for number in range(IN_FLIGHT - 1):
+            self.successResultOf(self.take(f'{{"jsonrpc":"2.0","id":{number},"method":"outbox"}}'))
+        full = self.take('{"jsonrpc":"2.0","id":"full","method":"outbox"}')
+        self.assertNoResult(full)
+        self.program.take()
+        self.successResultOf(full)
+
+    def test_the_end_waits_for_what_is_asked(self) -> None:
+        self.program.stalls = True
+        self.successResultOf(self.take('{"jsonrpc":"2.0","id":1,"method":"outbox"}'))
+        finishing = self.start(self.desk.finish())
+        self.assertNoResult(finishing)
+        self.program.take()
+        self.successResultOf(finishing)
+
+    def test_when_nothing_can_be_said_any_more_the_program_is_given_up(self) -> None:
+        self.program.closed = True
+        self.successResultOf(self.take('{"jsonrpc":"2.0","id":1,"method":"outbox"}'))
+        self.assertEqual(self.broken, 1)
+
+    def test_texts_are_queued_in_the_order_in_which_they_were_given(self) -> None:
+        """Even where the first name takes longer to look up."""
+        slow: Deferred[None] = Deferred()
+        resolve = self.messenger.resolve
+
+        async def resolve_slowly(text: str) -> Any:
+            if text == "bob":
+                await slow
+            return await resolve(text)
+
+        self.patch(self.messenger, "resolve", resolve_slowly)
+        self.messenger.answer = SentMessage(MessageId(bytes(16)), BOB, SentState.STORED)
+        for number, to in enumerate(("bob", BOB)):
+            body = {
+                "jsonrpc": "2.0",
+                "id": number,
+                "method": "send",
+                "params": {"to": to, "text": str(number)},
+            }
+            self.successResultOf(self.take(json.dumps(body)))
+        self.assertEqual(self.messenger.texts, [])
+        slow.callback(None)
+        self.assertEqual([text for _, text in self.messenger.texts], ["0", "1"])
+
+
+class NewsTests(DeskTestCase):
+    """Notifications, and when what came counts as shown."""
+
+    def told(self) -> list[tuple[str, Any]]:
+        return [(one["method"], one["params"]) for one in self.said()]
+
+    def texts(self) -> list[str]:
+        return [params["text"] for method, params in self.told() if method == "message"]
+
+    def shown(self) -> list[int]:
+        return [
+            position for call, positions in self.messenger.calls if call == "shown" for position in positions
+        ]
+
+    def test_nothing_is_told_unasked(self) -> None:
+        self.messenger.arrive(message("hello"))
+        self.assertEqual(self.said(), [])
+        self.assertEqual(self.shown(), [])
+
+    def test_the_backlog_comes_first_and_counts_as_shown_once_taken(self) -> None:
+        self.messenger.arrive(message("waited", number=1))
+        self.program.stalls = True
+        self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe"}')
+        self.program.take()
+        self.assertEqual(self.shown(), [])
+        self.program.take()
+        self.messenger.arrive(message("new", number=2))
+        self.program.take()
+        self.assertEqual(self.shown(), [1, 2])
+        texts = [one["params"]["text"] for one in self.said() if one.get("method") == "message"]
+        self.assertEqual(texts, ["waited", "new"])
+
+    def test_with_acknowledge_one_at_a_time(self) -> None:
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        body = '{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"acknowledge":true}}'
+        self.successResultOf(self.take(body))
+        self.assertEqual(self.texts_of_all(), ["text 1"])
+        self.assertEqual(self.shown(), [])
+        acknowledge = '{"jsonrpc":"2.0","id":2,"method":"acknowledge"}'
+        self.successResultOf(self.take(acknowledge))
+        self.assertEqual(self.shown(), [1])
+        self.assertEqual(self.texts_of_all(), ["text 2"])
+        self.successResultOf(self.take(acknowledge))
+        self.assertEqual(self.shown(), [1, 2])
+        self.said()
+        self.assertEqual(self.error("acknowledge"), (-32602, "usage"))
+
+    def texts_of_all(self) -> list[str]:
+        return [one["params"]["text"] for one in self.said() if one.get("method") == "message"]
+
+    def test_what_was_not_acknowledged_stays_unshown(self) -> None:
+        self.messenger.arrive(message("text"))
+        self.successResultOf(
+            self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"acknowledge":true}}')
+        )
+        self.desk.end()
+        self.assertEqual(self.shown(), [])
+
+    def test_states_connection_and_presence(self) -> None:
+        self.result("subscribe", {"presence": True})
+        self.assertIn(("watch_presence", []), self.messenger.calls)
+        failure = Failure(Code.UNREACHABLE, "nobody answers")
+        for event in (
+            MessageSent(SentMessage(MessageId(bytes(16)), BOB, SentState.READ)),
+            PresenceChanged(BOB, "bob", True),
+            LinkDown(failure),
+            LinkUp(0),
+            LinkEnded(failure),
+        ):
+            self.messenger.tell(event)
+        told = self.told()
+        self.assertEqual([method for method, _ in told], ["sent", "presence", *["connection"] * 3])
+        self.assertEqual([params["connected"] for _, params in told[2:]], [False, True, False])
+        self.assertEqual([params["ended"] for _, params in told[2:]], [False, False, True])
+
+    def test_a_slow_reader_gets_the_latest_of_each_and_fills_no_memory(self) -> None:
+        self.result("subscribe")
+        self.program.stalls = True
+        for state in (SentState.STORED, SentState.DELIVERED, SentState.READ):
+            self.messenger.tell(MessageSent(SentMessage(MessageId(bytes(16)), BOB, state)))
+        for number in range(2 * CHANGES_KEPT):
+            self.messenger.tell(
+                MessageSent(SentMessage(MessageId(number.to_bytes(16, "big")), BOB, SentState.READ))
+            )
+        self.program.stalls = False
+        self.program.take()
+        told = self.told()
+        self.assertEqual(told[0][1]["state"], "stored")
+        self.assertEqual(len(told), 1 + CHANGES_KEPT)
+        self.assertEqual(told[-1][1]["id"], (2 * CHANGES_KEPT - 1).to_bytes(16, "big").hex())
+
+    def test_unsubscribed_again(self) -> None:
+        self.result("subscribe")
+        self.assertFalse(self.result("unsubscribe")["subscribed"])
+        self.messenger.arrive(message("text"))
+        self.messenger.tell(LinkUp(0))
+        self.assertEqual(self.said(), [])
+
+    def test_what_stands_beside_an_answer_is_told(self) -> None:
+        self.result("subscribe")
+        self.successResultOf(
+            self.take('{"jsonrpc":"2.0","id":1,"method":"forget","params":{"conversations":"bob"}}')
+        )
+        self.assertIn("notice", [one.get("method") for one in self.said()])
+
+    def test_receive_gives_what_waits_and_marks_it_once_taken(self) -> None:
+        for number in (1, 2, 3):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        self.program.stalls = True
+        self.take('{"jsonrpc":"2.0","id":1,"method":"receive","params":{"max":2}}')
+        self.assertEqual(self.shown(), [])
+        self.program.stalls = False
+        self.program.take()
+        self.assertEqual(self.shown(), [1, 2])
+        self.assertEqual([one["text"] for one in self.said()[0]["result"]], ["text 1", "text 2"])
+        self.assertEqual([one["text"] for one in self.result("receive")], ["text 3"])
+        self.assertEqual(self.result("receive"), [])
+
+    def test_receive_can_wait(self) -> None:
+        self.successResultOf(
+            self.take('{"jsonrpc":"2.0","id":1,"method":"receive","params":{"wait_first":true}}')
+        )
+        self.assertEqual(self.said(), [])
+        self.messenger.arrive(message("at last"))
+        self.assertEqual(self.said()[0]["result"][0]["text"], "at last")
+        self.successResultOf(
+            self.take('{"jsonrpc":"2.0","id":1,"method":"receive","params":{"wait_first":true,"timeout":5}}')
+        )
+        self.call.reactor.advance(5)
+        self.assertEqual(self.said()[0]["error"]["data"]["code"], "timeout")
+
+    def test_receive_as_a_notification_shows_nothing(self) -> None:
+        self.messenger.arrive(message("kept"))
+        self.successResultOf(self.take('{"jsonrpc":"2.0","method":"receive"}'))
+        self.assertEqual(self.shown(), [])
+
+    def test_who_has_subscribed_does_not_receive(self) -> None:
+        self.result("subscribe")
+        self.assertEqual(self.error("receive"), (-32602, "usage"))
