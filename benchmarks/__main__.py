@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("ratchet", "relay", "offline", "connections", "turns", "one_shot", "start_up", "history"):
+BENCHMARKS = (
+    "ratchet", "relay", "offline", "connections", "turns", "one_shot", "start_up", "history", "files",
+)  # fmt: skip
+
+for name in BENCHMARKS:
     print(f"\n== {name}\n", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

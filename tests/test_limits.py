@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.client import (
     backoff,
     enrolment,
+    file_names,
     gaps,
     identities,
     incoming,
@@ -21,12 +22,13 @@ from e2ee.client import (
 from e2ee.client.authorities import AUTHORITIES
 from e2ee.client.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
 from e2ee.client.contact_values import IMPORTED_CONTACTS
+from e2ee.crypto import file_chunks
 from e2ee.crypto import limits as crypto
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
 from e2ee.net.certificate_path import INTERMEDIATES
 from e2ee.server import policy
 from e2ee.store.client import sessions
-from e2ee.store.server import devices
+from e2ee.store.server import devices, ports
 from e2ee.ui import sending, streams
 from e2ee.wire import limits as wire
 
@@ -79,6 +81,12 @@ VALUES = {
     "resume": (crypto.RESUME_RANGES, 64),
     "crashes": (incoming.CRASHES, 2),
     "gap": (gaps.GAP_SECONDS, 5),
+    "chunk": (crypto.FILE_CHUNK_BYTES, wire.FILE_WINDOW_CHUNKS, 64 * KIB, 4),
+    "name of a file": (crypto.FILE_NAME_BYTES, file_names.NAME_BYTES, 255, 180),
+    "chunks on their way to the disk": (
+        policy.FILE_CHUNKS_WAITING, policy.FILES_WAITING_BYTES, policy.FILES_HEADROOM_BYTES,
+        8, 32 * MIB, 64 * MIB
+    ),
 }  # fmt: skip
 """What there is, then what it must be."""
 
@@ -101,6 +109,9 @@ POLICY = {
     "codes_per_prefix": 200,
     "bundles_per_target": 30,
     "lookups_per_day": 1_000,
+    "file_bytes": 100 * MIB,
+    "file_days": 30,
+    "files_bytes": 1024 * MIB,
 }
 """`[limits]` of the server's configuration: these names, these defaults."""
 
@@ -125,12 +136,16 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(wire.KEM_PREKEY_BYTES, crypto.KEM_PREKEY_BYTES)
         self.assertEqual(wire.IDENTITY_BYTES, crypto.IDENTITY_BYTES)
         self.assertEqual(devices.NOTICE_ENVELOPES, wire.NOTICE_ENVELOPES)
+        self.assertEqual(wire.FILE_CHUNK_BYTES, crypto.FILE_CHUNK_BYTES)
+        self.assertEqual({wire.SEALED_CHUNK_BYTES}, {file_chunks.SEALED_BYTES, ports.CHUNK_BYTES})
         self.assertEqual(enrolment.GUESSES, policy.CODE_GUESSES)
         self.assertEqual({prekeeper.STOCK}, {policy.ONE_TIME_STOCK, policy.KEM_ONE_TIME_STOCK})
         self.assertEqual(sessions.SESSIONS_PER_DEVICE, 1 + crypto.OLDER_SESSIONS)
 
     def test_what_must_leave_room_for_another(self) -> None:
         self.assertLess(crypto.TEXT_BYTES, streams.LINE_BYTES)
+        self.assertLess(wire.SEALED_CHUNK_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
+        self.assertLess(wire.FILE_WINDOW_CHUNKS, policy.FILE_CHUNKS_WAITING)
         self.assertLess(wire.ENVELOPE_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
         self.assertLess(wire.KEM_ONE_TIME_UPLOAD * wire.KEM_PREKEY_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
         # An owner who is told that the stock is low thinks so, too.

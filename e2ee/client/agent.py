@@ -28,6 +28,7 @@ from e2ee.client.events import (
 )
 from e2ee.client.past import Past
 from e2ee.client.roaming import Roaming
+from e2ee.client.shared_files import SharedFiles
 from e2ee.client.way import Way
 from e2ee.crypto.primitives import Entropy
 from e2ee.ids import Address, MessageId
@@ -36,8 +37,8 @@ __all__ = ["Conversations", "Way"]
 
 
 class Conversations(Roaming):
-    """The conversations of one profile; `archive` is their past, `certificates` says who vouches
-    for whom. All methods are called on the reactor's thread.
+    """The conversations of one profile; `archive` is their past, `files` is what is sent with
+    messages, `certificates` says who vouches for whom. All methods are called on the reactor's thread.
 
     Nothing is asked before `start` and nothing after `close`. All calls may raise
     Failure(PROFILE_BUSY) where the holder of the vault does not answer, and what `start` raises when
@@ -51,6 +52,7 @@ class Conversations(Roaming):
         self._entropy = entropy
         self.archive = Past(self)
         self.certificates = Certificates(self)
+        self.files = SharedFiles(self, entropy)
 
     # --- the link ---------------------------------------------------------------------------
 

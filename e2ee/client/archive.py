@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from e2ee.client.context import Context
-from e2ee.client.events import Forgotten, HistoryEntry, HistoryQuery, SentState
+from e2ee.client.events import FileFacts, Forgotten, HistoryEntry, HistoryQuery, SentState
+from e2ee.client.shown import file_facts
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import contacts, history, traces
@@ -88,10 +89,14 @@ def _past(query: HistoryQuery) -> Past:
 def _entries(tx: Connection, own: Address, records: Sequence[MessageRecord]) -> list[HistoryEntry]:
     numbers = {record.address for record in records}
     people = {address: contacts.load_contact(tx, address) for address in numbers}
-    return [_entry(record, own, people[record.address]) for record in records]
+    return [
+        _entry(record, own, people[record.address], file_facts(tx, record.row)) for record in records
+    ]
 
 
-def _entry(record: MessageRecord, own: Address, contact: ContactRecord) -> HistoryEntry:
+def _entry(
+    record: MessageRecord, own: Address, contact: ContactRecord, file: FileFacts | None
+) -> HistoryEntry:
     outgoing = record.direction == "out"
     return HistoryEntry(
         direction=record.direction,
@@ -110,4 +115,5 @@ def _entry(record: MessageRecord, own: Address, contact: ContactRecord) -> Histo
         request=not outgoing and contact.is_request,
         expires_in=record.lifetime,
         expires_at=record.expires_at,
+        file=file,
     )

@@ -17,6 +17,7 @@ from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.errors import Code, Failure
 from e2ee.net.connect_link import ConnectLink
 from e2ee.net.connecting import connect
+from e2ee.net.outbound import Outbound
 from e2ee.net.protocol import Handler, TlsFacts
 from e2ee.net.x509 import CredentialsRefused, load_certificates
 from e2ee.wire import messages as m
@@ -29,6 +30,10 @@ CLIENT_FEATURES: tuple[int, ...] = ()
 
 class Outlet(Protocol):
     """What a channel needs of `e2ee.net.protocol.MessageProtocol`."""
+
+    @property
+    def outbound(self) -> Outbound:
+        """What has not left yet."""
 
     def send(self, message: m.Message) -> None:
         """Send a message that is legal now."""
@@ -107,6 +112,10 @@ class Channel:
             del self._waiting[number]
             raise
         return answer
+
+    def room(self) -> Awaitable[None]:
+        """Wait until all that was sent has left. Raises LinkLost where the connection has ended."""
+        return self._open_outlet().outbound.room()
 
     def send(self, message: m.Message) -> None:
         """Send what is not answered. Raises LinkLost where the connection has ended."""

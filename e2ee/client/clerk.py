@@ -56,6 +56,13 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     h.DrainedAt: lambda clerk, asked: clerk.messenger.drained(asked.timeout),
     h.Subscribe: _subscribe,
     h.Queue: lambda clerk, asked: clerk.messenger.queue(asked.to, asked.text, asked.message_id),
+    h.QueueFile: lambda clerk, asked: clerk.messenger.files.queue(
+        asked.to, asked.path, asked.text, asked.message_id
+    ),
+    h.WantFile: lambda clerk, asked: clerk.messenger.files.want(
+        asked.address, asked.message_id, asked.folder
+    ),
+    h.Fetching: lambda clerk, _: clerk.messenger.files.fetching(),
     h.Reached: lambda clerk, asked: clerk.messenger.reached(asked.message_id, asked.state, asked.timeout),
     h.Sent: lambda clerk, asked: clerk.messenger.sent(asked.message_id),
     h.NoteTold: lambda clerk, asked: clerk.messenger.note_told(asked.message_id),

@@ -37,6 +37,7 @@ class Config:
     receipts: bool = True
     typing: bool = True
     changed_key: ChangedKey = ChangedKey.STOP
+    downloads: Path | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -75,4 +76,8 @@ def _checked(name: str, value: object) -> Any:
         if isinstance(value, str) and value in tuple(ChangedKey):
             return ChangedKey(value)
         raise Failure(Code.USAGE, 'changed_key is "stop" or "warn"')
+    if name == "downloads":
+        if isinstance(value, str) and Path(value).expanduser().is_absolute():
+            return Path(value).expanduser()
+        raise Failure(Code.USAGE, "downloads is a folder, written with its whole path")
     raise Failure(Code.USAGE, f"there is no setting named {name!r}")

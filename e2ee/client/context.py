@@ -50,6 +50,9 @@ class LinkPort(Protocol):
     async def request(self, message: Message) -> Message:
         """Send a request, wait for its answer; raises Refusal or LinkLost."""
 
+    async def room(self) -> None:
+        """Wait until all that was sent has left this process; raises LinkLost."""
+
     def send(self, message: Message) -> None:
         """Send what is not answered; raises LinkLost."""
 

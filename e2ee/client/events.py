@@ -41,6 +41,31 @@ class FailedReason(StrEnum):
     NOT_ACCEPTED = "not_accepted"
 
 
+class FileState(StrEnum):
+    """Where a file is."""
+
+    UPLOADING = "uploading"  # own: the server does not have all of it, and the message waits for it
+    UPLOADED = "uploaded"  # own: the message goes out, or has gone
+    OFFERED = "offered"  # waits on the server: its sender is not accepted, or nobody has read the message
+    FETCHING = "fetching"
+    SAVED = "saved"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file that a message brings. `name` was made harmless; `path` is what is sent, or where it is kept.
+
+    `reason`: why it failed.
+    """
+
+    name: str
+    size: int
+    state: FileState
+    path: str | None = None
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SentMessage:
     """An own message as it stands now. `error` says why it waits, or why it failed."""
@@ -49,6 +74,7 @@ class SentMessage:
     to: Address
     state: SentState
     error: Failure | None = None
+    file: FileFacts | None = None
 
 
 # --- events -----------------------------------------------------------------------------------
@@ -79,6 +105,7 @@ class MessageReceived:
     verified_by: str | None = None
     request: bool = False
     expires_in: int = 0
+    file: FileFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +184,18 @@ class TimerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FileReceived:
+    """The file of a message that was shown is here, SAVED at its path, or FAILED."""
+
+    message_id: MessageId
+    address: Address
+    name: str | None
+    file: FileFacts
+    repeated: bool = False
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SentAgain:
     """`messages` own messages that `address` says not to have wait in the outbox once more."""
 
@@ -194,6 +233,16 @@ class MessageSent:
     """
 
     message: SentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class FileProgress:
+    """So many bytes of the file of a message to or from `address` have gone through. Kept nowhere."""
+
+    message_id: MessageId
+    address: Address
+    file: FileFacts
+    done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +295,15 @@ ShownEvent = (
     | MessageFailed
     | ReceiptReceived
     | TimerChanged
+    | FileReceived
     | SentAgain
     | PutBack
 )
 """Kept in the vault until a reader has shown it; has a `position`."""
 
 Event = (
-    ShownEvent | MessageSent | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged | ContactTyping
+    ShownEvent | MessageSent | FileProgress | LinkUp | LinkDown | LinkEnded | Drained | PresenceChanged
+    | ContactTyping
 )
 
 
@@ -338,6 +389,7 @@ class HistoryEntry:
     request: bool = False  # as in MessageReceived, by what the user has accepted now
     expires_in: int = 0  # seconds, 0 for never
     expires_at: int | None = None  # once that time runs
+    file: FileFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

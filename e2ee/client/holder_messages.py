@@ -16,6 +16,9 @@ from e2ee.client.events import (
     Contact,
     ContactTyping,
     Drained,
+    FileFacts,
+    FileProgress,
+    FileReceived,
     Forgotten,
     Gap,
     HistoryEntry,
@@ -64,6 +67,7 @@ HELLO_SECONDS: Final = 10.0
 Number = Annotated[int, Meta(ge=0, lt=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 Line = Annotated[str, Meta(max_length=1000)]
+FilePlace = Annotated[str, Meta(max_length=4096)]
 Body = Annotated[str, Meta(max_length=128 * 1024)]
 Certificates = Annotated[bytes, Meta(max_length=64 * 1024)]
 RevocationLists = Annotated[bytes, Meta(max_length=512 * 1024)]
@@ -107,6 +111,27 @@ class Queue(Request[SentMessage], frozen=True, tag="queue"):
     to: Address
     text: Body
     message_id: MessageId
+
+
+class QueueFile(Request[SentMessage], frozen=True, tag="queue_file"):
+    """Send a file, with a text that may be empty; the holder reads it, in this same user's name."""
+
+    to: Address
+    path: FilePlace
+    text: Body
+    message_id: MessageId
+
+
+class WantFile(Request[FileFacts | None], frozen=True, tag="want_file"):
+    """The message with this file is about to be shown; it is to go into this folder."""
+
+    address: Address
+    message_id: MessageId
+    folder: FilePlace | None
+
+
+class Fetching(Request[int], frozen=True, tag="fetching"):
+    """How many files of others are on their way."""
 
 
 class Reached(Request[SentMessage], frozen=True, tag="reached"):
@@ -393,6 +418,18 @@ class TimerTold(Told, frozen=True, tag="timer"):
     event: TimerChanged
 
 
+class FileTold(Told, frozen=True, tag="file"):
+    """A file that is here, or will not be."""
+
+    event: FileReceived
+
+
+class FileProgressTold(Told, frozen=True, tag="file_progress"):
+    """How far a file has come."""
+
+    event: FileProgress
+
+
 class SentAgainTold(Told, frozen=True, tag="sent_again"):
     """Own texts that wait once more."""
 
@@ -449,11 +486,11 @@ class TypingTold(Told, frozen=True, tag="typing"):
 
 ShownTold = (
     MessageTold | KeyChangedTold | UndecryptableTold | GapTold | FailedTold | ReceiptTold | TimerTold
-    | SentAgainTold | PutBackTold
+    | FileTold | SentAgainTold | PutBackTold
 )  # fmt: skip
 AnyTold = (
-    ShownTold | SentTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold | PresenceTold
-    | TypingTold
+    ShownTold | SentTold | FileProgressTold | LinkUpTold | LinkDownTold | LinkEndedTold | DrainedTold
+    | PresenceTold | TypingTold
 )  # fmt: skip
 
 WRAPPINGS: Final[dict[type, Any]] = {
@@ -464,6 +501,8 @@ WRAPPINGS: Final[dict[type, Any]] = {
     MessageFailed: FailedTold,
     ReceiptReceived: ReceiptTold,
     TimerChanged: TimerTold,
+    FileReceived: FileTold,
+    FileProgress: FileProgressTold,
     SentAgain: SentAgainTold,
     PutBack: PutBackTold,
     MessageSent: SentTold,
@@ -498,7 +537,8 @@ class Subscribe(Request[Subscribed], frozen=True, tag="subscribe"):
 
 
 AnyRequest = (
-    Connect | Connected | DrainedAt | Queue | Reached | Sent | NoteTold | Outbox | Cancel
+    Connect | Connected | DrainedAt | Queue | QueueFile | WantFile | Fetching | Reached | Sent | NoteTold
+    | Outbox | Cancel
     | Unread | MarkPrinting | MarkShown | FindHistory | LoadHistory | ForgetMessage
     | ForgetConversation | RememberLine | TypedLines | TellTyping | Online | WatchPresence | Resolve
     | Contacts | AddContact | AcceptContact | ImportContacts | SetTimer | RenameContact | BlockContact

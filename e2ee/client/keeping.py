@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from e2ee.client.certification import issuer_of
 from e2ee.client.disappearing import lifetime_of, note_timer
+from e2ee.client.file_messages import file_offered
 from e2ee.client.receipting import may_tell, note_receipt, owe
 from e2ee.client.resuming import note_confirmation, note_resume
 from e2ee.client.sequence import pass_over, skip_text, take_text
@@ -112,7 +113,9 @@ def _keep_text(
         skip_text(tx, address, pushed.device, content.sequence)
         return Taken(opened=False)
     contacts.touch_contact(tx, address, accepted=False)
-    arrivals, held = take_text(tx, _received(tx, pushed, opened, content, contact), pushed.device)
+    arrivals, held = take_text(
+        tx, _received(tx, pushed, opened, content, contact), pushed.device, file_offered(content)
+    )
     return Taken(opened=True, arrivals=arrivals, held=held, kept=True)
 
 

@@ -126,6 +126,10 @@ class Link:
             self._backoff.got_through()
         return answer
 
+    async def room(self) -> None:
+        """Wait until all that was sent has left this process. Raises LinkLost without a connection."""
+        await self._open_channel().room()
+
     def send(self, message: m.Message) -> None:
         """Send what is not answered: Acknowledge, AcknowledgeNotice. Raises LinkLost without a connection."""
         self._open_channel().send(message)

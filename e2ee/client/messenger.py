@@ -16,6 +16,7 @@ from e2ee.client.context import context_of
 from e2ee.client.departure import Departure
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, SentState, Status, TrustChange
+from e2ee.client.files import files_of
 from e2ee.client.gaps import Gaps
 from e2ee.client.healing import Healer
 from e2ee.client.identities import Identities
@@ -87,7 +88,8 @@ class Messenger:
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
         self.departure = Departure(context, self._watch.entered)
-        self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer)
+        self.files = files_of(context, open_profile, outgoing, in_thread, self._sender)
+        self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer, self.files)
         self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self.typing = TypingNotices(context, outgoing, self._sender.wake)
@@ -117,6 +119,7 @@ class Messenger:
 
     async def stop(self) -> None:
         """End the connection and everything that runs. The profile may be closed then."""
+        self.files.stop()
         await self._context.link.stop()
         await self._context.tasks.finish()
         await self._upkeep.end()
@@ -141,8 +144,7 @@ class Messenger:
         return self._context.connection > 0
 
     async def connected(self, timeout: float | None, *, once: bool = False) -> None:
-        """Wait until logged in. Raises the Failure why not: UNREACHABLE at the timeout, at once a matter
-        of trust, DISPLACED, LOGGED_OUT, and with `once` whatever the last attempt has failed for."""
+        """Wait until logged in, with `once` only while nothing goes wrong. Raises the Failure why not."""
         await self._watch.connected(timeout, once=once)
 
     @property
@@ -151,8 +153,7 @@ class Messenger:
         return self._watch.given_up
 
     async def drained(self, timeout: float | None) -> None:
-        """Wait until everything that waited in the mailbox is in the vault. Raises as `connected`, or
-        Failure(TIMEOUT)."""
+        """Wait until everything that waited in the mailbox is in the vault. Raises Failure."""
         await self._watch.drained(timeout)
 
     async def supplied(self, timeout: float | None) -> None:
@@ -198,6 +199,7 @@ class Messenger:
 
     async def cancel(self, message_id: MessageId) -> SentMessage:
         """Take a text out of the outbox. It may have left already: then only its state says so."""
+        await self.files.uploads.cancel(message_id)
         return await self._sender.cancel(message_id)
 
     # --- presence ---------------------------------------------------------------------------
@@ -238,9 +240,7 @@ class Messenger:
 
     async def safety_number(self, address: Address) -> SafetyNumber:
         """The safety number with somebody; asks the directory where the key is not known yet.
-
-        Raises Failure: UNREACHABLE without a connection then, UNKNOWN_RECIPIENT, USAGE.
-        """
+        Raises Failure: UNREACHABLE without a connection then, UNKNOWN_RECIPIENT, USAGE."""
         if not await self.book.knows_key(address) and address != self.own_address:
             await self.book.look_up(address)
         return await self.book.safety_number(address)
@@ -269,6 +269,7 @@ class Messenger:
         self.typing.connected()
         self.identities.connected()
         self._sender.wake_all()
+        self.files.look()
         self._prekeeper.stock_is(logged_in.one_time_stock, logged_in.kem_one_time_stock)
 
     def _push(self, message: m.Message) -> None:
@@ -290,6 +291,7 @@ class Messenger:
     def _key_settled(self, address: Address) -> None:
         self._sender.changed(address)
         self._sender.wake(address)
+        self.files.look()
 
     def _token_replaced(self) -> None:
         if self._context.is_up:

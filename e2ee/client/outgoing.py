@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from e2ee.client.disappearing import expiry_to_tell, timer_to_tell
 from e2ee.client.events import FailedReason, SentState
+from e2ee.client.file_messages import shared_file
 from e2ee.client.own_token import own_token
 from e2ee.client.receipting import told_in
 from e2ee.client.resuming import standing
@@ -29,6 +30,7 @@ from e2ee.ids import Address, EnvelopeId, MessageId
 from e2ee.store.client import contacts, healings, messages, outbox, sessions, timers
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.contacts import ContactRecord
+from e2ee.store.client.files import file_of
 from e2ee.store.client.messages import MessageRecord
 from e2ee.store.client.outbox import OutboxKind, OutboxRecord
 from e2ee.store.client.sessions import SessionRecord
@@ -59,33 +61,16 @@ class Outgoing:
         """
         known = messages.sent_message(tx, message_id)
         if known is not None:
-            if (known.address, known.text) == (to, text):
+            if (known.address, known.text) == (to, text) and file_of(tx, known.row) is None:
                 return False
             raise Failure(Code.USAGE, f"the id {message_id} belongs to another message")
         blocked = contacts.load_contact(tx, to).blocked
         contacts.touch_contact(tx, to, accepted=not blocked)
-        row = messages.add_message(tx, self._record(tx, to, text, message_id, now))
+        numbered = new_text(tx, to, text, message_id, now, sequence=contacts.next_sequence(tx, to))
+        row = messages.add_message(tx, numbered)
         outbox.add_to_outbox(tx, to, row, now)
         self.seal_waiting(tx, to, now)
         return True
-
-    def _record(
-        self, tx: Connection, to: Address, text: str, message_id: MessageId, now: int
-    ) -> MessageRecord:
-        return MessageRecord(
-            direction="out",
-            address=to,
-            device=None,
-            message_id=message_id,
-            sequence=contacts.next_sequence(tx, to),
-            sent_at=now,
-            received_at=None,
-            text=text,
-            verified=False,
-            late=False,
-            state=SentState.QUEUED,
-            lifetime=timers.load_timer(tx, to).seconds,
-        )
 
     def queue_token(self, tx: Connection, to: Address, now: int) -> None:
         """Have the own contact token handed over to an accepted contact without a text."""
@@ -193,7 +178,8 @@ class Outgoing:
             text = messages.message_by_row(tx, entry.message)
             common = text.message_id, text.sent_at, have_up_to, *generations, token
             expiry = expiry_to_tell(tx, contact.address, text.lifetime)
-            return encode_content(Text(*common, text.sequence, text.text, expiry=expiry))
+            file = shared_file(tx, entry.message)
+            return encode_content(Text(*common, text.sequence, text.text, file=file, expiry=expiry))
         if token is None:
             return None
         message_id = MessageId(self.entropy(MessageId.SIZE))
@@ -216,6 +202,26 @@ class Outgoing:
                 message_id, now, have_up_to, *generations, token, said.sent_up_to, said.missing, said.gone
             )
         )
+
+
+def new_text(
+    tx: Connection, to: Address, text: str, message_id: MessageId, now: int, *, sequence: int
+) -> MessageRecord:
+    """An own text that is queued now, as the vault keeps it."""
+    return MessageRecord(
+        direction="out",
+        address=to,
+        device=None,
+        message_id=message_id,
+        sequence=sequence,
+        sent_at=now,
+        received_at=None,
+        text=text,
+        verified=False,
+        late=False,
+        state=SentState.QUEUED,
+        lifetime=timers.load_timer(tx, to).seconds,
+    )
 
 
 # --- what the server said -----------------------------------------------------------------------
@@ -241,7 +247,7 @@ def note_failed(
     """This entry will not be delivered; the text, if it was one, and the arrival that tells of it."""
     if not outbox.remove_from_outbox(tx, entry.position) or entry.message is None:
         return None
-    return _fail(tx, messages.message_by_row(tx, entry.message), reason, now)
+    return fail_text(tx, messages.message_by_row(tx, entry.message), reason, now)
 
 
 def note_envelope_lost(
@@ -254,10 +260,11 @@ def note_envelope_lost(
     waiting = outbox.waiting_message(tx, text.row)
     if waiting is not None:
         outbox.remove_from_outbox(tx, waiting.position)
-    return _fail(tx, text, reason, now)
+    return fail_text(tx, text, reason, now)
 
 
-def _fail(tx: Connection, text: MessageRecord, reason: str, now: int) -> tuple[MessageRecord, int]:
+def fail_text(tx: Connection, text: MessageRecord, reason: str, now: int) -> tuple[MessageRecord, int]:
+    """An own text will not be delivered; as it stands now, and the arrival that tells of it."""
     messages.set_sent_state(tx, text.row, SentState.FAILED, reason)
     arrival = add_arrival(tx, Arrival(ArrivalKind.FAILED, text.address, now, message=text.row))
     return messages.message_by_row(tx, text.row), arrival

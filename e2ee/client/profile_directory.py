@@ -35,6 +35,7 @@ class Profile:
         self.vault_key_path = self.directory / "vault.key"
         self.key_file = self.directory / "passphrase"
         self.opening_path = self.directory / "opening"
+        self.downloads_path = self.directory / "downloads"
         self.restoring_path = self.directory / "restoring"
 
     @property

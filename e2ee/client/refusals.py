@@ -37,6 +37,7 @@ CODES: Final[Mapping[RefusalCode, Code]] = MappingProxyType(
         RefusalCode.MAILBOX_FULL: Code.MAILBOX_FULL,
         RefusalCode.RATE_LIMITED: Code.RATE_LIMITED,
         RefusalCode.BUSY: Code.BUSY,
+        RefusalCode.EXPIRED: Code.FAILED,
         RefusalCode.UNAVAILABLE: Code.UNAVAILABLE,
     }
 )

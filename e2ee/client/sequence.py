@@ -14,6 +14,7 @@ from e2ee.client.need import want
 from e2ee.ids import Address, DeviceId
 from e2ee.store.client import messages
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
+from e2ee.store.client.files import FileRecord, add_file
 from e2ee.store.client.healings import Wanted
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
 from e2ee.store.client.numbering import begins_numbering, first_of, follows, missing_between, numbering_of
@@ -21,7 +22,9 @@ from e2ee.store.client.state_counter import put_back_at
 from e2ee.store.connection import Connection
 
 
-def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[list[int], bool]:
+def take_text(
+    tx: Connection, record: MessageRecord, device: DeviceId, file: FileRecord | None = None
+) -> tuple[list[int], bool]:
     """Keep a text that has just been opened; the arrivals that it brings, and whether it is held.
 
     What comes after its gap was marked is passed on at once, as late. What was sent before this vault was
@@ -31,6 +34,8 @@ def take_text(tx: Connection, record: MessageRecord, device: DeviceId) -> tuple[
     late = record.sequence <= stream.released_up_to
     early = not late and not _is_next(tx, stream, record.sequence)
     row = messages.add_message(tx, replace(record, state=HELD if early else RELEASED, late=late))
+    if file is not None:
+        add_file(tx, row, file)
     positions = [] if early else [_arrive(tx, replace(record, row=row))]
     if not early and not late:
         stream = replace(stream, released_up_to=record.sequence)

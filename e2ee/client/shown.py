@@ -9,6 +9,9 @@ from collections.abc import Iterable, Set
 
 from e2ee.client.events import (
     FailedReason,
+    FileFacts,
+    FileReceived,
+    FileState,
     Gap,
     KeyChanged,
     MessageFailed,
@@ -26,7 +29,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, DeviceId
-from e2ee.store.client import arrivals, contacts, messages, outbox
+from e2ee.store.client import arrivals, contacts, files, messages, outbox
 from e2ee.store.client.arrivals import Arrival, ArrivalKind
 from e2ee.store.client.messages import MessageRecord
 from e2ee.store.connection import Connection
@@ -34,8 +37,13 @@ from e2ee.store.connection import Connection
 UNKNOWN_RECIPIENT = "unknown_recipient"
 """Why a message failed, where no notice of the server says it."""
 CANCELLED = "cancelled"
+FILE_TOO_LARGE = "file_too_large"
+FILE_CHANGED = "file_changed"
+FILE_UNREADABLE = "file_unreadable"
 
-OwnAffair = KeyChanged | MessageFailed | ReceiptReceived | TimerChanged | SentAgain | PutBack
+OwnAffair = (
+    KeyChanged | MessageFailed | ReceiptReceived | TimerChanged | FileReceived | SentAgain | PutBack
+)
 """What is announced at once, whoever the open chat is with."""
 _PAGE = 1000
 _OWN_AFFAIRS = frozenset(
@@ -44,6 +52,7 @@ _OWN_AFFAIRS = frozenset(
         ArrivalKind.FAILED,
         ArrivalKind.RECEIPT,
         ArrivalKind.TIMER,
+        ArrivalKind.FILE,
         ArrivalKind.SENT_AGAIN,
         ArrivalKind.PROFILE_PUT_BACK,
         ArrivalKind.SERVER_PUT_BACK,
@@ -125,6 +134,10 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         return MessageFailed(
             record.message_id, record.address, name, _reason(record.reason), repeated, position
         )
+    if arrival.kind is ArrivalKind.FILE:
+        file = file_facts(tx, record.row)
+        if file is not None:
+            return FileReceived(record.message_id, record.address, name, file, repeated, position)
     return MessageReceived(
         message_id=record.message_id,
         address=record.address,
@@ -140,7 +153,16 @@ def event_of(tx: Connection, arrival: Arrival) -> ShownEvent:
         verified_by=record.verified_by,
         request=contact.is_request,
         expires_in=record.lifetime,
+        file=file_facts(tx, record.row),
     )
+
+
+def file_facts(tx: Connection, row: int) -> FileFacts | None:
+    """The file of the message in this row, as it stands."""
+    file = files.file_of(tx, row)
+    if file is None:
+        return None
+    return FileFacts(file.name, file.size, FileState(file.state), file.path, file.reason)
 
 
 def _reason(reason: str | None) -> FailedReason:
@@ -158,12 +180,12 @@ def sent_state(tx: Connection, record: MessageRecord, now: int) -> SentMessage:
         error = _failed(record.address, record.reason)
     elif state is SentState.QUEUED:
         error = _waits_for(tx, record.row, now)
-    return SentMessage(record.message_id, record.address, state, error)
+    return SentMessage(record.message_id, record.address, state, error, file_facts(tx, record.row))
 
 
 def _waits_for(tx: Connection, row: int, now: int) -> Failure | None:
     waiting = outbox.waiting_message(tx, row)
-    reason = None if waiting is None else outbox.reason_of_waiting(tx, waiting)
+    reason = files.error_of(tx, row) if waiting is None else outbox.reason_of_waiting(tx, waiting)
     if reason is None:
         return None
     code, sentence, until = reason
@@ -177,7 +199,11 @@ def _waits_for(tx: Connection, row: int, now: int) -> Failure | None:
 def _failed(address: Address, reason: str | None) -> Failure:
     if reason == UNKNOWN_RECIPIENT:
         return Failure(Code.UNKNOWN_RECIPIENT, f"nobody is registered as {address}")
+    if reason == FILE_TOO_LARGE:
+        return Failure(Code.QUOTA, "the file is larger than the server takes")
     sentences = {
+        FILE_CHANGED: "the file has changed while it was being sent",
+        FILE_UNREADABLE: "the file cannot be read any more",
         CANCELLED: "the message was cancelled",
         FailedReason.EXPIRED: "the message was not fetched in time",
         FailedReason.TAKEN_OVER: f"{address} was registered on another device before the message was fetched",

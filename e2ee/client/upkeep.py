@@ -8,6 +8,7 @@ from __future__ import annotations
 from e2ee.client.context import Context
 from e2ee.client.erasure import Erasure
 from e2ee.client.expiring import Expiring
+from e2ee.client.files import Files
 from e2ee.client.healing import Healer
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.sender import Sender
@@ -24,12 +25,13 @@ class Upkeep:
     """One profile's."""
 
     def __init__(
-        self, context: Context, sender: Sender, prekeeper: PreKeeper, healer: Healer
+        self, context: Context, sender: Sender, prekeeper: PreKeeper, healer: Healer, files: Files
     ) -> None:
         self._context = context
         self._sender = sender
         self._prekeeper = prekeeper
         self._healer = healer
+        self._files = files
         self.erasure = Erasure(context)
         self.expiring = Expiring(context, self.erasure.expired)
 
@@ -53,6 +55,7 @@ class Upkeep:
     async def go_online(self) -> None:
         """What belongs before the first connection."""
         await self._sender.fail_overdue()
+        await self._files.uploads.fail_overdue()
         self._context.tasks.later(ROUND_SECONDS, self._round)
 
     async def end(self) -> None:
@@ -61,6 +64,7 @@ class Upkeep:
 
     def _round(self) -> None:
         self._context.tasks.spawn(self._sender.fail_overdue())
+        self._context.tasks.spawn(self._files.uploads.fail_overdue())
         self._context.tasks.spawn(self.erasure.run())
         self._prekeeper.wake()
         self._healer.look()

@@ -8,7 +8,8 @@ generation (8), their generation (8), contact token (flag, then 16 bytes). A tex
 sequence number (8), length (4) and UTF-8; a resume with the highest number sent (8), and twice a count
 (1) and so many ranges, each its first and its last number (8, 8); a receipt with twice a count (1) and so
 many message ids (16): of the delivered, then of the read; a timer notice with a timer; a typing notice with
-nothing. A text ends with its expiry if the conversation ever had a timer (`expiry`).
+nothing. A file goes on like a text, which may be empty, then with the file (`shared_file`). Both end with
+their expiry if the conversation ever had a timer (`expiry`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from e2ee.crypto import limits
 from e2ee.crypto.counters import NumberRange, counter, encode_ranges, read_counter, read_ranges
 from e2ee.crypto.encoding import FieldReader, number
 from e2ee.crypto.expiry import Expiry, TimerNotice, encode_expiry, encode_timer, read_expiry, read_timer
+from e2ee.crypto.shared_file import SharedFile, encode_file, read_file
 from e2ee.errors import EncodingRefused, OpenFailed
 from e2ee.ids import ContactToken, MessageId
 
@@ -26,6 +28,7 @@ _TEXT = 1
 _TOKEN_NOTICE = 2
 _RESUME = 3
 _RECEIPT = 4
+_FILE = 5
 _TIMER = 6
 _TYPING = 7
 _VERSION = b"\x01"
@@ -33,7 +36,7 @@ _VERSION = b"\x01"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message for a person, 1 to 65,536 bytes of UTF-8.
+    """A message for a person, 1 to 65,536 bytes of UTF-8; with a file it may be empty.
 
     `sequence` counts the text-like contents of the sender's device for this account from 1, over all
     sessions; `have_up_to` is the highest contiguous one received from the other side, 0 for none.
@@ -49,6 +52,7 @@ class Text:
     token: ContactToken | None = field(repr=False)
     sequence: int
     text: str = field(repr=False)
+    file: SharedFile | None = field(default=None, kw_only=True)
     expiry: Expiry | None = field(default=None, kw_only=True)
 
 
@@ -125,7 +129,7 @@ _KINDS = {
 def encode_content(content: Content) -> bytes:
     """The bytes to seal. ValueError for what has no encoding, such as an empty or too long text."""
     common = b"".join((
-        number(_KINDS[type(content)], 1),
+        number(_kind(content), 1),
         _VERSION,
         content.message_id,
         counter(content.sent_at),
@@ -146,6 +150,10 @@ def encode_content(content: Content) -> bytes:
     return common
 
 
+def _kind(content: Content) -> int:
+    return _FILE if isinstance(content, Text) and content.file else _KINDS[type(content)]
+
+
 def decode_content(encoded: bytes) -> Content:
     """The reverse; raises OpenFailed for anything that `encode_content` would not have made."""
     try:
@@ -156,12 +164,14 @@ def decode_content(encoded: bytes) -> Content:
 
 def _encode_text(content: Text) -> bytes:
     text = content.text.encode()
-    if not 0 < len(text) <= limits.TEXT_BYTES:
-        raise ValueError(f"a text has 1 to {limits.TEXT_BYTES} bytes, not {len(text)}")
+    least = 1 if content.file is None else 0
+    if not least <= len(text) <= limits.TEXT_BYTES:
+        raise ValueError(f"a text has {least} to {limits.TEXT_BYTES} bytes, not {len(text)}")
     if content.sequence < 1:
         raise ValueError("sequence numbers begin at 1")
+    file = b"" if content.file is None else encode_file(content.file)
     end = b"" if content.expiry is None else encode_expiry(content.expiry)
-    return counter(content.sequence) + number(len(text), 4) + text + end
+    return counter(content.sequence) + number(len(text), 4) + text + file + end
 
 
 def _encode_receipt(content: Receipt) -> bytes:
@@ -179,7 +189,10 @@ def _decode(reader: FieldReader) -> Content:
     token = ContactToken(reader.take(ContactToken.SIZE)) if reader.flag() else None
     common = message_id, sent_at, have_up_to, own_generation, their_generation
     if kind == _TEXT:
-        return Text(*common, token, *_decode_text(reader), expiry=_decode_expiry(reader))
+        return Text(*common, token, *_decode_text(reader, 1), expiry=_decode_expiry(reader))
+    if kind == _FILE:
+        words, file = _decode_text(reader, 0), read_file(reader)
+        return Text(*common, token, *words, file=file, expiry=_decode_expiry(reader))
     if kind == _TOKEN_NOTICE and token is not None:
         reader.end()
         return TokenNotice(*common, token)
@@ -197,9 +210,9 @@ def _decode(reader: FieldReader) -> Content:
     raise EncodingRefused("of another type")
 
 
-def _decode_text(reader: FieldReader) -> tuple[int, str]:
+def _decode_text(reader: FieldReader, least: int) -> tuple[int, str]:
     sequence, length = read_counter(reader), reader.number(4)
-    if sequence < 1 or not 0 < length <= limits.TEXT_BYTES:
+    if sequence < 1 or not least <= length <= limits.TEXT_BYTES:
         raise EncodingRefused("a number out of its range")
     return sequence, reader.take(length).decode()
 

@@ -29,6 +29,11 @@ ROOT_STEP = b"e2ee/1 root step"
 HYBRID_ROOT_STEP = b"e2ee/1 hybrid root step"
 MESSAGE_KEYS = b"e2ee/1 message keys"
 
+# --- files -------------------------------------------------------------------------------------
+
+FILE_KEYS = b"e2ee/1 keys of a file"
+FILE_CHUNK = b"e2ee/1 chunk of a file"
+
 # --- state token ---------------------------------------------------------------------------------
 
 STATE_TOKEN = b"e2ee/1 state token"

@@ -28,6 +28,11 @@ HANDSHAKE_BYTES = 4096
 CONTENT_BYTES = 88 * 1024 - 1
 """What can be padded and still fits into an envelope with a handshake."""
 
+FILE_CHUNK_BYTES = 64 * 1024
+"""Of a file in one sealed chunk, and the step that its length is padded to."""
+FILE_NAME_BYTES = 255
+"""Of UTF-8: what most file systems take."""
+
 PADDING_FLOOR_BYTES = 256
 """Short messages are the most and say the most by their length: they all look alike."""
 PADDING_STEP_BYTES = 4096

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
@@ -26,11 +27,25 @@ class Outbound:
         self._changed = changed
         self._unsent = 0
         self._last_write = 0
+        self._waiting: list[Deferred[None]] = []
 
     @property
     def full(self) -> bool:
         """More than UNSENT_BYTES wait."""
         return self._unsent > UNSENT_BYTES
+
+    def room(self) -> Deferred[None]:
+        """Fires when the transport has taken all that there was, or is gone."""
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+        if not self._unsent:
+            self._let_go_on()
+        return waiter
+
+    def _let_go_on(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
     def writing(self, size: int) -> None:
         """`size` bytes are about to be handed to the transport, after what waits already."""
@@ -48,7 +63,9 @@ class Outbound:
         """The transport's buffer is empty."""
         self._unsent = 0
         self._changed()
+        self._let_go_on()
 
     def stopProducing(self) -> None:
         """The transport is gone."""
         self._unsent = 0
+        self._let_go_on()

@@ -41,10 +41,9 @@ class _State(Enum):
 class MessageProtocol(Protocol):
     """One connection, either side: `MessageProtocol(ServerConnection(), clock, handler)`.
 
-    It ends by itself: 10 s (LOGIN_SECONDS) after it was made unless its phase is `ready` by then;
-    after 90 s of silence; when the other side leaves UNSENT_BYTES unread for 90 s; after a
-    violation; and when the purpose of the connection is reached (`closing`). A server does not
-    read from a client that does not read, or that has REQUESTS_IN_FLIGHT requests unanswered.
+    It ends by itself: 10 s (LOGIN_SECONDS) after it was made unless its phase is `ready` by then; after
+    90 s of silence, or of UNSENT_BYTES unread; after a violation; when its purpose is reached (`closing`).
+    A server does not read from a client that does not read, or that has too much unanswered.
     """
 
     _log = Logger()
@@ -70,7 +69,7 @@ class MessageProtocol(Protocol):
         self._taking = False
         self._resume: IDelayedCall | None = None
         self._followed = connection.phase
-        self._outbound = Outbound(self._unsent_changed)
+        self.outbound = Outbound(self._unsent_changed)
         self._login = Deadline(clock, limits.LOGIN_SECONDS, lambda: self._expire(Overstay.LOGIN))
         self._unread = Deadline(clock, limits.UNREAD_SECONDS, self._unread_expired)
         self._cut = Deadline(clock, limits.CLOSE_SECONDS, self.abort)
@@ -151,7 +150,7 @@ class MessageProtocol(Protocol):
             self._log.warn("the key exchange fell back to {group}", group=facts.group)
         self._state = _State.OPEN
         self._secured = True
-        self.transport.registerProducer(self._outbound, True)
+        self.transport.registerProducer(self.outbound, True)
         self._call(self._handler.secured, facts)
 
     def dataReceived(self, data: bytes) -> None:
@@ -165,6 +164,7 @@ class MessageProtocol(Protocol):
         self._stop()
         self._cut.stop()
         self._state = _State.GONE
+        self.outbound.stopProducing()
         self._call(self._handler.lost, self._reason or self._guard.explain(reason.value, self._secured))
 
     # --- what arrives ---
@@ -176,7 +176,7 @@ class MessageProtocol(Protocol):
             return
         self._taking = True
         try:
-            while self._state is _State.OPEN and (self._always_reads or not self._outbound.full):
+            while self._state is _State.OPEN and (self._always_reads or not self.outbound.full):
                 message = next(messages, None)
                 if message is None:
                     break
@@ -215,11 +215,11 @@ class MessageProtocol(Protocol):
     # --- flow ---
 
     def _write(self, data: bytes) -> None:
-        self._outbound.writing(len(data))
+        self.outbound.writing(len(data))
         self.transport.write(data)
 
     def _may_read(self) -> bool:
-        return self._always_reads or not (self._connection.saturated or self._outbound.full)
+        return self._always_reads or not (self._connection.saturated or self.outbound.full)
 
     def _choose_reading(self) -> None:
         if self._state is not _State.OPEN or self._taking:
@@ -243,7 +243,7 @@ class MessageProtocol(Protocol):
     def _unsent_changed(self) -> None:
         if self._state is not _State.OPEN:
             return
-        if self._outbound.full:
+        if self.outbound.full:
             self._unread.start()
         else:
             self._unread.stop()

@@ -32,6 +32,8 @@ _ROWS = (
     ("waiting envelopes", "waiting"),
     ("waiting bytes", "waiting_bytes"),
     ("deepest mailbox", "deepest_mailbox"),
+    ("files", "files"),
+    ("bytes of files", "files_bytes"),
     ("accounts without one-time keys", "without_prekeys"),
     ("certificate expires", "certificate_expires"),
     ("pin", "pin"),

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from e2ee.crypto.passcode_store import derive_code_key
@@ -17,6 +18,7 @@ from e2ee.server.counters import Counters, Limit
 from e2ee.server.courier import Courier
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.directory import Directory, InThread
+from e2ee.server.file_room import FileRoom
 from e2ee.server.known_accounts import KnownAccounts
 from e2ee.server.login import Login
 from e2ee.server.lookups import LookUps
@@ -24,6 +26,7 @@ from e2ee.server.notices import Notices
 from e2ee.server.policy import (
     CODE_LIFE_SECONDS,
     DAY_SECONDS,
+    FILES_HEADROOM_BYTES,
     HOUR_SECONDS,
     KEM_ONE_TIME_STOCK,
     ONE_TIME_STOCK,
@@ -41,6 +44,7 @@ from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
 from e2ee.store.server.accounts import SqlAccounts
 from e2ee.store.server.census import SqlCensus
+from e2ee.store.server.files import SqlFiles
 from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
@@ -48,14 +52,17 @@ from e2ee.store.server.passcodes import SqlPasscodes
 from e2ee.store.server.ports import (
     Accounts,
     Census,
+    Files,
     Invites,
     Limits,
     Mailbox,
     Passcodes,
     PreKeys,
+    Shelf,
     Stock,
 )
 from e2ee.store.server.prekeys import SqlPreKeys
+from e2ee.store.server.shelf import DirectoryShelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ class Stores:
     invites: Invites
     volatile: Limits
     census: Census
+    files: Files
+    shelf: Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,8 @@ class Surroundings:
     most_connections: int = 0
 
 
-def sql_stores(database: Database, policy: Policy) -> Stores:
-    """The stores of a real server."""
+def sql_stores(database: Database, policy: Policy, files: Path) -> Stores:
+    """The stores of a real server; `files` is the directory for files."""
     return Stores(
         accounts=SqlAccounts(database),
         prekeys=SqlPreKeys(database, ONE_TIME_STOCK, KEM_ONE_TIME_STOCK),
@@ -99,6 +108,8 @@ def sql_stores(database: Database, policy: Policy) -> Stores:
         invites=SqlInvites(database),
         volatile=MemoryLimits(MemoryStore()),
         census=SqlCensus(database),
+        files=SqlFiles(database, policy.file_limits()),
+        shelf=DirectoryShelf(files, FILES_HEADROOM_BYTES),
     )
 
 
@@ -129,6 +140,7 @@ def compose(stores: Stores, policy: Policy, around: Surroundings) -> Rooms:
         deliveries=deliveries,
         presence=presence,
         notices=Notices(stores.mailbox),
+        files=FileRoom(stores.files, stores.shelf, around.in_thread, around.now, counters),
         state_tokens=tokens,
         counters=counters,
     )  # fmt: skip
@@ -173,6 +185,9 @@ def begin_upkeep(
 
     if policy.mailbox_days:
         upkeep.every(interval(policy.mailbox_days * DAY_SECONDS), "expiry of mail", expire_mail)
+    upkeep.every(
+        interval(policy.file_days * DAY_SECONDS or DAY_SECONDS), "expiry of files", rooms.files.expire
+    )
     upkeep.every(
         interval(CODE_LIFE_SECONDS), "expiry of passcodes", lambda: stores.passcodes.expire(now())
     )

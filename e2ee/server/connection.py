@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
@@ -46,6 +46,7 @@ class Connection:
         self._ended = False
         self._displaced = False
         self._stock_told = False
+        self._fetching = DeferredLock()
         self.held: set[str] = set()
 
     # --- the handler --------------------------------------------------------------------------
@@ -210,11 +211,26 @@ class Connection:
                 return await rooms.directory.set_identity(where, message)
             case m.DeleteAccount():
                 await rooms.delete_own(self, message)
+            case m.OfferFile():
+                return await rooms.files.offer(where.address, message)
+            case m.PutChunk():
+                return await rooms.files.put(where.address, message)
+            case m.FetchChunk():
+                await self._fetch(message)
+            case m.RemoveFile():
+                return await rooms.files.remove(message)
             case m.Watch():
                 return rooms.presence.watch(self, message)
             case m.AcknowledgeNotice():
                 await rooms.notices.acknowledge(self, message.notice)
         return None
+
+    async def _fetch(self, message: m.FetchChunk) -> None:
+        """One chunk after the other, each when the one before has left: mail does not wait behind many."""
+        async with self._fetching:
+            await self.protocol.outbound.room()
+            if not self._ended:
+                self.push(await self._rooms.files.fetch(message))
 
     def _greet(self, message: m.Hello) -> m.Welcome | None:
         if self._rooms.stopping:

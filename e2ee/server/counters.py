@@ -43,6 +43,10 @@ class Limit(StrEnum):
     BUNDLES = "bundles_per_target"
     LOOKUPS = "lookups_per_day"
     PREKEY_STOCK = "prekey_stock"
+    FILE_BYTES = "file_bytes"
+    FILE_DAYS = "file_days"
+    FILES_BYTES = "files_bytes"
+    FILES_WAITING = "files_waiting"  # chunks on their way to the disk
 
 
 class CodeOutcome(StrEnum):
@@ -65,8 +69,9 @@ class Counters:
 
     __slots__ = (
         "accounts_deleted", "code_seconds", "codes", "codes_withheld", "connections", "delivered", "expired",
-        "fallbacks", "handshakes", "limits", "log_events", "login_seconds", "logins", "reactor_seconds",
-        "refusals", "registrations", "stale", "stored", "submit_seconds",
+        "fallbacks", "files_expired", "files_uploaded", "handshakes", "limits", "log_events",
+        "login_seconds", "logins", "reactor_seconds", "refusals", "registrations", "stale", "stored",
+        "submit_seconds",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -83,6 +88,8 @@ class Counters:
         self.stale = 0
         """Envelopes for a device that is not its account's any more."""
         self.expired = 0
+        self.files_uploaded = 0
+        self.files_expired = 0
         self.submit_seconds = Tally(SECONDS)
         self.reactor_seconds = Tally(SECONDS)
         """How much later than planned the reactor came round."""

@@ -43,6 +43,7 @@ class ServerCollector(Collector):
         yield from self._connections()
         yield from self._registrations()
         yield from self._messages()
+        yield from self._files()
         yield from self._refusals()
         yield from self._database()
         yield from _gauges(self.vitals)
@@ -93,6 +94,11 @@ class ServerCollector(Collector):
             counters.submit_seconds,
         )  # fmt: skip
 
+    def _files(self) -> Iterator[Metric]:
+        counters = self.counters
+        yield _counter("files_uploaded", "Files that were uploaded to their end.", counters.files_uploaded)
+        yield _counter("files_expired", "Files that nobody fetched in time.", counters.files_expired)
+
     def _refusals(self) -> Iterator[Metric]:
         refusals = CounterMetricFamily(
             "e2ee_refusals", "Requests that were not done, by kind and by answer.", labels=("request", "code")
@@ -142,6 +148,8 @@ GAUGES: Mapping[str, str] = {
     "mailbox_bytes": "Bytes of envelopes that wait.",
     "mailbox_deepest": "Envelopes in the fullest mailbox.",
     "mailbox_oldest_seconds": "Service time since the oldest waiting envelope came.",
+    "files": "Files that wait to be fetched, or are being uploaded.",
+    "files_bytes": "Room on the disk that they take when they are whole.",
     "database_operations_waiting": "Operations that wait for the database.",
     "database_bytes": "Size of the database file.",
     "database_log_bytes": "Size of its write-ahead log.",

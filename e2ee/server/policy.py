@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from e2ee.errors import E2eeError
-from e2ee.store.server.ports import Bucket, MailboxLimits, PasscodeLimits
+from e2ee.store.server.ports import Bucket, FileLimits, MailboxLimits, PasscodeLimits
+from e2ee.wire.limits import FILE_CHUNK_BYTES
 
 DAY_SECONDS = 86_400.0
 HOUR_SECONDS = 3_600.0
@@ -73,6 +74,16 @@ LISTEN_BACKLOG = 1024
 strangers at once keep honest people waiting for the retries of TCP. The kernel may allow fewer."""
 RESERVE_BYTES = 8 * 1024 * 1024
 """Of the disk, for logins and removals when it is full: the write-ahead log and its checkpoint."""
+FILE_CHUNKS_WAITING = 8
+"""Of one upload, in memory on their way to the disk: twice what an honest client has in flight. After a
+restart an upload goes on as many before its end: more cannot be torn."""
+FILES_WAITING_BYTES = 32 * 1024 * 1024
+"""Of all uploads together."""
+FILES_HEADROOM_BYTES = 64 * 1024 * 1024
+"""Of the disk, that files leave to mail: a full disk stops files first."""
+UPLOADS_REMEMBERED = 4_096
+"""Uploads of which the server knows what is on its disk without looking."""
+FILES_BUSY_RETRY_SECONDS = 1.0
 NOTICES_AT_ONCE = 16
 """Unacknowledged notices on one connection."""
 UNUSED_PREKEYS_SECONDS = 90 * DAY_SECONDS
@@ -127,6 +138,9 @@ class Policy:
     codes_per_prefix: int = 200
     bundles_per_target: int = 30
     lookups_per_day: int = 1_000
+    file_bytes: int = 100 * 1024 * 1024
+    file_days: float = 30.0
+    files_bytes: int = 1024 * 1024 * 1024
 
     def with_limits(self, limits: Mapping[str, object]) -> Policy:
         """This policy with some limits replaced; raises PolicyError for a wrong name or value."""
@@ -141,6 +155,14 @@ class Policy:
             strangers_waiting=self.strangers_waiting,
             stranger_waiting=self.stranger_waiting,
             seconds=self.mailbox_days * DAY_SECONDS,
+        )
+
+    def file_limits(self) -> FileLimits:
+        """What the store of files enforces. A file counts as it is kept: sealed, in whole chunks."""
+        return FileLimits(
+            chunks=-(-self.file_bytes // FILE_CHUNK_BYTES),
+            chunks_of_account=-(-self.files_bytes // FILE_CHUNK_BYTES),
+            seconds=self.file_days * DAY_SECONDS,
         )
 
     def passcode_limits(self) -> PasscodeLimits:
@@ -170,7 +192,7 @@ class Policy:
 
 
 _CHOICES = ("registration", "presence", "allowed_prefixes")
-_FRACTIONS = ("mailbox_share", "mailbox_days")
+_FRACTIONS = ("mailbox_share", "mailbox_days", "file_days")
 LIMIT_NAMES = tuple(field.name for field in fields(Policy) if field.name not in _CHOICES)
 """What `[limits]` of the configuration file may name."""
 LARGEST_LIMIT = 2**53

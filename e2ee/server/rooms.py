@@ -13,6 +13,7 @@ from e2ee.server.counters import Counters
 from e2ee.server.courier import Courier
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.directory import Directory
+from e2ee.server.file_room import FileRoom
 from e2ee.server.known_accounts import KnownAccounts
 from e2ee.server.login import Login
 from e2ee.server.notices import Notices
@@ -46,6 +47,7 @@ class Rooms:
     deliveries: Deliveries
     presence: Presence
     notices: Notices
+    files: FileRoom
     counters: Counters
     state_tokens: StateTokens
     stopping: bool = False
@@ -69,6 +71,7 @@ class Rooms:
         if device is None:
             return False
         self._deleted(DeviceAddress(address, device), DELETED)
+        await self.files.expire()
         return True
 
     async def delete_own(self, peer: Peer, message: DeleteAccount) -> None:
@@ -83,6 +86,7 @@ class Rooms:
             raise logged_out()
         peer.push(Done(message.n))
         self._deleted(where, DELETED_BY_OWNER)
+        await self.files.expire()
 
     def _deleted(self, where: DeviceAddress, sentence: str) -> None:
         self.counters.accounts_deleted += 1
@@ -138,5 +142,6 @@ class Rooms:
         self.deliveries.mailbox.apply(policy.mailbox_limits())
         self.registration.apply(policy)
         self.courier.apply(policy)
+        self.files.files.apply(policy.file_limits())
         self.directory.policy = self.admission.policy = policy
         self.presence.policy = policy.presence

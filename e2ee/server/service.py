@@ -42,7 +42,7 @@ from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
 from e2ee.server.secret_rotation import WRONG_SECRET, find_secret
 from e2ee.server.senders.interface import CodeSender
-from e2ee.server.state_directory import ADMIN_SOCKET, CONNECT_LINK, StateDirectory, StateRefused
+from e2ee.server.state_directory import ADMIN_SOCKET, CONNECT_LINK, FILES, StateDirectory, StateRefused
 from e2ee.server.upkeep import Upkeep
 from e2ee.server.workers import ProofWorkers
 from e2ee.store.database import Database
@@ -131,7 +131,10 @@ class ServerService(Service):
     async def _composed(
         self, database: Database, clock: ServiceClock, workers: ProofWorkers
     ) -> Running:
-        stores, facts = sql_stores(database, self._configuration.policy), SqlFacts(database)
+        stores, facts = (
+            sql_stores(database, self._configuration.policy, self._state.path / FILES),
+            SqlFacts(database),
+        )
 
         def announce(backup_pin: bytes) -> None:
             rooms.backup_pin = backup_pin

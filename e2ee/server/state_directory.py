@@ -26,6 +26,7 @@ CERTIFICATE = "server.pem"
 BACKUP_KEY = "backup-key.pem"
 CONNECT_LINK = "connect-link"
 ADMIN_SOCKET = "admin.sock"
+FILES = "files"
 ONLY_OURS = 0o077
 FOR_OTHERS = 0o027
 """Bits that must not be set: in the state directory, and of files that somebody else puts elsewhere for

@@ -39,6 +39,8 @@ class StatusDesk:
             "waiting": survey.waiting,
             "waiting_bytes": survey.waiting_bytes,
             "deepest_mailbox": survey.deepest,
+            "files": survey.files,
+            "files_bytes": survey.files_bytes,
             "without_prekeys": survey.without_one_time,
             **self._keys(),
             "rotated_at": optional(await running.rotation.rotated_at()),

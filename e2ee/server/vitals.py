@@ -44,6 +44,8 @@ class Vitals:
     mailbox_bytes: int | None = None
     mailbox_deepest: int | None = None
     mailbox_oldest_seconds: float | None = None
+    files: int | None = None
+    files_bytes: int | None = None
     database_operations_waiting: int = 0
     database_bytes: int | None = None
     database_log_bytes: int | None = None
@@ -159,6 +161,8 @@ class Pulse:
             "mailbox_bytes": survey.waiting_bytes,
             "mailbox_deepest": survey.deepest,
             "mailbox_oldest_seconds": int(oldest),
+            "files": survey.files,
+            "files_bytes": survey.files_bytes,
         }
 
     async def _last_backup(self) -> float | None:

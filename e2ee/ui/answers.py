@@ -34,6 +34,7 @@ HELP_INSIDE = (
     "/history the last messages, /search TEXT find one",
     "/timer after what time messages disappear, /timer 1d set it, /timer off",
     "/accept whom you are talking to, or /block, /requests who else waits for that",
+    "/file PATH send a file",
     "/menu or /exit leave the chat, /quit end; a line that begins with // is sent with one slash",
 )
 
@@ -49,8 +50,6 @@ async def answer(
         return await online(messenger)
     if verb is Verb.HELP:
         return [render.notice(line) for line in (HELP_OUTSIDE if partner is None else HELP_INSIDE)]
-    if verb is Verb.FILE:
-        raise Failure(Code.NOT_AVAILABLE, "/file is not available in this version")
     if verb is Verb.HISTORY or verb is Verb.SEARCH:
         if verb is Verb.SEARCH and not rest:
             raise Failure(Code.USAGE, "/search needs a text to look for")

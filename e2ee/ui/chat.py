@@ -133,8 +133,7 @@ class Chat:
             for one in line.split("\n") if self._partner is None else [line]:
                 await self._obey(one)
         await self._scene.leave(self._own.left)
-        still_left = await quit_typed(self._own, self._check)
-        if still_left:
+        if still_left := await quit_typed(self._own, self._check):
             await self._notice(still_left)
 
     async def _next_line(self) -> str | None:
@@ -192,6 +191,8 @@ class Chat:
                 self._quitting = True
             case Ask(Verb.OFFLINE):
                 await self._show_offline()
+            case Ask(Verb.FILE, path):
+                await self._own.send_file(self._partner, path)
             case Ask(verb, rest):
                 found = await answers.answer(self._messenger, self._partner, verb, rest, self._now)
                 await self._console.print(*found)

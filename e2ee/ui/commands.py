@@ -106,6 +106,7 @@ INSIDE_WORDS = {
     "/accept": "accept whom you are talking to",
     "/block": "never show anything of theirs again",
     "/timer": "after what time messages disappear",
+    "/file": "send a file",
     "/menu": "leave the chat",
     "/exit": "leave the chat",
     "/quit": "end",

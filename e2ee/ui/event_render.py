@@ -9,6 +9,8 @@ from datetime import tzinfo
 
 from e2ee.client.events import (
     FailedReason,
+    FileReceived,
+    FileState,
     Gap,
     KeyChanged,
     MessageFailed,
@@ -21,7 +23,7 @@ from e2ee.client.events import (
     Undecryptable,
     WhatWasPutBack,
 )
-from e2ee.ui.render import JsonObject, label, notice, texts, timer_sentence
+from e2ee.ui.render import JsonObject, file_field, label, notice, texts, timer_sentence, with_file
 from e2ee.ui.times import rfc3339, short_time
 
 _FAILED_BECAUSE = {
@@ -29,6 +31,12 @@ _FAILED_BECAUSE = {
     FailedReason.TAKEN_OVER: "the account was registered anew meanwhile",
     FailedReason.DELETED: "the account was deleted",
     FailedReason.NOT_ACCEPTED: "the server did not accept it",
+}
+
+
+_NOT_FETCHED = {
+    "expired": "the server does not have it any more",
+    "damaged": "what the server has is not what was sent",
 }
 
 
@@ -51,8 +59,9 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
         case MessageReceived():
             # A sender's clock may be ahead; nothing was written after it arrived.
             time = short_time(min(event.sent_at, event.received_at), now, zone)
+            text = with_file(event.text, event.file)
             marks = " late" * event.late + " repeated" * event.repeated
-            return f"[{time}{marks}] {label(event.name, event.address)}: {event.text}"
+            return f"[{time}{marks}] {label(event.name, event.address)}: {text}"
         case KeyChanged(verified_by=str(issuer)):
             who = label(event.name, event.address)
             return notice(f"the key of {who} has changed; the new one is verified by {issuer} and is used")
@@ -77,6 +86,8 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
             return notice(f"{texts(event.messages)} to {who} {verb} sent again: {who} did not get it all")
         case PutBack():
             return notice(_PUT_BACK[event.what])
+        case FileReceived():
+            return _file_notice(event)
         case ReceiptReceived():
             who = label(event.name, event.address)
             return notice(f"{event.state.value} by {who}: the message {event.message_id}")
@@ -85,6 +96,14 @@ def event_record(event: ShownEvent, now: int, zone: tzinfo | None = None) -> str
                 f"the message {event.message_id} to {label(event.name, event.to)} was not delivered:"
                 f" {_FAILED_BECAUSE[event.reason]}"
             )
+
+
+def _file_notice(event: FileReceived) -> str:
+    file, who = event.file, label(event.name, event.address)
+    if file.state is FileState.SAVED:
+        return notice(f"the file {file.name} of {who} is here: {file.path}")
+    reason = _NOT_FETCHED.get(file.reason or "", file.reason)
+    return notice(f"the file {file.name} of {who} could not be fetched: {reason}")
 
 
 def event_object(event: ShownEvent) -> JsonObject:
@@ -118,13 +137,11 @@ def event_object(event: ShownEvent) -> JsonObject:
         case TimerChanged():
             at = rfc3339(event.at)
             body = {"type": "timer", "from": str(event.address), "seconds": event.seconds, "at": at}
+        case FileReceived():
+            body = _file_object(event)
         case SentAgain():
-            body = {
-                "type": "sent_again",
-                "to": str(event.address),
-                "messages": event.messages,
-                "at": rfc3339(event.at),
-            }
+            to, at = str(event.address), rfc3339(event.at)
+            body = {"type": "sent_again", "to": to, "messages": event.messages, "at": at}
         case PutBack():
             at = rfc3339(event.at)
             return {"type": "put_back", "what": event.what.value, "at": at, "repeated": event.repeated}
@@ -136,6 +153,11 @@ def event_object(event: ShownEvent) -> JsonObject:
                 "reason": event.reason.value,
             }
     return {**body, "name": event.name, "repeated": event.repeated}
+
+
+def _file_object(event: FileReceived) -> JsonObject:
+    known = {"type": "file", "id": str(event.message_id), "from": str(event.address)}
+    return {**known, **file_field(event.file)}
 
 
 def _received_object(event: MessageReceived) -> JsonObject:
@@ -154,4 +176,5 @@ def _received_object(event: MessageReceived) -> JsonObject:
         "late": event.late,
         "request": event.request,
         "expires_in": event.expires_in,
+        **file_field(event.file),
     }

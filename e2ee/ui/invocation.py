@@ -19,6 +19,7 @@ from e2ee.ui import event_render, render
 from e2ee.ui.console import Printer, in_thread_of
 from e2ee.ui.options import DEFAULT_TIMEOUT, Options
 from e2ee.ui.printer import RecordPrinter, print_error, report
+from e2ee.ui.progress import ProgressBar, may_draw
 from e2ee.ui.streams import LINE_BYTES, Interruption, LineSink, LineSource
 from e2ee.ui.terminal import Terminal, has_person
 
@@ -46,6 +47,7 @@ class Invocation:
         self.interruption = interruption
         self._began = float(reactor.seconds())
         self.in_thread = in_thread_of(reactor)
+        self.progress = ProgressBar(drawn=may_draw(options.json))
         records = RecordPrinter(LineSink(1, interruption), folded=not options.json)
         self.printer = Printer(records, self.in_thread)
 
@@ -64,6 +66,7 @@ class Invocation:
 
     async def show(self, records: list[str], *objects: Mapping[str, Any]) -> None:
         """Print the objects with `--json`, else the records."""
+        self.progress.clear()
         await self.printer.print(*(map(render.as_json, objects) if self.options.json else records))
 
     async def draw(self, lines: list[str]) -> None:
@@ -73,6 +76,7 @@ class Invocation:
 
     async def show_event(self, event: ShownEvent) -> None:
         """Print what came in; receipts are for scripts, a person finds the states in the history."""
+        self.progress.clear()
         if self.options.json:
             await self.printer.print(render.as_json(event_render.event_object(event)))
         elif not isinstance(event, ReceiptReceived):
@@ -80,6 +84,7 @@ class Invocation:
 
     def mention(self, sentence: str) -> None:
         """Say something beside the data, on standard error."""
+        self.progress.clear()
         print_error(render.notice(sentence))
 
     def report(self, failure: Failure) -> int:

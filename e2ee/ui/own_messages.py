@@ -5,15 +5,18 @@ Knows the messenger and what is worth saying about a text; not the chat's comman
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
 from e2ee.client.events import MessageFailed, SentMessage, SentState
+from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import render
 from e2ee.ui.acceptance import Acceptance
+from e2ee.ui.files import file_typed
 from e2ee.ui.scene import Scene
 from e2ee.ui.waiting import Bell
 
@@ -45,12 +48,25 @@ class OwnMessages:
 
     async def say(self, to: Address, text: str) -> None:
         """Return when the text is committed to the outbox. Raises Failure(USAGE) if it cannot be sent."""
+        await self._queue(to, text, lambda chosen: self._messenger.queue(to, text, chosen))
+
+    async def send_file(self, to: Address | None, typed: str) -> None:
+        """The same with a file, to the one with whom a chat is open."""
+        if to is None:
+            raise Failure(Code.USAGE, "no chat is open")
+        path = file_typed(typed)
+        shown = f"file {os.path.basename(path)}"
+        await self._queue(to, shown, lambda chosen: self._messenger.files.queue(to, path, "", chosen))
+
+    async def _queue(
+        self, to: Address, shown: str, queue: Callable[[MessageId], Awaitable[SentMessage]]
+    ) -> None:
         # Chosen here: news of it can come before `queue` returns.
         message_id = MessageId(self._entropy(MessageId.SIZE))
         self._acceptance.sent(message_id, to)
         try:
-            await self._scene.writing(message_id, to, text)
-            message = await self._messenger.queue(to, text, message_id)
+            await self._scene.writing(message_id, to, shown)
+            message = await queue(message_id)
         except BaseException:
             self._acceptance.forget(message_id)
             self._scene.refused(message_id)

@@ -7,16 +7,29 @@ One event at a time is marked as *printing*, so that a kill puts one line in dou
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from twisted.internet.defer import DeferredLock
 
-from e2ee.client.events import MessageReceived, Selection, ShownEvent
+from e2ee.client.events import FileFacts, MessageReceived, Selection, ShownEvent
+from e2ee.ids import Address, MessageId
 from e2ee.ui.waiting import Task, to_its_end
+
+
+class Wanting(Protocol):
+    """The part of `SharedFiles` that a reader needs."""
+
+    async def want(
+        self, address: Address, message_id: MessageId, folder: str | None = None
+    ) -> FileFacts | None: ...
 
 
 class Unshown(Protocol):
     """The part of the conversations that a reader needs."""
+
+    @property
+    def files(self) -> Wanting: ...
 
     async def take(self, most: int | None, selection: Selection | None = None) -> list[ShownEvent]: ...
 
@@ -26,10 +39,17 @@ class Unshown(Protocol):
 
 
 class Reader:
-    """One reader of a profile. `print_event` returns when the event has been flushed."""
+    """One reader of a profile. `print_event` returns when the event has been flushed. `folder` is where the
+    files of messages go, None: the profile's own."""
 
-    def __init__(self, unshown: Unshown, print_event: Callable[[ShownEvent], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        unshown: Unshown,
+        print_event: Callable[[ShownEvent], Awaitable[None]],
+        folder: str | None = None,
+    ) -> None:
         self._unshown = unshown
+        self._folder = folder
         self._print_event = print_event
         self._turn = DeferredLock()
         self._flushed: list[ShownEvent] = []
@@ -72,9 +92,16 @@ class Reader:
         await marking.result()
         if not granted:
             return False
-        await self._print_event(event)
+        await self._print_event(await self._with_file_wanted(event))
         self._flushed.append(event)
         return True
+
+    async def _with_file_wanted(self, event: ShownEvent) -> ShownEvent:
+        """What is about to be shown, after its file was asked for, if it has one."""
+        if not isinstance(event, MessageReceived) or event.file is None:
+            return event
+        facts = await self._unshown.files.want(event.address, event.message_id, self._folder)
+        return replace(event, file=facts or event.file)
 
     async def _mark_flushed(self) -> None:
         flushed, self._flushed = self._flushed, []

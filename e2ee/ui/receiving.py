@@ -8,10 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from e2ee.client.events import Event, LinkDown, LinkEnded, LinkUp, ShownEvent
+from e2ee.client.events import (
+    Event,
+    FileProgress,
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    Selection,
+    ShownEvent,
+)
 from e2ee.errors import Code, Failure
 from e2ee.ui.arrivals import drained
 from e2ee.ui.exit_codes import DONE
+from e2ee.ui.files import Patience
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.reader import Reader
 from e2ee.ui.waiting import Bell, Task
@@ -22,11 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for; `maximum` counts messages."""
+    """What was asked for; `maximum` counts messages, `folder` is where their files go."""
 
     follow: bool = False
     maximum: int | None = None
     wait_first: bool = False
+    folder: str | None = None
 
 
 async def receive(call: Invocation, wanted: Wanted) -> int:
@@ -51,7 +61,8 @@ class _Receiving:
         self._call = call
         self._messenger = messenger
         self._wanted = wanted
-        self._reader = Reader(messenger, call.show_event)
+        self._reader = Reader(messenger, call.show_event, wanted.folder)
+        self._patience = Patience(call)
         self._bell = Bell(call.reactor)
         self._shown = 0
         self._heard = 0
@@ -60,6 +71,7 @@ class _Receiving:
 
     def hear(self, event: Event) -> None:
         """What the messenger tells."""
+        self._patience.hear(event)
         match event:
             case LinkEnded(failure):
                 self._ended = failure
@@ -70,6 +82,8 @@ class _Receiving:
             case LinkUp() if self._lost:
                 self._lost = False
                 self._call.mention("connected again")
+            case FileProgress():
+                self._bell.ring()
             case _ if isinstance(event, ShownEvent):
                 self._heard += 1
                 self._bell.ring()
@@ -86,7 +100,17 @@ class _Receiving:
             await self._show()
 
     async def drain(self) -> None:
-        """Print until the mailbox is drained, and, if asked to, until there has been a message."""
+        """Print until the mailbox is drained, and, if asked to, until there has been a message; then
+        until all files are here."""
+        await self._drain()
+        while self._messenger.was_connected and await self._messenger.files.fetching():
+            if self._ended is not None:
+                raise self._ended
+            if not await self._bell.rung(self._patience.left()):
+                raise Failure(Code.TIMEOUT, "a file is not here yet; the next connection goes on with it")
+            await self._reader.show(selection=Selection(own_affairs=True))
+
+    async def _drain(self) -> None:
         await self._show()
         if self._full:
             return

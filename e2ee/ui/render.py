@@ -15,6 +15,8 @@ from typing import Any
 
 from e2ee.client.events import (
     Contact,
+    FileFacts,
+    FileState,
     Forgotten,
     HistoryEntry,
     SentMessage,
@@ -48,6 +50,8 @@ def notice(sentence: str) -> str:
 def sent_record(message: SentMessage) -> str:
     """`ID ADDRESS STATE`, and why it waits or failed."""
     record = f"{message.message_id} {message.to} {message.state.value}"
+    if message.file is not None:
+        record = f"{record} {message.file.name}"
     return record if message.error is None else f"{record}: {failure_sentence(message.error)}"
 
 
@@ -60,7 +64,47 @@ def sent_object(message: SentMessage) -> JsonObject:
         "to": str(message.to),
         "state": message.state.value,
         "error": None if error is None else _error_fields(error),
+        **file_field(message.file),
     }
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def file_field(file: FileFacts | None) -> JsonObject:
+    """The field `file` of an object, if there is one."""
+    return {} if file is None else {"file": file_object(file)}
+
+
+def file_object(file: FileFacts) -> JsonObject:
+    """A file, where it is and how far it has come."""
+    return {
+        "name": file.name,
+        "size": file.size,
+        "path": file.path,
+        "state": file.state.value,
+        "reason": file.reason,
+    }
+
+
+def with_file(text: str, file: FileFacts | None) -> str:
+    """What is shown of a message: the file that it brings, and its text below."""
+    if file is None:
+        return text
+    waits = "; waits until its sender is accepted" if file.state is FileState.OFFERED else ""
+    shown = f"file {file.name} ({size_text(file.size)}{waits})"
+    return f"{shown}\n{text}" if text else shown
+
+
+def size_text(size: int) -> str:
+    """For a person: ``812 B``, ``1.5 KiB``, ``100 MiB``."""
+    if size < 1024:
+        return f"{size} B"
+    value, units = size / 1024, iter(("KiB", "MiB", "GiB"))
+    unit = next(units)
+    while value >= 1023.5 and (larger := next(units, None)) is not None:
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 # --- failures ---------------------------------------------------------------------------------
@@ -128,14 +172,15 @@ def contact_object(contact: Contact) -> JsonObject:
 
 def history_record(entry: HistoryEntry, now: int, zone: tzinfo | None = None) -> str:
     """As `event_record`; own messages as ``[time] me → name (state): text``."""
+    text = with_file(entry.text, entry.file)
     if entry.direction == "in":
         sent_at = entry.sent_at if entry.received_at is None else min(entry.sent_at, entry.received_at)
         marks = " late" * entry.late
         who = label(entry.name, entry.from_address)
     else:
         state = entry.state.value if isinstance(entry.state, SentState) else ""
-        return own_record(entry.sent_at, label(entry.name, entry.to), state, entry.text, now, zone)
-    return f"[{short_time(sent_at, now, zone)}{marks}] {who}: {entry.text}"
+        return own_record(entry.sent_at, label(entry.name, entry.to), state, text, now, zone)
+    return f"[{short_time(sent_at, now, zone)}{marks}] {who}: {text}"
 
 
 def own_record(
@@ -165,6 +210,7 @@ def history_object(entry: HistoryEntry) -> JsonObject:
         "request": entry.request,
         "expires_in": entry.expires_in,
         "expires_at": None if entry.expires_at is None else rfc3339(entry.expires_at),
+        **file_field(entry.file),
     }
 
 

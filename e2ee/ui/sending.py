@@ -15,6 +15,7 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE, exit_code, joined
+from e2ee.ui.files import Patience
 from e2ee.ui.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -64,6 +65,41 @@ async def send(
     return joined(outcome.exit_code for outcome in found)
 
 
+async def send_files(
+    call: Invocation,
+    recipients: Sequence[str],
+    paths: Sequence[str],
+    text: str,
+    message_id: MessageId | None,
+    wanted: SentState = SentState.STORED,
+) -> int:
+    """Queue each file for each recipient, the text with the first one, then as `send`.
+
+    As long as a file goes forward, the time that was given does not run.
+    """
+    patience = Patience(call)
+    async with call.conversations() as messenger:
+        unsubscribe = messenger.subscribe(patience.hear)
+        try:
+            addresses = await resolved(messenger, recipients)
+            queued = [
+                await messenger.files.queue(address, path, "" if index else text, message_id)
+                for index, path in enumerate(paths)
+                for address in addresses
+            ]
+            outcomes = []
+            for message in queued:
+                outcome = await _outcome(messenger, message, wanted, patience.left(), patience)
+                await call.show([render.sent_record(outcome.message)], render.sent_object(outcome.message))
+                outcomes.append(outcome)
+            await _told(messenger, outcomes)
+        finally:
+            unsubscribe()
+            call.progress.clear()
+    _report_first(call, outcomes)
+    return joined(outcome.exit_code for outcome in outcomes)
+
+
 async def deliver(
     call: Invocation,
     messenger: Conversations,
@@ -105,11 +141,18 @@ async def resolved(messenger: Conversations, recipients: Sequence[str]) -> list[
 
 
 async def _outcome(
-    messenger: Conversations, message: SentMessage, wanted: SentState, timeout: float
+    messenger: Conversations,
+    message: SentMessage,
+    wanted: SentState,
+    timeout: float,
+    patience: Patience | None = None,
 ) -> Outcome:
-    """Wait until it has come as far as `wanted`, was refused, or the time is up."""
+    """Wait until it has come as far as `wanted`, was refused, or the time is up; with `patience` it is not
+    while a file goes forward."""
     try:
         message = await messenger.reached(message.message_id, wanted, timeout)
+        while patience is not None and patience.left() > 0 and not _settled(message, wanted):
+            message = await messenger.reached(message.message_id, wanted, patience.left())
     except Failure as failure:
         message = await messenger.sent(message.message_id)
         if message.state is SentState.QUEUED:
@@ -121,6 +164,10 @@ async def _outcome(
     if not message.state.reaches(wanted):
         return Outcome(message, _not_in_time(message, wanted, messenger.was_connected))
     return Outcome(message, None)
+
+
+def _settled(message: SentMessage, wanted: SentState) -> bool:
+    return message.state is SentState.FAILED or message.error is not None or message.state.reaches(wanted)
 
 
 async def _told(messenger: Conversations, outcomes: Sequence[Outcome]) -> None:

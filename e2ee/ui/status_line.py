@@ -32,13 +32,15 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that the line can say. `unread` has names and counts; `online` those who are there."""
+    """All that the line can say. `unread` has names and counts; `online` those who are there, `moving` is the
+    file that is on its way."""
 
     connected: bool = True
     partner: Partner | None = None
     unread: tuple[tuple[str, int], ...] = ()
     online: tuple[str, ...] = ()
     waiting: int = 0
+    moving: str = ""
 
 
 def status_line(standing: Standing, columns: int) -> str:
@@ -48,6 +50,8 @@ def status_line(standing: Standing, columns: int) -> str:
         parts.append(_partner(standing.partner, standing.connected))
     if standing.unread:
         parts.append("unread: " + _listed([f"{name} {count}" for name, count in standing.unread]))
+    if standing.moving:
+        parts.append(standing.moving)
     if standing.waiting:
         parts.append(f"{standing.waiting} not accepted yet")
     if standing.online and standing.connected:

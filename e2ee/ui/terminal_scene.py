@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from e2ee.client.events import (
     ContactTyping,
     Event,
+    FileProgress,
     LinkDown,
     LinkUp,
     MessageReceived,
@@ -26,6 +27,7 @@ from e2ee.ids import Address, MessageId
 from e2ee.ui import render
 from e2ee.ui.arrivals import other_side
 from e2ee.ui.known_people import KnownPeople
+from e2ee.ui.progress import moving_text
 from e2ee.ui.scene import SHOWN_STATES, Scene, state_notice
 from e2ee.ui.status_line import Partner, Standing
 from e2ee.ui.suggestions import Place, Suggestion, suggestions
@@ -73,6 +75,7 @@ class TerminalScene(Scene):
         self._beyond: dict[SentState, list[str]] = {}
         self._telling: IDelayedCall | None = None
         self._open = False
+        self._moving = ""
         self._said_why = False
         self._announced: set[Address] = set()
         self._typists = Typists(messenger, clock, self._show)
@@ -141,6 +144,8 @@ class TerminalScene(Scene):
             case LinkDown(failure) if not self._open and not self._said_why:
                 self._said_why = True
                 self._tell(render.notice(f"no connection yet ({failure.sentence}); trying again"))
+            case FileProgress():
+                self._moving = moving_text(event)
             case MessageSent(message) if message.message_id in self._own:
                 self._changed(message.message_id, message.state)
             case ContactTyping(address):
@@ -209,6 +214,7 @@ class TerminalScene(Scene):
                 unread=tuple((render.label(one.name, one.address), one.texts) for one in unread),
                 online=tuple(people.label(one) for one in people.present if one != self._partner),
                 waiting=waiting,
+                moving=self._moving,
             )
         )
 

@@ -31,6 +31,15 @@ ONE_TIME_UPLOAD = 100
 KEM_ONE_TIME_UPLOAD = 32
 """As many ML-KEM-1024 keys as fit into one frame with room to spare."""
 
+FILE_CHUNK_BYTES = 64 * 1024
+"""Of a file in one message: a frame has room for it, and mail waits behind little."""
+SEALED_CHUNK_BYTES = FILE_CHUNK_BYTES + 64
+"""Every chunk as it is carried and kept, the last one as well: IV, a block of padding, tag."""
+FILE_CHUNKS = 2**26
+"""Of one file, 4 TiB: far above what an operator's quota lets in."""
+FILE_WINDOW_CHUNKS = 4
+"""Chunks of an upload without an answer: enough for a long line, and mail does not wait behind more."""
+
 WATCHED_TARGETS = 1000
 """Contacts whose presence one request asks for: 40 KB, well inside a frame."""
 ONLINE_PAGE = 4096

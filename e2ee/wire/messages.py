@@ -37,6 +37,10 @@ SignedPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNED
 KemPreKeyBytes = Annotated[bytes, Meta(min_length=1, max_length=limits.KEM_PREKEY_BYTES)]
 Identity = Annotated[bytes, Meta(min_length=1, max_length=limits.IDENTITY_BYTES)]
 Envelope = Annotated[bytes, Meta(min_length=1, max_length=limits.ENVELOPE_BYTES)]
+SealedChunk = Annotated[
+    bytes, Meta(min_length=limits.SEALED_CHUNK_BYTES, max_length=limits.SEALED_CHUNK_BYTES)
+]
+ChunkCount = Annotated[int, Meta(ge=0, le=limits.FILE_CHUNKS)]
 OutcomeBytes = Annotated[bytes, Meta(min_length=1, max_length=64)]
 Features = Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**16)], ...], Meta(max_length=64)]
 
@@ -67,11 +71,12 @@ class RefusalCode(StrEnum):
     MAILBOX_FULL = "mailbox_full"
     RATE_LIMITED = "rate_limited"
     BUSY = "busy"
+    EXPIRED = "expired"  # there is no such file, or not any more
     UNAVAILABLE = "unavailable"  # no room on the server's disk, or it is shutting down
 
 
-_HIDDEN = frozenset({"token", "invite"})
-"""Fields whose holder may do what others may not: no repr shows them."""
+_HIDDEN = frozenset({"token", "invite", "capability", "chunk"})
+"""Fields whose holder may do what others may not, and one that is long: no repr shows them."""
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -370,6 +375,54 @@ class AcknowledgeNotice(Message, tag="notice-ack", frozen=True):
     notice: NoticeNumber
 
 
+# --- files ------------------------------------------------------------------------------------
+
+
+class OfferFile(Message, tag="file", frozen=True):
+    """Begin to upload a file of so many chunks, or go on. Whoever shows the capability may fetch it."""
+
+    n: RequestNumber
+    file: Bytes16
+    capability: Bytes16
+    chunks: Annotated[int, Meta(ge=1, le=limits.FILE_CHUNKS)]
+
+
+class PutChunk(Message, tag="put", frozen=True):
+    """The chunk with this index, counted from 0; they come in order."""
+
+    n: RequestNumber
+    file: Bytes16
+    index: ChunkCount
+    chunk: SealedChunk
+
+
+class FileHeld(Message, tag="file=", frozen=True):
+    """So many chunks from the first on are on the server's disk."""
+
+    n: RequestNumber
+    chunks: ChunkCount
+
+
+class FetchChunk(Message, tag="chunk", frozen=True):
+    n: RequestNumber
+    file: Bytes16
+    capability: Bytes16
+    index: ChunkCount
+
+
+class Chunk(Message, tag="chunk=", frozen=True):
+    n: RequestNumber
+    chunk: SealedChunk
+
+
+class RemoveFile(Message, tag="file-remove", frozen=True):
+    """The file is where it was to go, or nobody wants it any more. Done whether it was there or not."""
+
+    n: RequestNumber
+    file: Bytes16
+    capability: Bytes16
+
+
 # --- presence ---------------------------------------------------------------------------------
 
 
@@ -402,7 +455,7 @@ class DeleteAccount(Message, tag="delete", frozen=True):
 
 
 class Done(Message, tag="done", frozen=True):
-    """`SetPresence`, `SetPin`, `RemovePin`, `SetIdentity` or `DeleteAccount` is on the server's disk."""
+    """`SetPresence`, `SetPin`, `RemovePin`, `SetIdentity`, `DeleteAccount` or `RemoveFile` is on the disk."""
 
     n: RequestNumber
 
@@ -464,11 +517,11 @@ class Refused(Message, tag="no", frozen=True):
 
 ClientMessage = (
     Hello | RequestCode | Start | Prove | ProvePin | LogIn | Publish | LookUp | FetchBundle | Send
-    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | SetIdentity | DeleteAccount | Watch
-    | Ping
+    | Acknowledge | AcknowledgeNotice | SetPresence | SetPin | RemovePin | SetIdentity | DeleteAccount
+    | OfferFile | PutChunk | FetchChunk | RemoveFile | Watch | Ping
 )
 ServerMessage = (
     Welcome | CodeRequested | Started | Proved | PinRequired | LoggedIn | Published | LookedUp | Bundle
-    | StockLow | Accepted | StaleDevice | Push | Drained | Notice | Done | Online | PresenceChanged | Pong
-    | Refused
+    | StockLow | Accepted | StaleDevice | Push | Drained | Notice | Done | FileHeld | Chunk | Online
+    | PresenceChanged | Pong | Refused
 )

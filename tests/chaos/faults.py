@@ -115,13 +115,13 @@ def unordered() -> None:
     arrives_backwards()
     take_text = sequence.take_text
 
-    def at_once(tx: Any, record: Any, device: Any) -> Any:
+    def at_once(tx: Any, record: Any, device: Any, file: Any = None) -> Any:
         from e2ee.store.client import messages
 
         stream = messages.load_stream(tx, record.address, device)
         before = record.sequence - 1
         messages.save_stream(tx, messages.Stream(record.address, device, before, before))
-        taken = take_text(tx, record, device)
+        taken = take_text(tx, record, device, file)
         if stream.released_up_to > record.sequence:
             messages.save_stream(tx, stream)
         return taken
@@ -138,9 +138,9 @@ def swallowed() -> None:
 
     take_text = keeping.take_text  # type: ignore[attr-defined]
 
-    def take(tx: Any, record: Any, device: Any) -> Any:
+    def take(tx: Any, record: Any, device: Any, file: Any = None) -> Any:
         if record.sequence % EVERY:
-            return take_text(tx, record, device)
+            return take_text(tx, record, device, file)
         skip_text(tx, record.address, device, record.sequence)
         return [], False
 

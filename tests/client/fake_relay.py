@@ -64,6 +64,15 @@ class Account:
         return self.served or self.own.signed_statement
 
 
+@dataclass
+class SharedFile:
+    """A file that was offered; its chunks so far."""
+
+    capability: bytes
+    chunks: int
+    held: list[bytes] = field(default_factory=list)
+
+
 class FakeRelay:
     """All accounts. `intercept` sees each request of each number first."""
 
@@ -77,6 +86,7 @@ class FakeRelay:
         self.push_twice = False
         self.backwards = False
         self.forget_one_time = False
+        self.files: dict[bytes, SharedFile] = {}
 
     def register(self, own: OwnDevice, signed_prekey: bytes, last_resort: bytes) -> Account:
         """Make or replace the account of this number; what waited is lost, with notices."""
@@ -168,7 +178,28 @@ class FakeRelay:
             return m.Done(0)
         if isinstance(message, m.Watch):
             return self._online(link.address, message)
-        raise AssertionError(f"no answer for {message}")
+        return self._about_file(message)
+
+    def _about_file(self, message: m.Message) -> m.Message:
+        if isinstance(message, m.OfferFile):
+            made = SharedFile(message.capability, message.chunks)
+            return m.FileHeld(0, len(self.files.setdefault(message.file, made).held))
+        if isinstance(message, m.PutChunk):
+            held = self.files[message.file].held
+            if message.index != len(held):
+                return refused(m.RefusalCode.CONFLICT)
+            held.append(message.chunk)
+            return m.FileHeld(0, len(held))
+        assert isinstance(message, m.FetchChunk | m.RemoveFile), message
+        file = self.files.get(message.file)
+        shown = file is not None and file.capability == message.capability
+        if isinstance(message, m.RemoveFile):
+            if shown:
+                del self.files[message.file]
+            return m.Done(0)
+        if file is None or not shown or len(file.held) < file.chunks:
+            return refused(m.RefusalCode.EXPIRED)
+        return m.Chunk(0, file.held[message.index])
 
     def _bundle(self, message: m.FetchBundle) -> m.Message:
         account = self.accounts.get(Address(message.number))
@@ -295,6 +326,10 @@ class FakeLink:
         if self._up:
             self._gone()
         self._on_state(LinkState(LinkPhase.STOPPED))
+
+    async def room(self) -> None:
+        if not self._up:
+            raise LinkLost
 
     async def request(self, message: m.Message) -> m.Message:
         if not self._up:

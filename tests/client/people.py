@@ -19,7 +19,7 @@ from e2ee.client.known_server import KnownServer
 from e2ee.client.messenger import Messenger
 from e2ee.client.new_identity import make_keys
 from e2ee.client.passphrase import PassphraseSource
-from e2ee.client.profile import OpenProfile
+from e2ee.client.profile import OpenProfile, Profile
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.ids import Address, EnvelopeId
@@ -55,6 +55,7 @@ class _OpenedForTests:
     own: OwnDevice
     server: KnownServer
     opening: OpeningPlace
+    profile: Profile
     passphrase_source: PassphraseSource = PassphraseSource.KEY_FILE
 
 
@@ -130,7 +131,7 @@ class Person:
 
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
-        parts = _OpenedForTests(self.config, self.vault, self.own, SERVER, self.opening)
+        parts = _OpenedForTests(self.config, self.vault, self.own, SERVER, self.opening, Profile(self.path))
         opened = cast(OpenProfile, parts)
         self.messenger = Messenger(
             opened,

@@ -20,6 +20,7 @@ from e2ee.ids import Address, DeviceId, PasscodeSessionId
 from e2ee.net.connect_link import ConnectLink
 from e2ee.net.handler import Handler
 from e2ee.net.handshake import TlsFacts
+from e2ee.net.outbound import Outbound
 from e2ee.testing.entropy import seeded_entropy
 from e2ee.wire import messages as m
 from e2ee.wire.codec import decode_part, encode
@@ -48,6 +49,7 @@ class Line:
         self.body = b""
         self.outcome = b""
         self.open = True
+        self.outbound = Outbound(lambda: None)
         self._handler = handler
         self._client = ClientConnection()
         self._server = ServerConnection()

@@ -18,10 +18,11 @@ from e2ee.crypto import kem_primitives, passcode_proof
 from e2ee.crypto.bundle import verify_bundle
 from e2ee.crypto.certified_identity import CertifiedIdentity, identity_message
 from e2ee.crypto.content import Content, Text, TokenNotice, encode_content
+from e2ee.crypto.file_chunks import derive_file_keys
 from e2ee.crypto.handshake import initiate
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.keys import KemKey, KemSuite, RatchetKemKey
-from e2ee.crypto.limits import DAY_MS
+from e2ee.crypto.limits import DAY_MS, FILE_CHUNK_BYTES
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.crypto.passcode_store import hash_pin
 from e2ee.crypto.prekey_secrets import (
@@ -30,10 +31,12 @@ from e2ee.crypto.prekey_secrets import (
     make_one_time_prekey,
     make_signed_prekey,
 )
+from e2ee.crypto.primitives import sha256
 from e2ee.crypto.registration_pin import stretch_pin
 from e2ee.crypto.safety_number import safety_number
 from e2ee.crypto.sealing import padded_size
 from e2ee.crypto.session import Session, accept_session, begin_session
+from e2ee.crypto.shared_file import SharedFile
 from e2ee.ids import ContactToken, MessageId, PasscodeSessionId
 from tests.crypto.frozen_session import Recorder
 from tests.crypto.people import ALICE, BOB, NOW, SeededEntropy
@@ -247,11 +250,38 @@ def passcode(before: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def file(before: dict[str, Any]) -> dict[str, Any]:
+    """A file of two chunks, and the content that brings it. Of a sealed chunk only what is not its middle."""
+    whole = bytes(range(251)) * 300
+    entropy = Recorder(SeededEntropy("file"))
+    file_id, capability, key = entropy(16), entropy(16), entropy(32)
+    shared = SharedFile("report.pdf", len(whole), file_id, capability, key, sha256(whole))
+    keys = derive_file_keys(key, file_id, len(whole))
+    parts = [whole[start : start + FILE_CHUNK_BYTES] for start in range(0, len(whole), FILE_CHUNK_BYTES)]
+    sealed = [keys.seal(index, part, entropy) for index, part in enumerate(parts)]
+    content = Text(MessageId(b"f" * 16), NOW, 2, NOW, NOW + 1, None, 3, "as promised", file=shared)
+    return {
+        "about": "A file: docs/cryptography.md, section 4. Its bytes are 0 to 250, 300 times.",
+        "content": encode_content(content).hex(),
+        "name": shared.name,
+        "size": shared.size,
+        "file id": file_id.hex(),
+        "capability": capability.hex(),
+        "key": key.hex(),
+        "digest": shared.digest.hex(),
+        "sealed chunks": [
+            {"IV": one[:16].hex(), "tag": one[-32:].hex(), "SHA-256 of all": sha256(one).hex()}
+            for one in sealed
+        ],
+    }
+
+
 FILES: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "session-ml-kem.json": by_mlkem,
     "session-rsa.json": by_rsa,
     "account.json": account,
     "passcode.json": passcode,
+    "file.json": file,
 }
 """Name of a file, and what makes it anew from what it was."""
 
@@ -266,7 +296,7 @@ def write(*, fresh: bool) -> None:
     """All files."""
     FOLDER.mkdir(exist_ok=True)
     for name, make in FILES.items():
-        before = {} if fresh else load(name)
+        before = {} if fresh or not (FOLDER / name).exists() else load(name)
         made = json.dumps(make(before), indent=1, ensure_ascii=True)
         (FOLDER / name).write_text(made + "\n", "utf-8")
 

@@ -293,13 +293,29 @@ def read_content(content: bytes) -> Json:
     for name in ("time", "have_up_to", "own generation", "their generation"):
         found[name] = reader.number(8)
     found["token"] = reader.take(16) if reader.take(1) == b"\x01" else None
-    if kind == 1:
+    if kind in (1, 5):
         found["sequence"] = reader.number(8)
         found["text"] = reader.take(reader.number(4)).decode()
+    if kind == 5:
+        found["name"] = reader.take(reader.number(2)).decode()
+        found["size"] = reader.number(8)
+        for name, size in (("file id", 16), ("capability", 16), ("key", 32), ("digest", 32)):
+            found[name] = reader.take(size)
     reader.end()
-    if version != 1 or kind not in (1, 2):
+    if version != 1 or kind not in (1, 2, 5):
         raise Refused
     return found
+
+
+def seal_file_chunk(content: Json, index: int, chunk: bytes, iv: bytes) -> bytes:
+    """The file's own size says which chunk is the last."""
+    info = b"e2ee/1 keys of a file" + content["file id"]
+    keys = HKDFExpand(SHA256(), 64, info).derive(content["key"])
+    filled = chunk + bytes(65536 - len(chunk)) + b"\x10" * 16
+    covered = iv + Cipher(algorithms.AES256(keys[:32]), modes.CBC(iv)).encryptor().update(filled)
+    last = (index + 1) * 65536 >= content["size"]
+    place = content["file id"] + number(content["size"], 8) + number(index, 8) + number(last, 1)
+    return covered + mac(keys[32:], b"e2ee/1 chunk of a file" + place + covered)
 
 
 # --- 5. trust -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from e2ee.crypto.content import (
 )
 from e2ee.crypto.counters import NumberRange
 from e2ee.crypto.expiry import Expiry, Timer, TimerNotice
+from e2ee.crypto.shared_file import SharedFile
 from e2ee.errors import OpenFailed
 from e2ee.ids import ContactToken, MessageId
 from tests.crypto.mutations import resized
@@ -35,6 +36,9 @@ RECEIPT = Receipt(
     MessageId(b"q" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN,
     (MessageId(b"1" * 16),), (MessageId(b"2" * 16), MessageId(b"3" * 16)),
 )  # fmt: skip
+FILE = replace(
+    TEXT, text="", file=SharedFile("naïve.pdf", 2**53 - 1, b"f" * 16, b"c" * 16, b"k" * 32, b"d" * 32)
+)
 NOTICE = TokenNotice(MessageId(b"n" * 16), 1_800_000_000_000, 4, 10, 11, TOKEN)
 TIMER = Timer(3600, 7, 1_800_000_000_000, True)
 TIMED = replace(TEXT, expiry=Expiry(60, TIMER))
@@ -123,6 +127,32 @@ class Contents(SynchronousTestCase):
         self.assertRaises(ValueError, encode_content, replace(TEXT, text=""))
         encoded = encode_content(TEXT).replace(b"\0\0\0\x05Hello", bytes(4))
         self.assertRaises(OpenFailed, decode_content, encoded)
+
+    def test_a_file_comes_with_a_text_or_without(self) -> None:
+        for content in (FILE, replace(FILE, text="look")):
+            self.assertEqual(decode_content(encode_content(content)), content)
+
+    def test_what_opens_a_file_is_in_no_repr(self) -> None:
+        shown = repr(FILE)
+        for hidden in ("kkkk", "cccc", "dddd", "pdf"):
+            self.assertNotIn(hidden, shown)
+
+    def test_a_file_of_another_form_is_refused_on_both_sides(self) -> None:
+        assert FILE.file is not None
+        for field, value in (
+            ("name", ""), ("name", "x" * 256), ("name", "\ud800"), ("size", 2**53), ("size", -1),
+            ("file_id", b""), ("capability", b"c" * 17), ("key", b"k" * 31), ("digest", b""),
+        ):  # fmt: skip
+            wrong = replace(FILE, file=replace(FILE.file, **{field: value}))  # type: ignore[arg-type]
+            self.assertRaises(ValueError, encode_content, wrong)
+        encoded = encode_content(FILE)
+        at = encoded.index(b"\x00\x0ana")
+        for wrong_bytes in (
+            encoded[:-1], encoded + b"x", encoded.replace(b"\xc3\xaf", b"\xff\xff"),
+            encoded[:at] + b"\0\0" + encoded[at + 12 :], encoded[:at] + b"\x01\x00" + encoded[at + 2 :],
+            b"\x01" + encoded[1:],
+        ):  # fmt: skip
+            self.assertRaises(OpenFailed, decode_content, wrong_bytes)
 
     def test_what_is_not_utf_8_is_refused_on_both_sides(self) -> None:
         self.assertRaises(ValueError, encode_content, replace(TEXT, text="\ud800"))

@@ -188,3 +188,21 @@ class PasscodeTests(SynchronousTestCase):
         self.assertEqual(stretched, self.bytes_of("stretched PIN"))
         at_rest = sha256(b"e2ee/1 registration PIN at rest" + stretched)
         self.assertEqual(at_rest, self.bytes_of("stretched PIN at rest"))
+
+
+class FileTests(SynchronousTestCase):
+    """file.json, by the text."""
+
+    def test_a_file_and_what_brings_it(self) -> None:
+        vectors = published.load("file.json")
+        content = stranger.read_content(hexadecimal(vectors["content"]))
+        self.assertEqual((content["text"], content["name"]), ("as promised", vectors["name"]))
+        for name in ("file id", "capability", "key", "digest"):
+            self.assertEqual(content[name].hex(), vectors[name])
+        whole = bytes(range(251)) * 300
+        self.assertEqual((len(whole), sha256(whole)), (content["size"], content["digest"]))
+        self.assertEqual(len(vectors["sealed chunks"]), 2)
+        for index, one in enumerate(vectors["sealed chunks"]):
+            chunk = whole[index * 65536 :][:65536]
+            sealed = stranger.seal_file_chunk(content, index, chunk, hexadecimal(one["IV"]))
+            self.assertEqual((sealed[-32:].hex(), sha256(sealed).hex()), (one["tag"], one["SHA-256 of all"]))

@@ -23,6 +23,7 @@ from e2ee.server.peer import Peer
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy, PresencePolicy
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.files import MemoryFiles, MemoryShelf
 from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
@@ -96,7 +97,7 @@ class Server:
         accounts, prekeys, mailbox = self._run
         stores = Stores(
             accounts, prekeys, mailbox, limits, self._passcodes, MemoryInvites(self.store), limits,
-            MemoryCensus(self.store),
+            MemoryCensus(self.store), MemoryFiles(self.store, POLICY.file_limits()), MemoryShelf(),
         )  # fmt: skip
         around = Surroundings(
             self.network, self.network.seconds, _at_once, CodeDelivery(RecordingSender(), self.network),

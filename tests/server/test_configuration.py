@@ -117,7 +117,7 @@ class PolicyTests(SynchronousTestCase):
     """The names of docs/limits.md, with their bounds."""
 
     def test_exactly_these_names(self) -> None:
-        self.assertEqual(len(LIMIT_NAMES), 18)
+        self.assertEqual(len(LIMIT_NAMES), 21)
         for name in LIMIT_NAMES:
             self.assertEqual(getattr(Policy().with_limits({name: 0}), name), 0)
 

@@ -25,6 +25,7 @@ OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations"
 PREKEYS = {"x25519": (5, 1), "kem": (0, 3)}
 EVERYTHING = Vitals(
     accounts=1, mailbox_messages=2, mailbox_bytes=3, mailbox_deepest=4, mailbox_oldest_seconds=5.0,
+    files=1, files_bytes=65600,
     database_bytes=6, database_log_bytes=7, disk_free_bytes=8,
     certificate_expiry_timestamp_seconds=9.0, last_backup_timestamp_seconds=0.0, prekeys=PREKEYS,
 )  # fmt: skip

@@ -52,7 +52,7 @@ class KeptTown(Town):
         self.network = network
         self.devices = {}
         self.house = House(self.policy, stores=Stores.in_database(database, self.policy))
-        self.stores = sql_stores(database, self.policy)
+        self.stores = sql_stores(database, self.policy, Path("no files"))
         around = Surroundings(
             network, network.seconds, _at_once, self.house.delivery, self.house.prover, b"s" * 32, b"b" * 32,
             random.Random(3).randbytes, lambda: 1_000.5,

@@ -9,6 +9,7 @@ from e2ee.server.composition import Stores, begin_upkeep
 from e2ee.server.policy import DAY_SECONDS, Policy
 from e2ee.server.upkeep import LONGEST_SECONDS, SHORTEST_SECONDS, Upkeep, interval
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.files import MemoryFiles, MemoryShelf
 from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.state import MemoryStore
@@ -57,6 +58,7 @@ class ExpiryTests(TownCase):
         stores = Stores(
             town.accounts, town.prekeys, town.mailbox, MemoryLimits(town.store), town.passcodes,
             MemoryInvites(town.store), MemoryLimits(MemoryStore()), MemoryCensus(town.store),
+            MemoryFiles(town.store, town.policy.file_limits()), MemoryShelf(),
         )  # fmt: skip
         begin_upkeep(upkeep, stores, town.rooms, self.town.policy, town.network.seconds)
         town.network.advance(DAY_SECONDS - 1)

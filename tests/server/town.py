@@ -18,6 +18,7 @@ from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
 from e2ee.server.refusal import Refusal
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.files import MemoryFiles, MemoryShelf
 from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
@@ -138,6 +139,7 @@ class Town:
         self.stores = stores = Stores(
             self.accounts, self.prekeys, self.mailbox, MemoryLimits(self.store), self.passcodes,
             MemoryInvites(self.store), MemoryLimits(MemoryStore()), MemoryCensus(self.store),
+            MemoryFiles(self.store, self.policy.file_limits()), MemoryShelf(),
         )  # fmt: skip
         self.delivery = CodeDelivery(self.sender, self.network)
         around = Surroundings(

@@ -16,6 +16,7 @@ from e2ee.client.agent import Conversations
 from e2ee.client.events import (
     Contact,
     Event,
+    FileFacts,
     Forgotten,
     HistoryEntry,
     HistoryQuery,
@@ -39,6 +40,7 @@ from e2ee.ui.event_render import event_object
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.options import Options
 from e2ee.ui.printer import report
+from e2ee.ui.progress import ProgressBar
 from tests.ui.described import check_printed
 
 T = TypeVar("T")
@@ -75,6 +77,32 @@ def receipt(message_id: MessageId, state: SentState, number: int = 1) -> Receipt
     return ReceiptReceived(message_id, BOB, "bob", state, NOON, position=number)
 
 
+class FakeFiles:
+    """The files of a fake messenger: what was sent, and what was wanted."""
+
+    def __init__(self, messenger: FakeMessenger) -> None:
+        self._messenger = messenger
+        self.sent: list[tuple[Address, str, str]] = []
+        self.wanted: list[tuple[Address, MessageId, str | None]] = []
+        self.facts: FileFacts | None = None
+        self.under_way = 0
+
+    async def queue(
+        self, to: Address, path: str, text: str = "", message_id: MessageId | None = None
+    ) -> SentMessage:
+        self.sent.append((to, path, text))
+        return await self._messenger.queue(to, f"file {path}", message_id)
+
+    async def want(
+        self, address: Address, message_id: MessageId, folder: str | None = None
+    ) -> FileFacts | None:
+        self.wanted.append((address, message_id, folder))
+        return self.facts
+
+    async def fetching(self) -> int:
+        return self.under_way
+
+
 class FakeMessenger:
     """What the interface needs of a messenger; a test plays the server."""
 
@@ -106,6 +134,7 @@ class FakeMessenger:
         self.cancelled: SentMessage | None = None
         self.state: Status | None = None
         self._listeners: list[Callable[[Event], None]] = []
+        self.files = FakeFiles(self)
 
     def as_messenger(self) -> Conversations:
         """For what wants the real one."""
@@ -390,6 +419,7 @@ class FakeCall:
         self.profile = self.passphrases = None
         self.interruption: Any = None
         self.on_broken = lambda error: None
+        self.progress = ProgressBar(drawn=False)
 
     def as_invocation(self) -> Invocation:
         """For what wants the real one."""

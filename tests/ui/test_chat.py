@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -160,10 +161,20 @@ class InsideTests(ChatTestCase):
         self.assertTrue(self.shown()[-1].startswith("* error: there is no command /nonsense"))
         self.assertEqual(self.texts(), ["/hello"])
 
-    def test_files_are_not_available(self) -> None:
-        self.begin("/file photo", partner="bob")
-        self.assertIn("not available", self.shown()[-1])
-        self.assertEqual(self.texts(), [])
+    def test_a_file_is_sent_with_its_whole_path(self) -> None:
+        Path("some photo.png").write_bytes(b"photo")
+        whole = str(Path("some photo.png").absolute())
+        self.begin("/file some photo.png", f"/file '{whole}'", partner="bob")
+        self.assertEqual(self.messenger.files.sent, [(BOB, whole, ""), (BOB, whole, "")])
+
+    def test_what_is_no_file_is_an_error_and_never_sent(self) -> None:
+        Path("folder").mkdir(exist_ok=True)
+        self.begin("/file", "/file none", "/file folder", partner="bob")
+        for shown, why in zip(
+            self.shown()[-3:], ("needs the path", "cannot be read", "not a regular file"), strict=True
+        ):
+            self.assertIn(why, shown)
+        self.assertEqual(self.messenger.files.sent, [])
 
     def test_the_safety_number_is_shown_and_compared(self) -> None:
         self.begin("/verify", f"/verify {DIGITS}", f"/verify {'1' * 60}", partner="bob")

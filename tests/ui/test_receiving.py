@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 
-from e2ee.client.events import FailedReason, LinkDown, LinkEnded, LinkUp
+from e2ee.client.events import (
+    FailedReason,
+    FileFacts,
+    FileProgress,
+    FileReceived,
+    FileState,
+    LinkDown,
+    LinkEnded,
+    LinkUp,
+    MessageReceived,
+)
 from e2ee.errors import Code, Failure
 from e2ee.ui.options import Options
 from e2ee.ui.receiving import Wanted, receive
@@ -166,3 +178,51 @@ class FollowTests(ReceivingTestCase):
         self.call = FakeCall(self.messenger, Options(json=True, timeout=1.0))
         self.messenger.connection = UNREACHABLE
         self.assertIs(self.failureResultOf(self.begin(Wanted(follow=True)), Failure).value, UNREACHABLE)
+
+
+FETCHING = FileFacts("a.txt", 100, FileState.FETCHING)
+
+
+class FileTests(ReceivingTestCase):
+    """Files of messages are asked for before these are printed, and waited for at the end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.message: MessageReceived = replace(
+            message("look"), file=replace(FETCHING, state=FileState.OFFERED)
+        )
+        self.messenger.waiting = [self.message]
+        self.messenger.files.facts = FETCHING
+        self.messenger.files.under_way = 1
+
+    def here(self) -> FileReceived:
+        saved = replace(FETCHING, state=FileState.SAVED, path="/there/a.txt")
+        return FileReceived(self.message.message_id, BOB, "bob", saved, position=99)
+
+    def test_it_ends_when_the_file_is_here_and_was_named(self) -> None:
+        ended = self.begin(Wanted(folder="/there"))
+        self.assertEqual(self.messenger.files.wanted, [(BOB, self.message.message_id, "/there")])
+        self.assertNoResult(ended)
+        self.messenger.files.under_way = 0
+        self.messenger.arrive(self.here())
+        self.assertEqual(self.successResultOf(ended), 0)
+        self.assertEqual(len(self.call.printed), 2)
+
+    def test_silence_is_9_and_progress_is_not_silence(self) -> None:
+        ended = self.begin()
+        for _ in range(5):
+            self.call.reactor.advance(20)
+            self.messenger.tell(FileProgress(self.message.message_id, BOB, FETCHING, 50))
+            self.assertNoResult(ended)
+        self.call.reactor.advance(31)
+        self.assertIs(self.failureResultOf(ended, Failure).value.code, Code.TIMEOUT)
+
+    def test_without_a_connection_nothing_is_waited_for(self) -> None:
+        self.messenger.was_connected = False
+        self.assertEqual(self.successResultOf(self.begin(Wanted(maximum=1))), 0)
+
+    def test_texts_ask_for_nothing(self) -> None:
+        self.messenger.waiting = [message("text")]
+        self.messenger.files.under_way = 0
+        self.assertEqual(self.successResultOf(self.begin()), 0)
+        self.assertEqual(self.messenger.files.wanted, [])

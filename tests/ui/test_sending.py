@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 from e2ee.client.events import FailedReason, SentMessage, SentState
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import printer
+from e2ee.ui.files import files_to_send, folder_for_files
 from e2ee.ui.options import Options
-from e2ee.ui.sending import TEXT_BYTES, checked_text, send, text_to_send
+from e2ee.ui.sending import TEXT_BYTES, checked_text, send, send_files, text_to_send
 from tests.ui.fakes import ALICE, BOB, CAROL, CoroutineTestCase, FakeCall, FakeMessenger, failed
 
 ID = MessageId(bytes(16))
@@ -174,3 +176,41 @@ class TextTests(CoroutineTestCase):
     def test_what_is_not_utf_8_is_refused(self) -> None:
         for written in (b"\xff", b"caf\xe9\n", b"\xed\xa0\x80"):
             self.assertIn("UTF-8", self.refused(written))
+
+
+class FileTests(CoroutineTestCase):
+    """`send --file`: a message for each file and recipient."""
+
+    def setUp(self) -> None:
+        self.messenger = FakeMessenger()
+        self.call = FakeCall(self.messenger, Options())
+        self.patch(printer, "print_error", lambda _: None)
+
+    def send(self, *paths: str) -> int:
+        return self.result(send_files(self.call.as_invocation(), [BOB, CAROL], paths, "look", None))
+
+    def test_each_file_goes_to_each_and_the_text_with_the_first(self) -> None:
+        self.messenger.answer = SentMessage(ID, BOB, SentState.STORED)
+        self.assertEqual(self.send("/a", "/b"), 0)
+        self.assertEqual(self.messenger.files.sent, [
+            (BOB, "/a", "look"), (CAROL, "/a", "look"), (BOB, "/b", ""), (CAROL, "/b", ""),
+        ])  # fmt: skip
+        self.assertEqual(len(self.call.printed), 4)
+
+    def test_a_quota_is_5_whether_it_waits_or_has_failed(self) -> None:
+        for state in (SentState.QUEUED, SentState.FAILED):
+            self.messenger.answer = SentMessage(ID, BOB, state, Failure(Code.QUOTA, "too large"))
+            self.assertEqual(self.send("/a"), 5)
+
+    def test_paths_are_whole_ones_of_regular_files(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "a").touch()
+        whole = str((folder / "a").absolute())
+        self.assertEqual(files_to_send([folder / "a"]), [whole])
+        self.assertEqual(folder_for_files(folder), str(folder.absolute()))
+        self.assertIsNone(folder_for_files(None))
+        for wrong in (folder, folder / "b", Path("/dev/null"), folder / "\udcff"):
+            self.assertIs(self.assertRaises(Failure, files_to_send, [wrong]).code, Code.USAGE)
+        for wrong in (folder / "a", folder / "b"):
+            self.assertIs(self.assertRaises(Failure, folder_for_files, wrong).code, Code.USAGE)

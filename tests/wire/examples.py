@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from e2ee.wire import messages as m
+from e2ee.wire.limits import SEALED_CHUNK_BYTES
 
 NUMBER = "+15550100101"
 
@@ -25,6 +26,10 @@ CLIENT: tuple[m.Message, ...] = (
     m.SetIdentity(1, b"identity"),
     m.SetIdentity(2, None),
     m.DeleteAccount(1),
+    m.OfferFile(1, b"f" * 16, b"c" * 16, 2),
+    m.PutChunk(1, b"f" * 16, 0, b"x" * SEALED_CHUNK_BYTES),
+    m.FetchChunk(1, b"f" * 16, b"c" * 16, 1),
+    m.RemoveFile(1, b"f" * 16, b"c" * 16),
     m.Watch(1, (m.Target(NUMBER, b"t" * 16),)),
     m.Ping(1),
 )
@@ -47,6 +52,8 @@ SERVER: tuple[m.Message, ...] = (
     m.Drained(),
     m.Notice(1, m.NoticeReason.EXPIRED, (b"e" * 16,)),
     m.Done(1),
+    m.FileHeld(1, 2),
+    m.Chunk(1, b"x" * SEALED_CHUNK_BYTES),
     m.Online(1, (NUMBER,), False),
     m.PresenceChanged(NUMBER, True),
     m.Pong(1),

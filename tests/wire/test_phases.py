@@ -29,11 +29,12 @@ server logging_in  refused       -> closing
 
 READY_CLIENT = {
     m.Publish, m.LookUp, m.FetchBundle, m.Send, m.Acknowledge, m.AcknowledgeNotice,
-    m.SetPresence, m.SetPin, m.RemovePin, m.SetIdentity, m.DeleteAccount, m.Watch, m.Ping,
+    m.SetPresence, m.SetPin, m.RemovePin, m.SetIdentity, m.DeleteAccount, m.OfferFile, m.PutChunk,
+    m.FetchChunk, m.RemoveFile, m.Watch, m.Ping,
 }  # fmt: skip
 READY_SERVER = {
     m.Published, m.LookedUp, m.Bundle, m.StockLow, m.Accepted, m.StaleDevice, m.Push, m.Drained,
-    m.Notice, m.Done, m.Online, m.PresenceChanged, m.Pong, m.Refused,
+    m.Notice, m.Done, m.FileHeld, m.Chunk, m.Online, m.PresenceChanged, m.Pong, m.Refused,
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ class ArrivalKind(StrEnum):
     SERVER_PUT_BACK = "server_put_back"
     RECEIPT = "receipt"
     TIMER = "timer"
+    FILE = "file"
 
 
 KEPT_RECEIPTS = 1000

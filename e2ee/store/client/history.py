@@ -91,7 +91,11 @@ def rows_of_message(tx: Connection, message_id: MessageId) -> list[int]:
 
 def without_waiting(tx: Connection, rows: Sequence[int]) -> list[int]:
     """Those of them that do not wait to be accepted by the server."""
-    waiting = {row for (row,) in tx.execute("SELECT message FROM outbox WHERE message IS NOT NULL")}
+    found = tx.execute(
+        "SELECT message FROM outbox WHERE message IS NOT NULL"
+        " UNION ALL SELECT message FROM file WHERE state = 'uploading'"
+    )
+    waiting = {row for (row,) in found}
     return [row for row in rows if row not in waiting]
 
 

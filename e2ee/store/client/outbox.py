@@ -150,14 +150,22 @@ def message_of(tx: Connection, position: int) -> MessageRecord | None:
 
 
 def waiting_texts(tx: Connection) -> list[tuple[Address, int]]:
-    """To whom and in which rows all texts that wait are, in order."""
-    rows = tx.execute("SELECT address, message FROM outbox WHERE message NOT NULL ORDER BY position")
-    return [(Address(address), row) for address, row in rows]
+    """To whom and in which rows all texts that wait are, in order; then those that wait for their file."""
+    rows = tx.execute(
+        "SELECT address, message, position FROM outbox WHERE message NOT NULL"
+        " UNION ALL SELECT message.address, row, NULL FROM file JOIN message ON row = message"
+        " WHERE file.state = 'uploading' ORDER BY position NULLS LAST, message"
+    )
+    return [(Address(address), row) for address, row, _ in rows]
 
 
 def count_waiting(tx: Connection) -> int:
     """How many texts wait."""
-    return int(tx.execute("SELECT count(*) FROM outbox WHERE message NOT NULL").fetchone()[0])
+    query = (
+        "SELECT (SELECT count(*) FROM outbox WHERE message NOT NULL)"
+        " + (SELECT count(*) FROM file WHERE state = 'uploading')"
+    )
+    return int(tx.execute(query).fetchone()[0])
 
 
 def save_envelope(

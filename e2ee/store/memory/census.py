@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from e2ee.store.memory.state import Device, MemoryStore
-from e2ee.store.server.ports import AccountFacts, Survey
+from e2ee.store.server.ports import CHUNK_BYTES, AccountFacts, Survey
 
 
 class MemoryCensus:
@@ -39,6 +39,8 @@ class MemoryCensus:
             kem_one_time_prekeys=sum(_stock(device, "kem_one_time") for device in devices),
             without_one_time=sum(not _stock(device, "one_time") for device in devices),
             without_kem_one_time=sum(not _stock(device, "kem_one_time") for device in devices),
+            files=len(self._store.files),
+            files_bytes=CHUNK_BYTES * sum(file.chunks for file, _ in self._store.files.values()),
         )
 
 

@@ -14,6 +14,7 @@ from e2ee.store.server.ports import (
     Account,
     MailItem,
     NoticeKind,
+    StoredFile,
     StoredNotice,
     StoredPin,
     StoredPreKey,
@@ -79,6 +80,7 @@ class MemoryStore:
     sessions: dict[PasscodeSessionId, Session] = field(default_factory=dict)
     invites: dict[bytes, Invite] = field(default_factory=dict)
     waits: dict[Address, tuple[int, float]] = field(default_factory=dict)
+    files: dict[bytes, tuple[StoredFile, float]] = field(default_factory=dict)
     full_at: dict[tuple[str, str], float] = field(default_factory=dict)
     notices_left: int = 0
 

@@ -8,7 +8,7 @@ from e2ee.ids import Address, DeviceId
 from e2ee.store.aside import Stopped
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
-from e2ee.store.server.ports import AccountFacts, Survey
+from e2ee.store.server.ports import CHUNK_BYTES, AccountFacts, Survey
 
 _ACCOUNTS = """
     SELECT address, device, last_login_at, logged_out, pin_hash IS NOT NULL, messages, bytes,
@@ -20,6 +20,7 @@ _MAILBOXES = """
         (SELECT min(at) FROM mail)
     FROM device
 """
+_FILES = "SELECT count(*), coalesce(sum(chunks), 0) FROM file"
 _PREKEYS = "SELECT kind, count(*), count(DISTINCT device_id) FROM one_time_prekey GROUP BY kind"
 
 
@@ -62,6 +63,7 @@ def _survey(connection: Connection) -> Survey:
     stock = {kind: (keys, devices) for kind, keys, devices in connection.execute(_PREKEYS)}
     one_time, owners = stock.get("one_time", (0, 0))
     kem_one_time, kem_owners = stock.get("kem_one_time", (0, 0))
+    files, chunks = connection.execute(_FILES).fetchone()
     return Survey(
         accounts=accounts,
         waiting=waiting,
@@ -72,4 +74,6 @@ def _survey(connection: Connection) -> Survey:
         kem_one_time_prekeys=kem_one_time,
         without_one_time=accounts - owners,
         without_kem_one_time=accounts - kem_owners,
+        files=files,
+        files_bytes=chunks * CHUNK_BYTES,
     )

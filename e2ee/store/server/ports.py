@@ -371,6 +371,91 @@ class Mailbox(Protocol):
         """How many envelopes wait in all."""
 
 
+# --- files ------------------------------------------------------------------------------------
+
+
+CHUNK_BYTES = 64 * 1024 + 64
+"""A sealed chunk, as it lies on the disk: SEALED_CHUNK_BYTES of the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """Chunks of one file, and of all files of one account; how long they are kept. 0: no limit."""
+
+    chunks: int
+    chunks_of_account: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What is known of a file. Its chunks lie elsewhere; `complete`: all of them."""
+
+    file_id: bytes
+    owner: Address
+    capability_hash: bytes
+    chunks: int
+    complete: bool = False
+
+
+class FileRefused(Enum):
+    """Why a file is not taken."""
+
+    TOO_LARGE = "too_large"
+    QUOTA = "quota"
+    CONFLICT = "conflict"  # another file has this id
+
+
+class Files(Protocol):
+    """Which files there are, whose, and who may fetch them. All times are service time in seconds."""
+
+    def apply(self, limits: FileLimits) -> None:
+        """Go on under other limits; what is there stays."""
+
+    async def offer(self, offered: StoredFile, now: float) -> StoredFile | FileRefused:
+        """Make room for a file, counted whole from now on; or find it, if it is the same."""
+
+    async def find(self, file_id: bytes) -> StoredFile | None:
+        """The file with this id."""
+
+    async def complete(self, file_id: bytes) -> bool:
+        """All of its chunks are on the disk; False if it has gone meanwhile."""
+
+    async def remove(self, file_id: bytes) -> bool:
+        """Forget it; whether it was there."""
+
+    async def expire(self, now: float) -> int:
+        """Forget the files past their time, and those whose account is gone; their number."""
+
+    async def known(self, file_ids: Sequence[bytes]) -> set[bytes]:
+        """Which of these there are."""
+
+
+class Shelf(Protocol):
+    """The chunks of files. Every method blocks: it is called in a thread, one at a time for a file."""
+
+    def stored(self, file_id: bytes) -> int:
+        """How many whole chunks of this file there are."""
+
+    def cut(self, file_id: bytes, chunks: int) -> None:
+        """Forget what is behind so many chunks."""
+
+    def append(self, file_id: bytes, after: int, chunks: Sequence[bytes]) -> None:
+        """Put these behind the first `after` chunks; they are on the disk on return.
+
+        Raises StoreUnavailable without room, having kept nothing of them.
+        """
+
+    def read(self, file_id: bytes, index: int) -> bytes | None:
+        """One chunk, or None if it is not there."""
+
+    def remove(self, file_id: bytes) -> None:
+        """Forget a file, if it is there."""
+
+    def file_ids(self) -> list[bytes]:
+        """All files of which there is something."""
+
+
 # --- the installation -------------------------------------------------------------------------
 
 
@@ -401,6 +486,8 @@ class Survey:
     kem_one_time_prekeys: int
     without_one_time: int
     without_kem_one_time: int
+    files: int
+    files_bytes: int
 
 
 class Census(Protocol):

@@ -21,7 +21,7 @@ MOST_ROWS = 100_000
 MOST_BYTES = 16 * 1024 * 1024
 """Of waiting envelopes, in one transaction: everybody's writes wait for it, some tenths of a second."""
 
-PASSING = ("share", "notice", "bucket", "passcode", "passcode_wait", "invite")
+PASSING = ("share", "notice", "bucket", "passcode", "passcode_wait", "invite", "file")
 """Small tables whose rows live for minutes or days."""
 LASTING = ("account", "device")
 """Their rows go when an account is deleted or taken over."""

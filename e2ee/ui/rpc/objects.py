@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2ee.client.events import FailedReason, SentState, WhatWasPutBack
+from e2ee.client.events import FailedReason, FileState, SentState, WhatWasPutBack
 from e2ee.errors import Code
 
 JsonSchema = dict[str, Any]
@@ -60,6 +60,15 @@ ERROR: JsonSchema = {
     "required": list(ERROR_FIELDS),
 }
 
+_FILE: JsonSchema = {
+    "type": "object",
+    "description": "A file of a message, where it is, and how far it has come.",
+    "properties": {
+        "name": TEXT, "size": COUNT, "path": maybe(TEXT), "reason": maybe(TEXT),
+        "state": {"enum": [state.value for state in FileState]},
+    },
+    "required": ["name", "size", "path", "state", "reason"],
+}  # fmt: skip
 _EVENT = {"name": maybe(TEXT), "repeated": FLAG}
 _MESSAGE = {
     "id": MESSAGE_ID, "from": ADDRESS, "name": maybe(TEXT), "device": maybe(DEVICE), "sent_at": TIME,
@@ -75,9 +84,11 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
     ("error", "The last line of standard error.", ERROR_FIELDS, {}),
     ("registered", "`register`.", {"address": ADDRESS, "device": DEVICE, "fingerprint": HASH}, {}),
     ("sent", "An own message as it stands: `send`, `outbox`, and a notification when it changes.", {
-        "id": MESSAGE_ID, "to": ADDRESS, "state": STATE, "error": maybe(ERROR)}, {}),
+        "id": MESSAGE_ID, "to": ADDRESS, "state": STATE, "error": maybe(ERROR)}, {"file": _FILE}),
     ("message", "A text: `receive`, and `history`, which has `to`, `direction` and `state`, too.",
-     _MESSAGE, {**_OF_HISTORY, "repeated": FLAG}),
+     _MESSAGE, {**_OF_HISTORY, "repeated": FLAG, "file": _FILE}),
+    ("file", "The file of a message is here, or will not be.", {
+        "id": MESSAGE_ID, "from": ADDRESS, "file": _FILE, **_EVENT}, {}),
     ("receipt", "A contact says what became of an own message.", {
         "id": MESSAGE_ID, "from": ADDRESS, "state": one_of("delivered", "read"), "at": TIME, **_EVENT}, {}),
     ("key_changed", "The account key of a contact is another one.", {

@@ -97,9 +97,18 @@ def chat(address: str | None) -> int:
     "uname -a | e2ee send bob",
     "e2ee send bob carol -m hello --json --timeout 10",
     "e2ee send bob -m 'Stop the press' --wait read --timeout 3600",
+    "e2ee send bob carol --file report.pdf -m 'As promised'",
 )
 @click.argument("recipients", nargs=-1, required=True, metavar="ADDRESS...")
 @click.option("-m", "--message", metavar="TEXT", help="The text; without it, standard input to its end.")
+@click.option(
+    "--file",
+    "files",
+    metavar="PATH",
+    type=FilePath(),
+    multiple=True,
+    help="Send this file; may be repeated. Then there is no text but that of -m.",
+)
 @click.option(
     "--wait",
     type=click.Choice(["accepted", "delivered", "read"]),
@@ -113,8 +122,14 @@ def chat(address: str | None) -> int:
     metavar="HEX",
     help="The message's id, 32 hex digits: sent once, however often this is repeated.",
 )
-def send(recipients: tuple[str, ...], message: str | None, message_id: str | None, wait: str) -> int:
-    """Send a text to each ADDRESS: a number, or a name of the address book.
+def send(
+    recipients: tuple[str, ...],
+    message: str | None,
+    files: tuple[Path, ...],
+    message_id: str | None,
+    wait: str,
+) -> int:
+    """Send a text, or files, to each ADDRESS: a number, or a name of the address book.
 
     Returns when the server has accepted it. What is not accepted in time stays in the outbox, and
     the next connection sends it first.
@@ -122,16 +137,26 @@ def send(recipients: tuple[str, ...], message: str | None, message_id: str | Non
     With --wait it returns later: what the recipient says counts, and only who has accepted you
     says something. If that does not come within --timeout, the state that was reached is printed,
     and the exit code is 9.
+
+    A file must not change until it is sent. While it goes forward, --timeout does not run; what is not
+    sent in time goes on from there on the next connection.
     """
     from e2ee.ui.runner import run
-    from e2ee.ui.sending import WAITS, text_to_send
+    from e2ee.ui.sending import WAITS, checked_text, send_files, text_to_send
     from e2ee.ui.sending import send as run_send
 
-    if message_id is not None and len(recipients) != 1:
-        raise Failure(Code.USAGE, "--id is for one ADDRESS")
+    if message_id is not None and (len(recipients) != 1 or len(files) > 1):
+        raise Failure(Code.USAGE, "--id is for one ADDRESS, and one file at the most")
     chosen = None if message_id is None else _message_id(message_id)
-    text = text_to_send(message)
     options = given_options(click.get_current_context())
+    if files:
+        from e2ee.ui.files import files_to_send
+
+        paths, caption = files_to_send(files), checked_text(message) if message else ""
+        return run(
+            options, lambda call: send_files(call, recipients, paths, caption, chosen, WAITS[wait])
+        )
+    text = text_to_send(message)
     return run(options, lambda call: run_send(call, recipients, text, chosen, WAITS[wait]))
 
 
@@ -147,6 +172,7 @@ def _message_id(text: str) -> MessageId:
     "e2ee receive",
     "e2ee receive --follow --json | jq -r .text",
     "e2ee receive --wait-first --max 1 --timeout 60",
+    "e2ee receive --follow --download-dir ~/Downloads",
 )
 @click.option("--follow", is_flag=True, help="Go on until interrupted.")
 @click.option(
@@ -157,12 +183,23 @@ def _message_id(text: str) -> MessageId:
     help="End after N messages; the rest stays unshown.",
 )
 @click.option("--wait-first", is_flag=True, help="Wait until there is a message.")
-def receive(follow: bool, maximum: int | None, wait_first: bool) -> int:
-    """Print the messages that have not been shown, and all that waits on the server."""
+@click.option(
+    "--download-dir",
+    metavar="DIR",
+    type=FilePath(),
+    help="Where files go that come with the messages.  [default: the profile's folder]",
+)
+def receive(follow: bool, maximum: int | None, wait_first: bool, download_dir: Path | None) -> int:
+    """Print the messages that have not been shown, and all that waits on the server.
+
+    Files that accepted contacts have sent are fetched, and named on a line of their own once they are
+    there; nothing that exists is ever overwritten.
+    """
+    from e2ee.ui.files import folder_for_files
     from e2ee.ui.receiving import Wanted
     from e2ee.ui.receiving import receive as run_receive
     from e2ee.ui.runner import run
 
-    wanted = Wanted(follow, maximum, wait_first)
+    wanted = Wanted(follow, maximum, wait_first, folder_for_files(download_dir))
     options = given_options(click.get_current_context())
     return run(options, lambda call: run_receive(call, wanted), long_running=follow)

@@ -26,7 +26,7 @@ class CensusContract(ContractCase):
     def test_nobody(self) -> None:
         self.assertEqual(self.done(self.stores.census.accounts("", 10)), [])
         self.assertEqual(
-            self.done(self.stores.census.survey()), ports.Survey(0, 0, 0, 0, None, 0, 0, 0, 0)
+            self.done(self.stores.census.survey()), ports.Survey(0, 0, 0, 0, None, 0, 0, 0, 0, 0, 0)
         )
         self.assertEqual(self.done(self.stores.census.not_seen_since(10)), 0)
 
@@ -58,7 +58,7 @@ class CensusContract(ContractCase):
         )
         self.done(self.stores.prekeys.publish(at(ALICE), upload))
         self.assertEqual(
-            self.done(self.stores.census.survey()), ports.Survey(3, 3, 27, 2, 2.0, 2, 1, 2, 2)
+            self.done(self.stores.census.survey()), ports.Survey(3, 3, 27, 2, 2.0, 2, 1, 2, 2, 0, 0)
         )
 
     def test_who_has_not_been_seen(self) -> None:

@@ -62,6 +62,9 @@ class Stores(Protocol):
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         """The prekeys of this state with room for so many of each kind."""
 
+    def files(self, limits: ports.FileLimits) -> ports.Files:
+        """The files of this state under these limits."""
+
     def mailbox(self, limits: ports.MailboxLimits) -> ports.Mailbox:
         """The mailbox of this state under these limits."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
+from e2ee.store.memory.files import MemoryFiles, MemoryShelf
 from e2ee.store.memory.invites import MemoryInvites
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.memory.mailbox import MemoryMailbox
@@ -14,6 +15,7 @@ from e2ee.store.server import ports
 from tests.store.contract import (
     accounts,
     census,
+    files,
     fixture,
     invites,
     limits,
@@ -36,6 +38,9 @@ class MemoryStores:
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return MemoryPreKeys(self.store, stock, stock)
+
+    def files(self, limits: ports.FileLimits) -> ports.Files:
+        return MemoryFiles(self.store, limits)
 
     def mailbox(self, limits: ports.MailboxLimits) -> ports.Mailbox:
         return MemoryMailbox(self.store, limits)
@@ -80,3 +85,14 @@ class MemoryInvitesTests(InMemory, invites.InvitesContract):
 
 class MemoryPasscodesTests(InMemory, passcodes.PasscodesContract):
     """Passcodes."""
+
+
+class MemoryFilesTests(InMemory, files.FilesContract):
+    """Files."""
+
+
+class MemoryShelfTests(files.ShelfContract):
+    """Their chunks."""
+
+    def new_shelf(self) -> ports.Shelf:
+        return MemoryShelf()

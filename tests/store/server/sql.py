@@ -12,6 +12,7 @@ from e2ee.store.database import Database
 from e2ee.store.server import ports
 from e2ee.store.server.accounts import SqlAccounts
 from e2ee.store.server.census import SqlCensus
+from e2ee.store.server.files import SqlFiles
 from e2ee.store.server.invites import SqlInvites
 from e2ee.store.server.limits import SqlLimits
 from e2ee.store.server.mailbox import SqlMailbox
@@ -36,6 +37,9 @@ class SqlStores:
 
     def prekeys_for(self, stock: int) -> ports.PreKeys:
         return SqlPreKeys(self.database, stock, stock)
+
+    def files(self, limits: ports.FileLimits) -> ports.Files:
+        return SqlFiles(self.database, limits)
 
     def mailbox(self, limits: ports.MailboxLimits) -> ports.Mailbox:
         return SqlMailbox(self.database, limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.store.contract import accounts, census, invites, limits, mailbox, passcodes, prekeys
+from tests.store.contract import accounts, census, files, invites, limits, mailbox, passcodes, prekeys
 from tests.store.server.sql import OnDatabase
 
 
@@ -20,6 +20,10 @@ class SqlPreKeysTests(OnDatabase, prekeys.PreKeysContract):
 
 class SqlMailboxTests(OnDatabase, mailbox.MailboxContract):
     """Mailboxes."""
+
+
+class SqlFilesTests(OnDatabase, files.FilesContract):
+    """Files."""
 
 
 class SqlLimitsTests(OnDatabase, limits.LimitsContract):

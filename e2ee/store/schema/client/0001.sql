@@ -181,6 +181,27 @@ CREATE INDEX message_expiring ON message (expires_at) WHERE expires_at IS NOT NU
 CREATE INDEX message_timed ON message (direction) WHERE lifetime > 0 AND expires_at IS NULL;
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id IS NOT NULL;
 
+-- The file of a message, if it has one (e2ee/store/client/files.py).
+CREATE TABLE file (
+    message INTEGER PRIMARY KEY REFERENCES message (row) ON DELETE CASCADE,
+    name TEXT NOT NULL,                 -- in: made harmless
+    size INTEGER NOT NULL,
+    file_id BLOB NOT NULL,              -- 16 bytes, its name on the server
+    capability BLOB NOT NULL,           -- 16 bytes, what the server wants to see
+    key BLOB,                           -- NULL: of no use any more
+    digest BLOB,                        -- SHA-256; NULL: own, not uploaded yet
+    state TEXT NOT NULL,                -- FileState
+    path TEXT,                          -- own: what is sent; in: where it is kept
+    stamp TEXT,                         -- own: by which a change of the file is noticed
+    directory TEXT,                     -- in: where it is to go; NULL: nobody has read the message
+    there INTEGER NOT NULL DEFAULT 1,   -- in: 0: the server has been told to forget it
+    reason TEXT,                        -- why it failed
+    error_code TEXT,                    -- own: why the upload waits
+    error_sentence TEXT,
+    error_until INTEGER                 -- ms since 1970
+) STRICT;
+CREATE INDEX file_state ON file (state);
+
 -- The words of all texts (e2ee/store/client/history.py). It holds no text itself; 'secure-delete' takes
 -- a forgotten one's words out at once, where FTS5 would only mark them.
 CREATE VIRTUAL TABLE message_word USING fts5 (
@@ -230,7 +251,7 @@ CREATE TABLE stream (
 CREATE TABLE arrival (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL CHECK (kind IN ('message', 'key_changed', 'undecryptable', 'gap', 'failed',
-        'sent_again', 'profile_put_back', 'server_put_back', 'receipt', 'timer')),
+        'sent_again', 'profile_put_back', 'server_put_back', 'receipt', 'timer', 'file')),
     address TEXT NOT NULL,
     message INTEGER REFERENCES message (row),
     at INTEGER NOT NULL,                -- ms since 1970

@@ -109,6 +109,19 @@ CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN
         WHERE device_id = old.device_id AND sender_address = old.sender_address AND messages = 0;
 END;
 
+-- Files that their owners have uploaded, or are uploading, for whoever shows the capability. What is in
+-- them lies sealed in files of this id beside the database. Those without an account go.
+CREATE TABLE file (
+    id BLOB PRIMARY KEY,
+    owner TEXT NOT NULL,
+    capability_hash BLOB NOT NULL,
+    chunks INTEGER NOT NULL,
+    complete INTEGER NOT NULL DEFAULT 0,
+    at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX file_owner ON file (owner, chunks);
+CREATE INDEX file_oldest ON file (at);
+
 -- For the senders of envelopes that will not be delivered; `envelope_ids` are 16 bytes each.
 CREATE TABLE notice (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
