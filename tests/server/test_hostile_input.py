@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.passcode_proof import ProofIdentities, initiator
 from e2ee.ids import EnvelopeId, PasscodeSessionId
 from e2ee.server.policy import Policy
@@ -62,9 +63,15 @@ class PhaseCase(HostileCase):
         assert isinstance(stranger.told[-1], m.Started)
         return stranger
 
+    def alice(self) -> OwnDevice:
+        """Her device; if one of the strangers has deleted her account, she has registered again."""
+        if self.now(self.town.accounts.find(ALICE)) is None:
+            self.now(self.town.settle_in(ALICE))
+        return self.town.devices[ALICE]
+
     def in_ready(self) -> Stranger:
         stranger = self.in_greeted()
-        own = self.town.devices[ALICE]
+        own = self.alice()
         signature = own.sign_login(stranger.exporter)
         self.says(stranger, m.LogIn(93, str(ALICE), bytes(own.device), signature))
         assert any(isinstance(one, m.LoggedIn) for one in stranger.told)
@@ -82,7 +89,7 @@ class PhaseCase(HostileCase):
     def honest_people_talk(self) -> None:
         """Both log in, one fetches what waits, and a message goes from one to the other."""
         bob = self.log_in(self.town.devices[BOB])
-        alice = self.log_in(self.town.devices[ALICE])
+        alice = self.log_in(self.alice())
         envelope = self.town.entropy(40)
         self.ask(alice, self.town.send(BOB, envelope, n=7, restart=True))
         pushes = self.acknowledged(bob)
