@@ -146,7 +146,7 @@ class MessageProtocol(Protocol):
         except Failure as failure:
             self._give_up(failure)
             return
-        if facts.group != EXPECTED_GROUP:
+        if facts.group != EXPECTED_GROUP and self._always_reads:  # a server counts them, or its log fills
             self._log.warn("the key exchange fell back to {group}", group=facts.group)
         self._state = _State.OPEN
         self._secured = True

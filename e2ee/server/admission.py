@@ -1,7 +1,8 @@
 """Which connections may stay: so many of one source before login, so many in all.
 
-Knows sources and the order of arrival; not transports. Of those that wait before login, the one that
-has waited longest makes room: a full house never keeps a newcomer out for ever.
+Knows limits; not transports. Of those that wait before login, the one that has waited longest makes room, in
+a full house of those of the source that has the most: a newcomer is never kept out for ever, nor one of few
+driven out by many of another source. Who was turned away may still take the reason, if not too many do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from e2ee.server.counters import Counters, Limit
-from e2ee.server.policy import Policy
+from e2ee.server.policy import LEAVING_CONNECTIONS, Policy
+from e2ee.server.waiting_room import WaitingRoom
 
 
 class Guest(Protocol):
@@ -34,9 +36,9 @@ class Admission:
         self.policy = policy
         self._most = most
         self._counters = counters
-        self._all: dict[Guest, str] = {}
-        self._waiting: dict[Guest, str] = {}  # in the order of arrival
-        self._of_source: dict[str, dict[Guest, None]] = {}
+        self._all: dict[Guest, None] = {}
+        self._waiting: WaitingRoom[Guest] = WaitingRoom()
+        self._leaving: dict[Guest, None] = {}  # turned away, and not gone yet
 
     def __len__(self) -> int:
         return len(self._all)
@@ -52,34 +54,34 @@ class Admission:
     def enter(self, guest: Guest, source: str) -> None:
         """A new connection; one that has waited longest may be turned away for it, even itself."""
         self._counters.connections += 1
-        self._all[guest] = source
-        self._waiting[guest] = source
-        waiting = self._of_source.setdefault(source, {})
-        waiting[guest] = None
-        if 0 < self.policy.connections_before_login < len(waiting):
+        self._all[guest] = None
+        waiting = self._waiting.enter(guest, source)
+        if 0 < self.policy.connections_before_login < waiting:
             self._counters.hit(Limit.CONNECTIONS_BEFORE_LOGIN)
-            self._turn_away(next(iter(waiting)))
+            self._turn_away(self._waiting.first_of(source))
         if 0 < self.policy.connections < len(self._all):
             self._counters.hit(Limit.CONNECTIONS)
-            self._turn_away(next(iter(self._waiting)))
+            self._turn_away(self._waiting.first_of_most())
         if 0 < self._most < len(self._all):
             self._counters.hit(Limit.OPEN_FILES)
-            self._turn_away(next(iter(self._waiting)))
+            self._turn_away(self._waiting.first_of_most())
 
     def logged_in(self, guest: Guest) -> None:
         """It waits no more."""
-        source = self._waiting.pop(guest, None)
-        if source is not None:
-            waiting = self._of_source[source]
-            del waiting[guest]
-            if not waiting:
-                del self._of_source[source]
+        self._waiting.leave(guest)
 
     def left(self, guest: Guest) -> None:
         """It is gone."""
         self.logged_in(guest)
         self._all.pop(guest, None)
+        self._leaving.pop(guest, None)
 
     def _turn_away(self, guest: Guest) -> None:
         self.left(guest)
+        self._leaving[guest] = None
         guest.turn_away()
+        if len(self._leaving) > LEAVING_CONNECTIONS:
+            # It does not take the reason, and each of them is an open file of ours.
+            oldest = next(iter(self._leaving))
+            del self._leaving[oldest]
+            oldest.abort()

@@ -72,6 +72,9 @@ BATCH_MESSAGES = 512
 LISTEN_BACKLOG = 1024
 """Connections that wait for the reactor to take them: those of a second. With Twisted's 50 a few hundred
 strangers at once keep honest people waiting for the retries of TCP. The kernel may allow fewer."""
+LEAVING_CONNECTIONS = 64
+"""Connections that were turned away and have not taken the reason yet: the next one cuts the oldest. They are
+counted nowhere else, so they must fit into `open_files.RESERVED_FILES`."""
 RESERVE_BYTES = 8 * 1024 * 1024
 """Of the disk, for logins and removals when it is full: the write-ahead log and its checkpoint."""
 FILE_CHUNKS_WAITING = 8

@@ -6,7 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.server.admission import Admission
 from e2ee.server.counters import Counters, Limit
-from e2ee.server.policy import Policy
+from e2ee.server.open_files import RESERVED_FILES
+from e2ee.server.policy import LEAVING_CONNECTIONS, Policy
 
 
 class GuestDouble:
@@ -14,6 +15,7 @@ class GuestDouble:
 
     def __init__(self) -> None:
         self.away = False
+        self.cut = False
 
     def turn_away(self) -> None:
         self.away = True
@@ -22,7 +24,8 @@ class GuestDouble:
         """Not asked for here."""
 
     def abort(self) -> None:
-        """Not asked for here."""
+        """Cut."""
+        self.cut = True
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -73,7 +76,27 @@ class AdmissionTests(SynchronousTestCase):
         self.assertTrue(self.enter().away)
         self.assertFalse(any(guest.away for guest in inside))
 
+    def test_a_full_house_turns_away_those_of_the_source_that_has_the_most(self) -> None:
+        """Somebody who is alone keeps his place, however long he has waited."""
+        for policy, most in ((Policy(connections_before_login=0, connections=5), 0), (Policy(), 5)):
+            self.admission = Admission(policy, Counters(), most)
+            alone = self.enter("192.0.2.9")
+            crowd = [self.enter(f"192.0.2.{n}") for n in (1, 2, 2, 1, 2, 1, 2)]
+            self.assertEqual([guest.away for guest in crowd], [True] * 3 + [False] * 4)
+            self.assertFalse(alone.away)
+
     def test_zero_is_no_limit(self) -> None:
         self.admission = Admission(Policy(connections_before_login=0, connections=0), Counters())
         self.assertFalse(any(guest.away for guest in [self.enter() for _ in range(100)]))
         self.assertEqual(len(self.admission), 100)
+
+    def test_who_was_turned_away_and_does_not_go_is_cut_by_the_next_beyond_their_number(self) -> None:
+        guests = [self.enter() for _ in range(2 + LEAVING_CONNECTIONS)]
+        self.assertFalse(any(guest.cut for guest in guests))
+        self.admission.left(guests[1])
+        guests += [self.enter() for _ in range(2)]
+        self.assertEqual([guest.cut for guest in guests], [True] + [False] * (len(guests) - 1))
+        self.assertTrue(self.enter() and guests[2].cut)
+
+    def test_their_number_fits_into_the_files_that_the_server_has_for_itself(self) -> None:
+        self.assertLessEqual(2 * LEAVING_CONNECTIONS, RESERVED_FILES)
