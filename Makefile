@@ -84,7 +84,7 @@ install-files: man  ## units, configuration, manual pages, pages for operators, 
 interleavings: $(VENV)/installed-test  ## all orders of the larger cases of delivery (a minute)
 	E2EE_INTERLEAVINGS=long $(BIN)/python -m twisted.trial tests.server.test_seat_interleavings
 
-siege: $(VENV)/installed-test  ## 2,000 hostile connections, and 200 clients that never read (some minutes)
+siege: $(VENV)/installed-test  ## floods of connections, handshakes and logins, and 200 clients that never read (some minutes)
 	$(BIN)/python -m benchmarks.siege
 	$(BIN)/python -m benchmarks.stalled
 

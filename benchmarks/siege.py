@@ -1,39 +1,52 @@
-"""2,000 connections that say hello to TLS and then next to nothing, while honest people log in.
+"""What floods do to honest people: 2,000 silent connections and 500 that dribble, handshakes, wrong logins.
 
-Run as ``python -m benchmarks.siege``. Half of them stop after their ClientHello, half send it byte by
-byte for ever; they come from 40 addresses of loopback, so that no limit of one source keeps them out.
-Printed are the server's memory before, during and after, how long the connections last, and how long
-honest logins take meanwhile. It ends with 1 if one of them outlives its deadline, a login fails, or the
-server's log has a traceback.
+Run as ``python -m benchmarks.siege``. The silent ones stop after their ClientHello, the dribbling ones send
+it byte by byte for ever; floods of handshakes and of logins come from `benchmarks.flood`, from one address of
+loopback, so that the limit of one source is reached, and from 40. For each are printed how much there was of
+it, how long honest logins take meanwhile and messages between those who are logged in, the server's memory,
+and the limits that were counted. It ends with 1 if a connection outlives its deadline, a login or a message
+fails, or the server's log has a traceback or grows with the flood.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import re
 import resource
+import socket
 import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
+from urllib.request import urlopen
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall, deferLater, react
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
 from benchmarks.lines import OurLine, connect_all
 from benchmarks.processes import Server, resident_kib
-from benchmarks.residents import Resident, settled
+from benchmarks.residents import ENVELOPE_BYTES, Resident, settled
 from e2ee.wire.limits import ALPN, LOGIN_SECONDS
 
-CONNECTIONS = 2000
+IDLE = 2000
+DRIBBLING = 500
 ADDRESSES = 40
+FLOODS = [(kind, count) for kind in ("handshakes", "held", "logins") for count in (1, ADDRESSES)]
+FLOOD_SECONDS = 8.0
 BYTE_SECONDS = 0.5
-SIEGES = 3
+PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 3 * LOGIN_SECONDS
 """When what still stands is said to stand for ever; load and server share the machine."""
+LOG_LINES = 100
+"""What a server may say of itself in all this time, whatever the strangers do."""
 
 
 def client_hello() -> bytes:
@@ -48,7 +61,7 @@ def client_hello() -> bytes:
 
 
 class Besieger(Protocol):
-    """One of them. `lasted` is in seconds, once it has ended."""
+    """One that never comes to a login. `lasted` is in seconds, once it has ended."""
 
     transport: Any
 
@@ -76,8 +89,8 @@ class Besieger(Protocol):
 async def besiege(reactor: Any, port: int) -> list[Besieger]:
     """All of them, connected."""
     hello, besiegers = client_hello(), []
-    for number in range(CONNECTIONS):
-        besieger = Besieger(hello, dribbles=number % 2 == 1)
+    for number in range(IDLE + DRIBBLING):
+        besieger = Besieger(hello, dribbles=number >= IDLE)
         factory = ClientFactory()
         factory.noisy = False
         factory.buildProtocol = lambda addr, one=besieger: one  # type: ignore[method-assign,misc]
@@ -89,57 +102,126 @@ async def besiege(reactor: Any, port: int) -> list[Besieger]:
     return besiegers
 
 
+class Honest:
+    """Two people: one comes again and again and writes to the other, who stays. Times are in milliseconds."""
+
+    def __init__(self, reactor: Any, server: Server, residents: list[Resident]) -> None:
+        self._reactor = reactor
+        self._server = server
+        self._sender, recipient = residents
+        self._recipient = OurLine(recipient)
+        self._logins: list[float] = []
+        self._messages: list[float] = []
+        self._most = 0.0
+
+    async def arrive(self) -> None:
+        """The one who stays."""
+        await connect_all(self._reactor, self._server.port, [self._recipient])
+
+    async def while_(self, goes_on: Callable[[], bool]) -> None:
+        """Come, write, leave, until it is over; once at least."""
+        self._logins, self._messages, self._most = [], [], 0.0
+        while goes_on() or not self._logins:
+            await self._once()
+            self._most = max(self._most, resident_kib(self._server.pid) / 1024)
+            await deferLater(self._reactor, PAUSE_SECONDS)
+
+    async def _once(self) -> None:
+        line, began = OurLine(self._sender), time.perf_counter()
+        await connect_all(self._reactor, self._server.port, [line])
+        logged_in = time.perf_counter()
+        line.partner = self._recipient
+        answered: Deferred[None] = Deferred()
+        line.submit(os.urandom(ENVELOPE_BYTES), lambda: answered.callback(None))
+        await answered
+        if line.refused:
+            sys.exit(f"an honest message was refused: {line.refused[0]}")
+        self._logins.append((logged_in - began) * 1000)
+        self._messages.append((time.perf_counter() - logged_in) * 1000)
+        line.transport.abortConnection()
+
+    def say(self, what: str) -> None:
+        """One line of the table."""
+        cells = "".join(
+            f"{statistics.median(times):9.0f}{max(times):9.0f}" for times in (self._logins, self._messages)
+        )
+        print(f"{what:44}{len(self._logins):8}{cells}{self._most:8.1f}", flush=True)
+
+
+class Limits:
+    """What the server has counted, from its metrics."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self._port = int(listening.getsockname()[1])
+        self.option = f"tcp:{self._port}:interface=127.0.0.1"
+        self._before: dict[str, int] = {}
+
+    async def say(self) -> None:
+        """Those that were hit since the last time."""
+        now = await deferToThread(self._read)
+        hit = {name: count - self._before.get(name, 0) for name, count in now.items()}
+        self._before = now
+        counted = [f"{name} {count:,}" for name, count in hit.items() if count]
+        print(f"    counted: {', '.join(counted) or 'nothing'}")
+
+    def _read(self) -> dict[str, int]:
+        with urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=30) as page:
+            text = page.read().decode()
+        found = re.findall(r'hit_total\{limit="([a-z_]+)"\} ([0-9.e+]+)', text)
+        found += re.findall(r'refusals_total\{code="(login_refused)",request="login"\} ([0-9.e+]+)', text)
+        return {name: int(float(count)) for name, count in found}
+
+
 async def run(reactor: Any) -> None:
-    """Print the figures; SystemExit if something was not as it has to be."""
-    with Server(limits={}) as server:
-        (resident,) = await settled(reactor, server, 1)
-        alone = [await _login(reactor, server, resident) for _ in range(10)]
-        print(f"a login alone: {statistics.median(alone):.0f} ms; server: {_mib(server):.1f} MiB")
-        lasted = [await siege(reactor, server, resident) for _ in range(SIEGES)]
+    """Print the table; SystemExit if something was not as it has to be."""
+    limits = Limits()
+    with Server("--metrics", limits.option, limits={}) as server:
+        honest = Honest(reactor, server, await settled(reactor, server, 2))
+        await honest.arrive()
+        print(f"{'':44}{'logins':>8}{'login ms':>9}{'most':>9}{'message':>9}{'most':>9}{'MiB':>8}")
+        rounds = iter(range(20))
+        await honest.while_(lambda: next(rounds, None) is not None)
+        honest.say("nobody else")
+        outlived = await siege(reactor, server, honest)
+        await limits.say()
+        for kind, addresses in FLOODS:
+            await flood(server, honest, kind, addresses)
+            await limits.say()
         log = server.log
-    if None in itertools.chain(*lasted) or "Traceback" in log:
-        sys.exit("a deadline was not kept, or the server's log has a traceback")
+    if outlived or "Traceback" in log or log.count("\n") > LOG_LINES:
+        sys.exit("a deadline was not kept, or the server's log has a traceback or too much")
 
 
-async def siege(reactor: Any, server: Server, resident: Resident) -> list[float | None]:
-    """One siege, and how long each connection lasted."""
+async def siege(reactor: Any, server: Server, honest: Honest) -> int:
+    """Silent and dribbling ones, until they have ended; how many have not."""
     besiegers = await besiege(reactor, server.port)
+
+    def standing() -> int:
+        return sum(one.lasted is None for one in besiegers)
 
     def dribble() -> None:
         for one in besiegers:
             one.dribble()
 
-    dribbling = LoopingCall(dribble)
+    dribbling, began, at_once = LoopingCall(dribble), time.monotonic(), standing()
     dribbling.start(BYTE_SECONDS)
-    logins, most, began = [], 0.0, time.monotonic()
-    while time.monotonic() - began < LOGIN_SECONDS / 2:
-        logins.append(await _login(reactor, server, resident))
-        most = max(most, _mib(server))
-    standing = sum(one.lasted is None for one in besiegers)
-    while time.monotonic() - began < PATIENCE_SECONDS and any(one.lasted is None for one in besiegers):
-        await deferLater(reactor, 0.1)
+    await honest.while_(lambda: bool(standing()) and time.monotonic() - began < PATIENCE_SECONDS)
     dribbling.stop()
-    lasted = [one.lasted for one in besiegers]
-    ended = [one for one in lasted if one is not None]
-    print(
-        f"{standing} of {CONNECTIONS} stood at once, {len(ended)} ended, the last after {max(ended):.1f} s;"
-        f" server: {most:.1f} MiB at most, {_mib(server):.1f} afterwards; {len(logins)} logins meanwhile,"
-        f" median {statistics.median(logins):.0f} ms, at most {max(logins):.0f} ms"
-    )
-    return lasted
+    last = max(one.lasted or 0.0 for one in besiegers)
+    honest.say(f"{IDLE} silent, {DRIBBLING} dribbling; the last {last:.1f} s")
+    print(f"    at once: {at_once:,}")
+    return standing()
 
 
-def _mib(server: Server) -> float:
-    return resident_kib(server.pid) / 1024
-
-
-async def _login(reactor: Any, server: Server, resident: Resident) -> float:
-    """Milliseconds; raises if there is none."""
-    line, began = OurLine(resident), time.perf_counter()
-    await connect_all(reactor, server.port, [line])
-    took = (time.perf_counter() - began) * 1000
-    line.transport.abortConnection()
-    return took
+async def flood(server: Server, honest: Honest, kind: str, addresses: int) -> None:
+    """One of `benchmarks.flood`, and what it does to the honest."""
+    arguments = [kind, str(server.port), str(addresses), str(FLOOD_SECONDS)]
+    command = [sys.executable, "-m", "benchmarks.flood", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        await honest.while_(lambda: process.poll() is None)
+        made, _ = process.communicate()
+    honest.say(f"{int(made) / FLOOD_SECONDS:,.0f} {kind} a second, {addresses} addresses")
 
 
 if __name__ == "__main__":
