@@ -221,7 +221,7 @@ async def flood(server: Server, honest: Honest, kind: str, addresses: int) -> No
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         await honest.while_(lambda: process.poll() is None)
         made, _ = process.communicate()
-    honest.say(f"{int(made) / FLOOD_SECONDS:,.0f} {kind} a second, {addresses} addresses")
+    honest.say(f"{int(made) / FLOOD_SECONDS:,.0f} {kind} a second, from {addresses}")
 
 
 if __name__ == "__main__":
