@@ -35,14 +35,18 @@ class Result:
         """Standard output as JSON lines, each as `e2ee rpc --schema` describes it."""
         found = [json.loads(line) for line in self.out.splitlines()]
         for one in found:
-            check_printed(one)
+            self.check(one)
         return found
+
+    def check(self, printed: dict[str, Any]) -> None:
+        """Raises AssertionError unless it is described."""
+        check_printed(printed)
 
     @property
     def error(self) -> dict[str, Any]:
         """The error object on the last line of standard error."""
         found: dict[str, Any] = json.loads(self.err.splitlines()[-1])
-        check_printed(found)
+        self.check(found)
         return found
 
 

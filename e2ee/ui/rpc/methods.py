@@ -61,7 +61,8 @@ _ADDRESS = Parameter("address", Text(), "A number, or a name of the address book
 _NAME = Parameter("name", Text(), "The name in the address book.", required=True)
 _ID = Parameter("id", Text(pattern=ID_PATTERN), "The id of an own message.", required=True)
 EVENT_TYPES = (
-    "message", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back", "failed",
+    "message", "file", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back",
+    "failed",
 )  # fmt: skip
 
 METHODS: Mapping[str, Method] = {

@@ -159,7 +159,7 @@ OBJECTS: Mapping[str, JsonSchema] = {declared[0]: described(*declared) for decla
 """By type."""
 
 NOTIFICATIONS = (
-    "message", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back", "failed",
-    "sent", "connection", "presence", "typing", "notice",
+    "message", "file", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back",
+    "failed", "sent", "connection", "presence", "typing", "notice",
 )  # fmt: skip
 """What a program can be told; those before `sent` count as shown then."""
