@@ -34,16 +34,14 @@ RECORD_BYTES = 2 * 1024 * 1024
 _LENGTH_BYTES = 4
 
 
-class BackupWriter:
-    """Writes one file from its beginning. `finish` it, or the file is cut off and nobody can read it."""
+class ChunkWriter:
+    """Writes all of a file but its head. `finish` it, or it is cut off and nobody can read it."""
 
-    def __init__(self, file: BinaryIO, passphrase: bytes, entropy: Entropy) -> None:
-        head = new_head(entropy)
+    def __init__(self, file: BinaryIO, chunk_key: bytes) -> None:
         self._file = file
-        self._keys = head.derive(passphrase)
+        self._chunk_key = chunk_key
         self._buffer = bytearray()
         self._number = 0
-        file.write(head.encode(self._keys))
 
     def add(self, record: bytes) -> None:
         """The next record, of 1 to RECORD_BYTES."""
@@ -55,16 +53,30 @@ class BackupWriter:
             self._seal(CHUNK_BYTES, last=False)
 
     def finish(self) -> None:
-        """Write what is left, and have all of it on the disk."""
+        """Write what is left."""
         self._seal(len(self._buffer), last=True)
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def _seal(self, size: int, *, last: bool) -> None:
         chunk = bytes(self._buffer[:size])
         del self._buffer[:size]
-        self._file.write(seal_chunk(self._keys, self._number, last, chunk))
+        self._file.write(seal_chunk(self._chunk_key, self._number, last, chunk))
         self._number += 1
+
+
+class BackupWriter(ChunkWriter):
+    """Writes one file from its beginning."""
+
+    def __init__(self, file: BinaryIO, passphrase: bytes, entropy: Entropy) -> None:
+        head = new_head(entropy)
+        keys = head.derive(passphrase)
+        super().__init__(file, keys.chunk_key)
+        file.write(head.encode(keys))
+
+    def finish(self) -> None:
+        """Write what is left, and have all of it on the disk."""
+        super().finish()
+        os.fsync(self._file.fileno())
 
 
 class BackupReader:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from e2ee.client import holder_messages as h
 from e2ee.client.holder_codec import wrapped
 from e2ee.client.messenger import Messenger
+from e2ee.client.sealed_copies import SealedCopy
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class Clerk:
     def __init__(self, messenger: Messenger) -> None:
         self.messenger = messenger
         self.reader = messenger.readers.enter()
+        self.copy: SealedCopy | None = None
 
     async def perform(self, request: h.Request[T]) -> T:
         """The answer. Raises Failure."""
@@ -29,7 +31,14 @@ class Clerk:
 
     async def leave(self) -> None:
         """The caller has gone."""
+        self.drop_copy()
         await self.reader.leave()
+
+    def drop_copy(self) -> None:
+        """He has no backup here any more."""
+        copy, self.copy = self.copy, None
+        if copy is not None:
+            copy.drop()
 
 
 async def _take(clerk: Clerk, asked: h.Take) -> tuple[h.AnyTold, ...]:
@@ -39,6 +48,15 @@ async def _take(clerk: Clerk, asked: h.Take) -> tuple[h.AnyTold, ...]:
 async def _subscribe(clerk: Clerk, asked: h.Subscribe) -> h.Subscribed:
     position, missed = await clerk.reader.listen(asked.since)
     return h.Subscribed(position, tuple(wrapped(event) for event in missed))  # type: ignore[misc]
+
+
+async def _make_backup(clerk: Clerk, asked: h.MakeBackup) -> None:
+    clerk.drop_copy()
+    clerk.copy = clerk.messenger.copies.begin(asked)
+
+
+async def _read_backup(clerk: Clerk, asked: h.ReadBackup) -> h.BackupPart | None:
+    return None if clerk.copy is None else await clerk.copy.part(asked.offset)
 
 
 def _listed(find: Callable[[Clerk, Any], Awaitable[list[Any]]]) -> Callable[[Clerk, Any], Awaitable[Any]]:
@@ -107,5 +125,7 @@ _PERFORM: dict[type, Callable[[Clerk, Any], Awaitable[Any]]] = {
     ),
     h.AskAuthorities: _listed(lambda clerk, _: clerk.messenger.identities.authorities.all()),
     h.Distrust: lambda clerk, asked: clerk.messenger.identities.authorities.distrust(asked.which),
+    h.MakeBackup: _make_backup,
+    h.ReadBackup: _read_backup,
     h.AskStatus: lambda clerk, _: clerk.messenger.status(),
 }

@@ -59,6 +59,8 @@ PART_BYTES: Final = 256 * 1024
 """Longer lists go out in parts of about this size."""
 UNSENT_BYTES: Final = 8 * 1024 * 1024
 """Events that a command has not taken; more, and it is left alone with the vault."""
+CONFIG_BYTES: Final = 64 * 1024
+"""More than anybody writes into `config.toml`."""
 REQUESTS_IN_FLIGHT: Final = 256
 CALLERS: Final = 500
 """Commands that are served at once: below the usual limit of open files."""
@@ -72,6 +74,8 @@ Body = Annotated[str, Meta(max_length=128 * 1024)]
 Certificates = Annotated[bytes, Meta(max_length=64 * 1024)]
 RevocationLists = Annotated[bytes, Meta(max_length=512 * 1024)]
 NamedNumbers = Annotated[tuple[NamedNumber, ...], Meta(max_length=IMPORTED_CONTACTS)]
+BackupSecret = Annotated[bytes, Meta(min_length=32, max_length=32)]
+ConfigText = Annotated[str, Meta(max_length=CONFIG_BYTES)]
 Positions = Annotated[tuple[Number, ...], Meta(max_length=10_000)]
 
 
@@ -365,6 +369,43 @@ class Distrust(Request[TrustedAuthority], frozen=True, tag="distrust"):
     which: Line
 
 
+class MakeBackup(Request[None], frozen=True, tag="make_backup"):
+    """Begin to seal the vault under this key, for this caller; he may if he has the vault's own (`permit`).
+
+    A caller has one at a time, until he goes. A key is for one time: asked again, it is with another.
+    """
+
+    chunk_key: BackupSecret
+    permit: BackupSecret
+    version: Line
+    config: ConfigText | None
+
+
+class MadeBackup(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a backup has. `size`: bytes of all its chunks."""
+
+    contacts: Number
+    messages: Number
+    size: Number
+
+
+class BackupPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to PART_BYTES of it; `made` once it is whole."""
+
+    content: bytes
+    made: MadeBackup | None
+
+    def __repr__(self) -> str:
+        """Without all those bytes."""
+        return f"BackupPart({len(self.content)} bytes, {self.made})"
+
+
+class ReadBackup(Request[BackupPart | None], frozen=True, tag="read_backup"):
+    """What there is of it behind `offset`; None where none was begun: this is another holder."""
+
+    offset: Number
+
+
 class AskStatus(Request[Status], frozen=True, tag="status"):
     """What vault and link know."""
 
@@ -545,6 +586,7 @@ AnyRequest = (
     | RemoveContact | AskSafetyNumber | Confirm | Trust | SetPin | RemovePin | DeleteAccount
     | AttachIdentity | RemoveIdentity | AskOwnIdentity | IsIdentityOpen | AskIdentity | OpenIdentities
     | TrustAuthorities
+    | MakeBackup | ReadBackup
     | AskAuthorities | Distrust | AskStatus | Take | Subscribe
 )  # fmt: skip
 WAITS: Final = (Connected, DrainedAt, Reached)

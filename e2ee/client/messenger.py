@@ -31,6 +31,7 @@ from e2ee.client.readers import Readers
 from e2ee.client.receipts import Receipts
 from e2ee.client.receiver import Receiver
 from e2ee.client.registration_pin import RegistrationPin
+from e2ee.client.sealed_copies import SealedCopies
 from e2ee.client.sender import Sender
 from e2ee.client.standing import find_status
 from e2ee.client.state_watch import StateWatch
@@ -66,8 +67,7 @@ class Messenger:
     ) -> None:
         context = context_of(open_profile, reactor, entropy, wall)
         in_thread = in_thread or threads_of(reactor)
-        outgoing = Outgoing(context.own, entropy, encapsulate)
-        directory = Directory(context)
+        outgoing, directory = Outgoing(context.own, entropy, encapsulate), Directory(context)
         self._context = context
         self._sender = Sender(context, outgoing)
         self._prekeeper = PreKeeper(context, in_thread)
@@ -91,6 +91,7 @@ class Messenger:
         self.files = files_of(context, open_profile, outgoing, in_thread, self._sender)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer, self.files)
         self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
+        self.copies = SealedCopies(context, open_profile, in_thread)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self.typing = TypingNotices(context, outgoing, self._sender.wake)
         self._state_watch = StateWatch(context, self._state_known)

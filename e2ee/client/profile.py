@@ -19,6 +19,7 @@ from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
 from e2ee.client.profile_directory import Profile, not_registered, unwrap_key
 from e2ee.client.profile_lock import ProfileLock, take_lock
 from e2ee.client.threads import InThread, threads_of
+from e2ee.crypto.backup_permit import permit_key
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.errors import Code, Failure, StoreError, StoreLocked
 from e2ee.net.steady_time import use_steady_time
@@ -41,7 +42,8 @@ OnBroken = Callable[[BaseException], None]
 
 @dataclass(frozen=True)
 class OpenProfile:
-    """A profile whose lock is held and whose vault is open. `own` is its identity."""
+    """A profile whose lock is held and whose vault is open. `own` is its identity, `permit_key` is that of
+    `crypto/backup_permit.py`."""
 
     profile: Profile
     config: Config
@@ -51,6 +53,7 @@ class OpenProfile:
     passphrase_source: PassphraseSource
     lock: ProfileLock = field(repr=False)
     opening: OpeningFile = field(repr=False)
+    permit_key: bytes = field(repr=False)
 
     async def close(self) -> None:
         """Close the vault, then let the next process in."""
@@ -82,30 +85,37 @@ async def open_locked(
 ) -> OpenProfile:
     """The same with the profile's lock, which stays held where this fails."""
     config = profile.config()
-    vault = await unlock(reactor, profile, passphrase, threads_of(reactor), on_broken)
+    key = await threads_of(reactor)(lambda: unwrap_key(profile, passphrase.value))
+    vault = await _open(reactor, profile, key, on_broken)
     try:
-        return await _compose(profile, config, vault, passphrase.source, lock)
+        return await _compose(profile, config, vault, passphrase.source, lock, key)
     except BaseException:
         await vault.close()
         raise
 
 
 async def _compose(
-    profile: Profile, config: Config, vault: Vault, source: PassphraseSource, lock: ProfileLock
+    profile: Profile, config: Config, vault: Vault, source: PassphraseSource, lock: ProfileLock, key: bytes
 ) -> OpenProfile:
     own, server = await vault.read(lambda tx: (load_identity(tx), load_server(tx)))
     if own is None or server is None:
         raise not_registered(profile)
     known = KnownServer(server, lambda record: vault.write(lambda tx: save_server(tx, record)))
     opening = OpeningFile(profile.opening_path)
-    return OpenProfile(profile, config, vault, OwnDevice.decode(own), known, source, lock, opening)
+    own_device, permits = OwnDevice.decode(own), permit_key(key)
+    return OpenProfile(profile, config, vault, own_device, known, source, lock, opening, permits)
 
 
 async def unlock(
     reactor: Any, profile: Profile, passphrase: Passphrase, in_thread: InThread, on_broken: OnBroken
 ) -> Vault:
     """The open vault. Raises Failure(PASSPHRASE) for a wrong passphrase, FAILED for a damaged one."""
-    key = await in_thread(lambda: unwrap_key(profile, passphrase.value))
+    return await _open(
+        reactor, profile, await in_thread(lambda: unwrap_key(profile, passphrase.value)), on_broken
+    )
+
+
+async def _open(reactor: Any, profile: Profile, key: bytes, on_broken: OnBroken) -> Vault:
     try:
         return await open_vault(profile.vault_path, key, reactor, on_broken)
     except StoreLocked:

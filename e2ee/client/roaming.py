@@ -117,6 +117,10 @@ class Roaming:
         """Whether it was logged in at least once since the start."""
         return self._was_connected or (self._access is not None and self._access.was_connected)
 
+    def busy(self) -> Failure:
+        """Whoever holds the vault has kept this command waiting for too long."""
+        return self._way.busy()
+
     # --- the way to the vault ---------------------------------------------------------------
 
     async def ask(self, make: Callable[[], h.Request[T]], waits: Deadline | None = None) -> T:
@@ -128,7 +132,7 @@ class Roaming:
             except HolderLost:
                 self._lost(access)
             except HolderSilent:
-                raise self._way.busy() from None
+                raise self.busy() from None
 
     def _patience(self, waits: Deadline | None) -> float | None:
         if waits is not None:

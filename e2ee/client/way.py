@@ -71,7 +71,7 @@ class Way:
     """One command's way to the vault of its profile.
 
     `lasting`: it does not end by itself. `ask_again`: whether a person may be asked for the passphrase
-    after the first time, when a holder has ended.
+    after the first time, when a holder has ended. `passphrase`: what opens the vault, once it is known.
     """
 
     reactor: Any
@@ -81,7 +81,7 @@ class Way:
     on_broken: Callable[[BaseException], None]
     lasting: bool = False
     ask_again: bool = True
-    _passphrase: Passphrase | None = field(default=None, repr=False)
+    passphrase: Passphrase | None = field(default=None, repr=False)
     _entered: bool = False
 
     async def enter(
@@ -125,17 +125,17 @@ class Way:
         lock = try_lock(self.profile.lock_path)
         if lock is None:
             return None
-        if self._passphrase is None:
+        if self.passphrase is None:
             # A person may take his time to type it: meanwhile others may have the vault.
             lock.release()
             self.profile.config()
             with deadline.paused():
-                self._passphrase = await self._find_passphrase()
+                self.passphrase = await self._find_passphrase()
             lock = try_lock(self.profile.lock_path)
         if lock is None:
             return None
         try:
-            return await self._open(lock, self._passphrase, on_event)
+            return await self._open(lock, self.passphrase, on_event)
         except BaseException:
             lock.release()
             raise

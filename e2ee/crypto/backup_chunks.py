@@ -105,11 +105,11 @@ def check_head(head: bytes, keys: BackupKeys) -> None:
         raise OpenFailed
 
 
-def seal_chunk(keys: BackupKeys, number: int, last: bool, chunk: bytes) -> bytes:
+def seal_chunk(chunk_key: bytes, number: int, last: bool, chunk: bytes) -> bytes:
     """Chunk `number`, counted from 0. ValueError for a size that no chunk has at its place."""
     if not 0 < len(chunk) <= CHUNK_BYTES or (len(chunk) < CHUNK_BYTES and not last):
         raise ValueError(f"a chunk has {CHUNK_BYTES} bytes, the last one 1 to {CHUNK_BYTES}")
-    return primitives.aead_seal(keys.chunk_key, _nonce(number, last), chunk, labels.BACKUP_CHUNK)
+    return primitives.aead_seal(chunk_key, _nonce(number, last), chunk, labels.BACKUP_CHUNK)
 
 
 def open_chunk(keys: BackupKeys, number: int, last: bool, sealed: bytes) -> bytes:

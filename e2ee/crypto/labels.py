@@ -66,6 +66,7 @@ INVITE_AT_REST = b"e2ee/1 invite at rest"
 WRAPPED_KEY = b"e2ee/1 wrapped key"
 BACKUP_KEYS = b"e2ee/1 keys of a backup"
 BACKUP_CHUNK = b"e2ee/1 chunk of a backup"
+BACKUP_PERMIT = b"e2ee/1 permit for a backup"
 
 
 def in_context(context: bytes, message: bytes) -> bytes:

@@ -20,6 +20,7 @@ from e2ee.client.messenger import Messenger
 from e2ee.client.new_identity import make_keys
 from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile, Profile
+from e2ee.crypto.backup_permit import permit_key
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.ids import Address, EnvelopeId
@@ -57,6 +58,7 @@ class _OpenedForTests:
     opening: OpeningPlace
     profile: Profile
     passphrase_source: PassphraseSource = PassphraseSource.KEY_FILE
+    permit_key: bytes = permit_key(KEY)
 
 
 class OpeningPlace:
@@ -132,6 +134,7 @@ class Person:
     def start(self, *, connect: bool = True) -> Person:
         """Start the client; what it tells is kept in `events`."""
         parts = _OpenedForTests(self.config, self.vault, self.own, SERVER, self.opening, Profile(self.path))
+        parts.profile.directory.mkdir(exist_ok=True)
         opened = cast(OpenProfile, parts)
         self.messenger = Messenger(
             opened,

@@ -5,20 +5,29 @@ from __future__ import annotations
 import os
 import random
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from e2ee.client import backup as backup_module
+from e2ee.client import holder_messages as h
 from e2ee.client import restore as restore_module
 from e2ee.client.backup import Backup, make_backup
 from e2ee.client.backup_content import vault_records
+from e2ee.client.backup_fetching import _Fetching
 from e2ee.client.backup_file import BackupWriter
 from e2ee.client.config import Config
+from e2ee.client.deadline import Deadline
+from e2ee.client.held import Held
+from e2ee.client.holder_messages import BackupPart
 from e2ee.client.passphrase import Passphrases, PassphraseSource
 from e2ee.client.profile import Profile
 from e2ee.client.restore import Restored, restore_backup
+from e2ee.client.sealed_copies import SealedCopy
+from e2ee.client.way import Access, Way
 from e2ee.errors import Code, Failure, StoreUnavailable
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import contacts, history, messages, timers
@@ -58,6 +67,8 @@ class BackupCase(ProfileCase):
         self.path = self.root / "alice.backup"
         self.other = Profile(self.data, "other")
 
+    patience = 0.0
+
     async def backup(self, passphrase: str | None = "correct horse", path: Path | None = None) -> Backup:
         return await make_backup(
             self.reactor,
@@ -66,7 +77,7 @@ class BackupCase(ProfileCase):
             path or self.path,
             version="1.2.3",
             now=NOW,
-            timeout=0.0,
+            timeout=self.patience,
             entropy=os.urandom,
             on_broken=self.fail,
         )
@@ -252,6 +263,102 @@ class PassphraseTests(BackupCase):
         await self.backup()
         await (await self.restore()).opened.close()
         self.assertEqual(asked, [False, False])
+
+
+class BesideTests(BackupCase):
+    """Another process holds the vault: here another way to it."""
+
+    patience = 30.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        runtime = self.root / "run"
+        runtime.mkdir(mode=0o700)
+        self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": str(runtime)})
+
+    async def hold(self, passphrase: str | None = "correct horse") -> Access:
+        way = Way(self.reactor, self.profile, self.passphrases(passphrase), os.urandom, self.fail)
+        held = await way.enter(Deadline(self.reactor, 10.0), lambda _: None, lambda _: None)
+        self.assertIsInstance(held, Held)
+        return held
+
+    @asynccontextmanager
+    async def held(self, passphrase: str | None = "correct horse") -> AsyncIterator[Access]:
+        held = await self.hold(passphrase)
+        try:
+            yield held
+        finally:
+            await held.leave()
+
+    async def assert_restored(self, made: Backup, passphrase: str) -> None:
+        self.assertEqual((made.contacts, made.messages), (1, 3))
+        self.assertEqual(made.size, self.path.stat().st_size)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        restored = await self.restore(passphrase)
+        self.assertEqual((restored.opened.own, restored.messages), (self.own, 3))
+        self.assertEqual(restored.opened.config, Config(hidden=True))
+        await restored.opened.close()
+
+    async def test_the_holder_seals_it_and_it_is_the_same(self) -> None:
+        await self.prepare()
+        self.profile.config_path.write_text("hidden = true\n")
+        async with self.held() as holder:
+            before = {one.name for one in self.profile.directory.iterdir()}
+            made = await self.backup()
+            self.assertEqual({one.name for one in self.profile.directory.iterdir()}, before)
+            self.assertEqual(await holder.ask(h.Outbox(), None), ())
+        await self.assert_restored(made, "correct horse")
+
+    async def test_the_passphrase_is_needed_all_the_same(self) -> None:
+        """Through a holder nothing else needs it, but this is the identity."""
+        await self.prepare()
+        async with self.held():
+            for passphrase in ("wrong horse", None):
+                self.assertEqual((await self.refused(self.backup(passphrase))).code, Code.PASSPHRASE)
+            self.path.write_bytes(b"precious")
+            self.assertEqual((await self.refused(self.backup())).code, Code.USAGE)
+        self.assertEqual(self.path.read_bytes(), b"precious")
+        self.assertEqual({one.name for one in self.root.iterdir()}, {"data", "given", "run", "alice.backup"})
+
+    async def test_a_profile_without_one_has_that_of_the_file(self) -> None:
+        await self.prepare(passphrase=None, no_passphrase=True)
+        self.profile.config_path.write_text("hidden = true\n")
+        async with self.held(None):
+            self.assertEqual((await self.refused(self.backup(None))).code, Code.USAGE)
+            made = await self.backup("for the file")
+        await self.assert_restored(made, "for the file")
+
+    async def test_a_holder_that_ends_in_the_middle(self) -> None:
+        """The command begins anew, with the vault in its own hands."""
+        await self.prepare()
+        self.profile.config_path.write_text("hidden = true\n")
+        part = SealedCopy.part
+        holder = await self.hold()
+        left: list[Deferred[None]] = []
+
+        async def leave(copy: SealedCopy, offset: int) -> BackupPart:
+            if not left:
+                left.append(Deferred.fromCoroutine(holder.leave()))
+                await Deferred[None]()
+            return await part(copy, offset)
+
+        self.patch(SealedCopy, "part", leave)
+        made = await self.backup()
+        await left[0]
+        await self.assert_restored(made, "correct horse")
+
+    async def test_a_disk_that_is_full_here(self) -> None:
+        await self.prepare()
+
+        def full(_: object, content: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        self.patch(_Fetching, "_write", full)
+        async with self.held():
+            failure = await self.refused(self.backup())
+        self.assertEqual(failure.code, Code.FAILED)
+        self.assertIn(f"{self.path} cannot be written: No space left", failure.sentence)
+        self.assertEqual({one.name for one in self.root.iterdir()}, {"data", "given", "run"})
 
 
 class BackupRefusalTests(BackupCase):

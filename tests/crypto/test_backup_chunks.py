@@ -107,12 +107,13 @@ class ChunkTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=50)
     @given(st.binary(min_size=1, max_size=2000), st.integers(0, 2**40))
     def test_round_trip(self, chunk: bytes, number: int) -> None:
-        self.assertEqual(open_chunk(KEYS, number, True, seal_chunk(KEYS, number, True, chunk)), chunk)
+        sealed = seal_chunk(KEYS.chunk_key, number, True, chunk)
+        self.assertEqual(open_chunk(KEYS, number, True, sealed), chunk)
 
     @settings(deadline=None, max_examples=100)
     @given(st.binary(min_size=1, max_size=300), st.data())
     def test_a_changed_chunk_does_not_open(self, chunk: bytes, data: st.DataObject) -> None:
-        sealed = bytearray(seal_chunk(KEYS, 3, True, chunk))
+        sealed = bytearray(seal_chunk(KEYS.chunk_key, 3, True, chunk))
         bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
         sealed[bit // 8] ^= 1 << bit % 8
         with self.assertRaises(OpenFailed):
@@ -120,7 +121,7 @@ class ChunkTests(SynchronousTestCase):
 
     def test_it_opens_at_its_place_only(self) -> None:
         full = b"x" * CHUNK_BYTES
-        sealed = seal_chunk(KEYS, 3, False, full)
+        sealed = seal_chunk(KEYS.chunk_key, 3, False, full)
         self.assertEqual(open_chunk(KEYS, 3, False, sealed), full)
         other = BackupKeys(b"\x03" * 32, b"\x02" * 32)
         for keys, number, last in ((KEYS, 2, False), (KEYS, 4, False), (KEYS, 3, True), (other, 3, False)):
@@ -129,10 +130,10 @@ class ChunkTests(SynchronousTestCase):
 
     def test_sizes(self) -> None:
         """All but the last are full, none is empty or longer."""
-        seal_chunk(KEYS, 0, True, b"x" * CHUNK_BYTES)
+        seal_chunk(KEYS.chunk_key, 0, True, b"x" * CHUNK_BYTES)
         for size, last in ((0, True), (0, False), (CHUNK_BYTES - 1, False), (CHUNK_BYTES + 1, True)):
             with self.assertRaises(ValueError):
-                seal_chunk(KEYS, 0, last, b"x" * size)
+                seal_chunk(KEYS.chunk_key, 0, last, b"x" * size)
         nonce = backup_chunks._nonce(0, False)
         genuine = primitives.aead_seal(KEYS.chunk_key, nonce, b"short", b"e2ee/1 chunk of a backup")
         with self.assertRaises(OpenFailed):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from examples.stage import Chat
 from tests.end_to_end.household import ALICE, BOB, Household, Result
 
 
@@ -102,6 +103,28 @@ class LostMachineTests(SynchronousTestCase):
         self.assertEqual([(one["text"], one["late"], one["verified"]) for one in answers],
                          [("yes", False, True), ("every word", False, True)])
         self.house.wait_for_empty_mailboxes()
+
+    def test_beside_an_open_chat(self) -> None:
+        """Its process seals; the passphrase is needed all the same, and nothing stays behind."""
+        self.alice("contacts", "add", BOB, "bob")
+        self.alice("send", "bob", "-m", "one")
+        device = self.alice("status").objects[0]["device"]
+        chat = Chat(self.house, "alice", "bob", "--passphrase-file", self.secret, show=False)
+        chat.screen.wait_for("* chat with")
+        files = sorted(self.house.client_files("alice"))
+        refused = self.alice("backup", self.path, secret=self.wrong, status=1)
+        self.assertEqual(refused.error["code"], "passphrase")
+        self.assertFalse(Path(self.path).exists())
+        made = self.alice("backup", self.path).objects[0]
+        self.assertEqual((made["contacts"], made["messages"]), (1, 1))
+        self.assertEqual(made["bytes"], Path(self.path).stat().st_size)
+        self.assertEqual(sorted(self.house.client_files("alice")), files)
+        chat.type("two")
+        chat.leave()
+        shutil.rmtree(Path(self.house.environment["E2EE_DATA_DIR"]) / "alice")
+        self.assertEqual(self.alice("restore", self.path).objects[0]["device"], device)
+        past = self.alice("history").objects
+        self.assertEqual([one["text"] for one in past if one["type"] == "message"], ["one"])
 
     def test_damaged_files_leave_an_empty_profile(self) -> None:
         self.alice("backup", self.path)

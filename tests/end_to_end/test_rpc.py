@@ -115,6 +115,13 @@ class RpcTests(SynchronousTestCase):
         texts = [shown["text"] for shown in self.house.do("bob", "receive", "--json").objects]
         self.assertEqual(texts, [f"text {number}" for number in range(30)])
 
+        secret = self.house.directory / "secret"
+        secret.write_text("correct horse")
+        secret.chmod(0o600)
+        path_of_backup = str(self.house.directory / "alice.backup")
+        made = one.result("backup", file=path_of_backup, passphrase_file=str(secret))
+        self.assertEqual((made["messages"], made["bytes"]), (30, os.stat(path_of_backup).st_size))
+
         self.house.do("bob", "send", ALICE, "-m", "first")
         self.assertEqual(two.notified("message")["text"], "first")
         self.house.do("bob", "send", ALICE, "-m", "second")

@@ -6,6 +6,7 @@ names of methods.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from e2ee.client.contact_file import ContactFormat
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Code, Failure, InvalidIdentifier
 from e2ee.ids import MessageId
-from e2ee.ui import address_book, contact_files, identities, records, render
+from e2ee.ui import address_book, backups, contact_files, identities, records, render
 from e2ee.ui.arrivals import drained
 from e2ee.ui.event_render import event_object
 from e2ee.ui.rpc.request import Request
@@ -110,6 +111,13 @@ async def forget(request: Request, asked: Given) -> None:
     if not ids and not conversations:
         raise Failure(Code.USAGE, "nothing to forget: give ids or conversations")
     await records.forget(request, ids, conversations)
+
+
+async def backup(request: Request, asked: Given) -> None:
+    """The profile into a file."""
+    if "passphrase_file" in asked:
+        request.options = replace(request.options, passphrase_file=Path(asked["passphrase_file"]))
+    await backups.backup(request, Path(asked["file"]))
 
 
 async def cancel(request: Request, asked: Given) -> None:

@@ -139,6 +139,9 @@ METHODS: Mapping[str, Method] = {
     "outbox": Method("What waits to be accepted.", ("sent",),
                      lambda request, _: records.outbox(request), many=True),
     "outbox.cancel": Method("As `e2ee outbox cancel`.", ("sent",), do.cancel, (_ID,)),
+    "backup": Method("As `e2ee backup FILE`.", ("backup",), do.backup, (
+        Parameter("file", Text(), "The path of a file that does not exist.", required=True),
+        Parameter("passphrase_file", Text(), "The path of a file with the passphrase."))),
     "pin.set": Method("Set the registration PIN.", ("registration_pin",), do.set_pin, (
         Parameter("pin", Text(), "4 to 64 characters.", required=True),)),
     "pin.remove": Method("Remove it.", ("registration_pin",), do.remove_pin),

@@ -88,7 +88,7 @@ def backup(file: Path) -> int:
     """Write identity, contacts, trust and history to FILE, encrypted under the profile's passphrase.
 
     FILE must not exist. A profile without a passphrase needs --passphrase-file. Works without a
-    connection.
+    connection, and beside other commands.
     """
     from e2ee.ui.backups import backup as run_backup
     from e2ee.ui.runner import run

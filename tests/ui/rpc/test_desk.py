@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
+from e2ee.client.backup import Backup
 from e2ee.client.events import (
     LinkDown,
     LinkEnded,
@@ -18,6 +19,7 @@ from e2ee.client.events import (
 )
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
+from e2ee.ui import backups
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.rpc import request as request_module
 from e2ee.ui.rpc.desk import IN_FLIGHT, Desk
@@ -114,6 +116,22 @@ class AnswerTests(DeskTestCase):
         self.assertEqual(len(self.result("send", {"to": [BOB, CAROL], "text": "hello", "wait": "read"})), 2)
         self.assertEqual(self.messenger.waits[-1], SentState.READ)
         self.assertEqual(self.messenger.texts, [(BOB, "hello"), (BOB, "hello"), (CAROL, "hello")])
+
+    def test_backup(self) -> None:
+        """Its passphrase may be named with it, since nobody can be asked."""
+        asked: list[tuple[Any, ...]] = []
+
+        async def make(reactor: Any, profile: Any, passphrases: Any, path: Any, **_: Any) -> Backup:
+            asked.append((str(path), passphrases.file and str(passphrases.file), passphrases.terminal))
+            return Backup(1, 2, 3)
+
+        self.patch(backups, "make_backup", make)
+        made = self.result("backup", {"file": "/there", "passphrase_file": "/secret"})
+        found = made["file"], made["contacts"], made["messages"], made["bytes"]
+        self.assertEqual(found, ("/there", 1, 2, 3))
+        self.result("backup", {"file": "/there"})
+        self.assertEqual(asked, [("/there", "/secret", None), ("/there", None, None)])
+        self.assertEqual(self.error("backup", {})[1], "usage")
 
     def test_what_a_text_waits_for_stands_in_its_object(self) -> None:
         failure = Failure(Code.KEY_CHANGED, "the key has changed")
