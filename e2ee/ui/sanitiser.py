@@ -102,11 +102,13 @@ def _folded(line: str, room: int, further: int) -> Iterator[str]:
     for place, character in enumerate(line):
         size = cells(character)
         if width + size > room and place > begin:
-            # After a blank if there is one in the later half, else within the word.
-            cut = space if space - begin > (place - begin) // 2 else place
+            # After a blank if there is one in the later half and the next piece has room for what is
+            # behind it, else within the word.
+            cut, moved = space, sum(map(cells, line[space:place]))
+            if space - begin <= (place - begin) // 2 or moved + size > further:
+                cut, moved = place, 0
             yield line[begin:cut]
-            begin, room = cut, further
-            width = sum(map(cells, line[cut:place]))
+            begin, room, width = cut, further, moved
         width += size
         if character == " ":
             space = place + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -100,6 +100,7 @@ class SanitiserTests(SynchronousTestCase):
             self.assertTrue(line.startswith(FURTHER_LINE))
 
     @given(hostile, st.integers(10, 100))
+    @example("\té字é字", 10)
     @settings(deadline=None, max_examples=200)
     def test_folded_lines_fit(self, text: str, columns: int) -> None:
         for line in printable(text, columns).split("\n"):
