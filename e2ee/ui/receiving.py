@@ -109,6 +109,8 @@ class _Receiving:
             if not await self._bell.rung(self._patience.left()):
                 raise Failure(Code.TIMEOUT, "a file is not here yet; the next connection goes on with it")
             await self._reader.show(selection=Selection(own_affairs=True))
+        # The last one may have come between the last look and the question for it.
+        await self._reader.show(selection=Selection(own_affairs=True))
 
     async def _drain(self) -> None:
         await self._show()
