@@ -105,8 +105,11 @@ class Receiver:
             taken, events = await self._take(pushed)
             self._acknowledge(connection, push, pushed, taken)
             self._tell(pushed, taken, events)
-        except (LinkLost, Refusal):
-            pass  # not acknowledged: it will be pushed again
+        except (LinkLost, Refusal) as error:
+            # Not acknowledged: it will be pushed again. Where the connection has gone before the directory
+            # answered, what is behind it is not missing, and no gap may be marked.
+            if isinstance(error, LinkLost) and connection == self._context.connection:
+                self._drained_push = False
         finally:
             if connection == self._context.connection:
                 self._taking -= 1

@@ -6,8 +6,10 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import Gap, MessageReceived, Undecryptable
-from e2ee.client.incoming import Incoming
+from e2ee.client.incoming import Incoming, Unconfirmed
+from e2ee.client.keeping import Pushed, Taken
 from e2ee.client.receiver import ATTEMPTS
+from e2ee.client.trust import Served
 from e2ee.ids import EnvelopeId
 from e2ee.store.client import envelopes
 from e2ee.store.connection import Connection
@@ -98,6 +100,29 @@ class OrderTests(ReceiverCase):
         self.bob.link.connect()
         self.world.settle()
         self.assertEqual(self.shown(), ["1", 1, "3"])
+
+    def test_a_connection_that_ends_before_the_directory_answers_marks_no_gap(self) -> None:
+        """What was pushed and could not be believed yet comes again: nothing is missing before it."""
+        one, two, three = self.mailbox("1", "2", "3")
+        take = Incoming.take
+
+        def unsure(incoming: Incoming, tx: Connection, pushed: Pushed, served: Served | None = None) -> Taken:
+            if pushed.envelope == one.envelope and served is None:
+                raise Unconfirmed
+            return take(incoming, tx, pushed, served)
+
+        self.patch(Incoming, "take", unsure)
+        self.world.relay.lose_answers = True
+        self.bob.stored.mailbox += [one, two, three]
+        self.bob.link.connect()
+        self.world.settle()
+        self.bob.link.disconnect()
+        self.world.settle()
+        self.assertEqual(self.shown(), [])
+        self.world.relay.lose_answers = False
+        self.bob.link.connect()
+        self.world.settle()
+        self.assertEqual(self.shown(), ["1", "2", "3"])
 
     def test_two_gaps_are_marked_each_at_its_place(self) -> None:
         _, two, _, _, five = self.mailbox("1", "2", "3", "4", "5")
