@@ -83,10 +83,8 @@ class Files:
         )
 
         def operation(tx: Connection) -> SentMessage:
-            _queue(tx, to, text, message_id, file, now)
-            record = messages.sent_message(tx, message_id)
-            assert record is not None  # noqa: S101 - queued above
-            return sent_state(tx, record, now)
+            row = _queue(tx, to, text, message_id, file, now)
+            return sent_state(tx, messages.message_by_row(tx, row), now)
 
         sent = await context.vault.write(operation)
         self.uploads.look()
@@ -133,19 +131,22 @@ def files_of(
 
 def _queue(
     tx: Connection, to: Address, text: str, message_id: MessageId, file: FileRecord, now: int
-) -> None:
+) -> int:
+    """The row of the message, which is queued now or was before."""
     known = messages.sent_message(tx, message_id)
     if known is not None:
         before = files.file_of(tx, known.row)
         same = before is not None and (before.path, before.size) == (file.path, file.size)
         if same and (known.address, known.text) == (to, text):
-            return
+            return known.row
         raise Failure(Code.USAGE, f"the id {message_id} belongs to another message")
     blocked = contacts.load_contact(tx, to).blocked
     contacts.touch_contact(tx, to, accepted=not blocked)
     # Without a number yet: until the file is there, others may pass it.
     record = new_text(tx, to, text, message_id, now, sequence=0)
-    files.add_file(tx, messages.add_message(tx, record), file)
+    row = messages.add_message(tx, record)
+    files.add_file(tx, row, file)
+    return row
 
 
 def _check_text(text: str) -> None:
