@@ -17,6 +17,7 @@ from e2ee.ids import MessageId
 from e2ee.ui import address_book, backups, contact_files, identities, records, render
 from e2ee.ui.arrivals import drained
 from e2ee.ui.event_render import event_object
+from e2ee.ui.files import files_to_send
 from e2ee.ui.rpc.request import Request
 from e2ee.ui.sending import WAITS, checked_text, outcomes, queue_all, resolved
 from e2ee.ui.times import parse_since, parse_span
@@ -33,15 +34,19 @@ Given = dict[str, Any]
 
 
 async def send(request: Request, asked: Given) -> None:
-    """Queue in order, wait, and show how each stands."""
-    text = checked_text(asked["text"])
+    """Queue in order, wait, and show how each stands. Raises Failure(USAGE)."""
+    path = files_to_send([Path(asked["file"])])[0] if "file" in asked else None
+    text = checked_text(asked.get("text", "")) if path is None else asked.get("text", "")
     to = asked["to"] if isinstance(asked["to"], list) else [asked["to"]]
     chosen = _message_id(asked["id"]) if "id" in asked else None
     if chosen is not None and len(to) != 1:
         raise Failure(Code.USAGE, "an id is for one recipient")
     async with request.desk.queueing:
         addresses = await resolved(request.shared, to)
-        queued = await queue_all(request.shared, addresses, text, chosen)
+        if path is None:
+            queued = await queue_all(request.shared, addresses, text, chosen)
+        else:
+            queued = [await request.shared.files.queue(one, path, text, chosen) for one in addresses]
     wanted = WAITS[asked.get("wait", "accepted")]
     async for outcome in outcomes(request, request.shared, queued, wanted):
         request.add(render.sent_object(outcome.message))

@@ -66,9 +66,10 @@ EVENT_TYPES = (
 )  # fmt: skip
 
 METHODS: Mapping[str, Method] = {
-    "send": Method("Send a text; see `e2ee send`.", ("sent",), do.send, (
+    "send": Method("Send a text, or a file; see `e2ee send`.", ("sent",), do.send, (
         Parameter("to", Texts(), "A recipient, or an array of them.", required=True),
-        Parameter("text", Text(), "The text, up to 64 KiB of UTF-8.", required=True),
+        Parameter("text", Text(), "The text, up to 64 KiB of UTF-8; with a file there need not be one."),
+        Parameter("file", Text(), "The path of a file."),
         Parameter("wait", Text(choices=tuple(WAITS)), "How far it is to come before the answer."),
         Parameter("id", Text(pattern=ID_PATTERN), "Its id: sent once, however often this is repeated."),
     ), many=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -116,6 +117,20 @@ class AnswerTests(DeskTestCase):
         self.assertEqual(len(self.result("send", {"to": [BOB, CAROL], "text": "hello", "wait": "read"})), 2)
         self.assertEqual(self.messenger.waits[-1], SentState.READ)
         self.assertEqual(self.messenger.texts, [(BOB, "hello"), (BOB, "hello"), (CAROL, "hello")])
+
+    def test_a_file_is_sent_with_or_without_a_text(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        path.write_bytes(b"x")
+        self.messenger.answer = SentMessage(MessageId(bytes(16)), BOB, SentState.STORED)
+        self.result("send", {"to": [BOB, CAROL], "file": str(path)})
+        self.result("send", {"to": BOB, "file": str(path), "text": "as promised"})
+        name = str(path)
+        self.assertEqual(
+            self.messenger.files.sent, [(BOB, name, ""), (CAROL, name, ""), (BOB, name, "as promised")]
+        )
+        for wrong in ({}, {"file": f"{path}.none"}, {"file": str(path.parent)}):
+            params = {"to": BOB, **wrong}
+            self.assertEqual(self.error("send", params), (-32602, "usage"), params)
 
     def test_backup(self) -> None:
         """Its passphrase may be named with it, since nobody can be asked."""
