@@ -19,6 +19,7 @@ from e2ee.ui.invocation import Invocation
 from e2ee.ui.options import Options
 from e2ee.ui.streams import OutputClosed
 from tests.ui.fakes import ALICE, BOB, DEVICE, CoroutineTestCase, FakeCall, FakeMessenger, message
+from tests.ui.test_identities import Kept
 
 ID = "0" * 31 + "1"
 
@@ -44,6 +45,13 @@ VERBS = (
     "outbox",
     f"outbox cancel {ID}",
     "pin remove",
+    "identity show",
+    "identity remove",
+    "trust --list-ca",
+    "trust --remove-ca company",
+    "contacts timer bob",
+    "contacts timer bob 1d",
+    "account delete --yes",
 )
 """Every verb whose requests can fail; `chat`, `run`, `rpc` and `agent` go on then."""
 
@@ -109,6 +117,7 @@ class PeopledMessenger(FakeMessenger):
 
     def __init__(self) -> None:
         super().__init__()
+        self.kept = Kept()
         self.people = {BOB: "bob"}
         self.answer = SentMessage(MessageId.from_hex(ID), BOB, SentState.READ)
         self.cancelled = SentMessage(MessageId.from_hex(ID), BOB, SentState.FAILED)
@@ -118,6 +127,13 @@ class PeopledMessenger(FakeMessenger):
         self.state = Status(
             True, "X25519", None, 0, 0, 1, 1, None, ALICE, DEVICE, "x:1", "sha256:A", "key_file"
         )
+
+    @property
+    def certificates(self) -> Any:
+        return self.kept
+
+    async def delete_account(self) -> None:
+        """Done."""
 
     async def _changed(self, address: Address, name: str | None = None) -> Contact:
         return Contact(address, name, True, False, False)
