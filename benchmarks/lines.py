@@ -7,6 +7,7 @@ are answered. There is one kind for e2ee and one for each yardstick; all carry t
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,18 +54,18 @@ class Line(Int32StringReceiver):
         """TCP is up."""
         self.transport.setTcpNoDelay(True)
 
+    @abstractmethod
     def handshakeCompleted(self) -> None:
         """TLS is up: log in."""
-        raise NotImplementedError
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """A login that does not come about is an error; later ends are none."""
         if not self.ready.called:
             self.ready.errback(reason)
 
+    @abstractmethod
     def submit(self, envelope: bytes, done: Done) -> None:
         """Send to the partner; `done` is called with the answer."""
-        raise NotImplementedError
 
     def _came(self, envelope: bytes) -> None:
         self.count += 1

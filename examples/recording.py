@@ -160,20 +160,23 @@ def register(scene: Scene, terminal: Terminal, number: str) -> None:
     terminal.see("* next:")
 
 
+def open_chat(scene: Scene, terminal: Terminal, number: str) -> None:
+    """With somebody, past the passphrase."""
+    keys(terminal, scene.tape, f"e2ee chat {number}")
+    terminal.see("Passphrase:")
+    terminal.type(f"example passphrase{ENTER}")
+
+
 def perform(scene: Scene) -> None:
     """Two people register, and talk."""
     alice, bob = scene.shell("alice"), scene.shell("bob")
     register(scene, alice, "+15550100101")
     register(scene, bob, "+15550100102")
-    keys(alice, scene.tape, "e2ee chat +15550100102")
-    alice.see("Passphrase:")
-    alice.type(f"example passphrase{ENTER}")
+    open_chat(scene, alice, "+15550100102")
     alice.see("+15550100102>")
     keys(alice, scene.tape, "Are you there?")
     alice.see("(stored): Are you there?")
-    keys(bob, scene.tape, "e2ee chat +15550100101")
-    bob.see("Passphrase:")
-    bob.type(f"example passphrase{ENTER}")
+    open_chat(scene, bob, "+15550100101")
     bob.see("Are you there?")
     keys(bob, scene.tape, "Yes, and nobody else can read this.")
     alice.see("nobody else can read this.")

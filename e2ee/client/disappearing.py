@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from e2ee.client.receipting import may_tell
-from e2ee.crypto.content import Content, Text
-from e2ee.crypto.expiry import Expiry, Timer, TimerNotice
+from e2ee.crypto.content import Content, Text, TimerNotice
+from e2ee.crypto.expiry import Expiry, Timer
 from e2ee.crypto.limits import TIMER_SECONDS
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address

@@ -19,8 +19,7 @@ from e2ee.client.resuming import standing
 from e2ee.crypto import limits
 from e2ee.crypto.account_statement import statement_hash, verify_statement
 from e2ee.crypto.bundle import VerifiedBundle
-from e2ee.crypto.content import Receipt, Resume, Text, TokenNotice, Typing, encode_content
-from e2ee.crypto.expiry import TimerNotice
+from e2ee.crypto.content import Receipt, Resume, Text, TimerNotice, TokenNotice, Typing, encode_content
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.primitives import Entropy

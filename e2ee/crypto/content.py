@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from e2ee.crypto import limits
 from e2ee.crypto.counters import NumberRange, counter, encode_ranges, read_counter, read_ranges
 from e2ee.crypto.encoding import FieldReader, number
-from e2ee.crypto.expiry import Expiry, TimerNotice, encode_expiry, encode_timer, read_expiry, read_timer
+from e2ee.crypto.expiry import Expiry, Timer, encode_expiry, encode_timer, read_expiry, read_timer
 from e2ee.crypto.shared_file import SharedFile, encode_file, read_file
 from e2ee.errors import EncodingRefused, OpenFailed
 from e2ee.ids import ContactToken, MessageId
@@ -35,13 +35,12 @@ _VERSION = b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A message for a person, 1 to 65,536 bytes of UTF-8; with a file it may be empty.
+class CommonFields:
+    """What every content says beside its own.
 
-    `sequence` counts the text-like contents of the sender's device for this account from 1, over all
-    sessions; `have_up_to` is the highest contiguous one received from the other side, 0 for none.
-    The generations are those of both statements as the sender knows them. `token` is the sender's
-    contact token, for contacts whom he has accepted. Times are ms since 1970.
+    `have_up_to` is the highest contiguous sequence number received from the other side, 0 for none. The
+    generations are those of both statements as the sender knows them. `token` is the sender's contact
+    token, for contacts whom he has accepted. Times are ms since 1970.
     """
 
     message_id: MessageId
@@ -50,6 +49,16 @@ class Text:
     own_generation: int
     their_generation: int
     token: ContactToken | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Text(CommonFields):
+    """A message for a person, 1 to 65,536 bytes of UTF-8; with a file it may be empty.
+
+    `sequence` counts the text-like contents of the sender's device for this account from 1, over all
+    sessions.
+    """
+
     sequence: int
     text: str = field(repr=False)
     file: SharedFile | None = field(default=None, kw_only=True)
@@ -57,19 +66,14 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenNotice:
+class TokenNotice(CommonFields):
     """Hands the contact token over without a text. Shown to nobody, has no sequence number."""
 
-    message_id: MessageId
-    sent_at: int
-    have_up_to: int
-    own_generation: int
-    their_generation: int
     token: ContactToken = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(CommonFields):
     """Says how far the numbered texts of both sides have come, after something was lost. Shown to nobody.
 
     `sent_up_to` is the highest number that the sender's device has given a text which the server
@@ -78,44 +82,32 @@ class Resume:
     least one number between two ranges, and have at most RESUME_RANGES.
     """
 
-    message_id: MessageId
-    sent_at: int
-    have_up_to: int
-    own_generation: int
-    their_generation: int
-    token: ContactToken | None = field(repr=False)
     sent_up_to: int
     missing: tuple[NumberRange, ...]
     gone: tuple[NumberRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(CommonFields):
     """Says of texts of the other side that they are kept, or have been read. Shown to nobody as a message.
 
     Both together have 1 to RECEIPT_IDS ids.
     """
 
-    message_id: MessageId
-    sent_at: int
-    have_up_to: int
-    own_generation: int
-    their_generation: int
-    token: ContactToken | None = field(repr=False)
     delivered: tuple[MessageId, ...]
     read: tuple[MessageId, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Typing:
-    """Says that the sender is writing at this moment. Shown to nobody as a message, kept nowhere."""
+class TimerNotice(CommonFields):
+    """Says that the timer is another one. Shown to nobody as a message, has no sequence number."""
 
-    message_id: MessageId
-    sent_at: int
-    have_up_to: int
-    own_generation: int
-    their_generation: int
-    token: ContactToken | None = field(repr=False)
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Typing(CommonFields):
+    """Says that the sender is writing at this moment. Shown to nobody as a message, kept nowhere."""
 
 
 Content = Text | TokenNotice | Resume | Receipt | TimerNotice | Typing

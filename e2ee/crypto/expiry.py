@@ -8,12 +8,11 @@ Layout: a timer is its seconds (4), version (8), time (8) and whether the sender
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from e2ee.crypto import limits
 from e2ee.crypto.encoding import FieldReader, number
 from e2ee.errors import EncodingRefused
-from e2ee.ids import ContactToken, MessageId
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +32,6 @@ class Expiry:
     stands."""
 
     lifetime: int
-    timer: Timer
-
-
-@dataclass(frozen=True, slots=True)
-class TimerNotice:
-    """Says that the timer is another one. Shown to nobody as a message, has no sequence number."""
-
-    message_id: MessageId
-    sent_at: int
-    have_up_to: int
-    own_generation: int
-    their_generation: int
-    token: ContactToken | None = field(repr=False)
     timer: Timer
 
 

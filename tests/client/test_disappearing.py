@@ -10,7 +10,8 @@ from e2ee.client.config import Config
 from e2ee.client.disappearing import note_timer
 from e2ee.client.events import HistoryQuery, MessageFailed, MessageReceived, TimerChanged
 from e2ee.client.expiring import LONGEST_SECONDS
-from e2ee.crypto.expiry import Timer, TimerNotice
+from e2ee.crypto.content import TimerNotice
+from e2ee.crypto.expiry import Timer
 from e2ee.crypto.limits import TIMER_SECONDS
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId

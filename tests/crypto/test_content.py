@@ -14,13 +14,14 @@ from e2ee.crypto.content import (
     Receipt,
     Resume,
     Text,
+    TimerNotice,
     TokenNotice,
     Typing,
     decode_content,
     encode_content,
 )
 from e2ee.crypto.counters import NumberRange
-from e2ee.crypto.expiry import Expiry, Timer, TimerNotice
+from e2ee.crypto.expiry import Expiry, Timer
 from e2ee.crypto.shared_file import SharedFile
 from e2ee.errors import OpenFailed
 from e2ee.ids import ContactToken, MessageId

@@ -85,6 +85,10 @@ class LostMachineTests(SynchronousTestCase):
         self.assertEqual(history, ["one", "two"])
         self.assertEqual([one["name"] for one in self.alice("contacts").objects], ["bob"])
 
+        self.conversations_go_on()
+
+    def conversations_go_on(self) -> None:
+        """What was sent to the lost machine comes again, and both can read each other."""
         received = self.alice("receive").objects
         told = [one for one in self.bob("receive").objects if one["type"] != "receipt"]
         self.assertEqual([(one["type"], one["messages"]) for one in told], [("sent_again", 1)])

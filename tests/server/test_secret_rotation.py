@@ -6,7 +6,6 @@ import json
 import os
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -23,13 +22,10 @@ from e2ee.store.connection import connect
 from e2ee.store.server import rekey as store_rekey
 from e2ee.store.upgrade import schema_files, upgrade
 from tests.server.test_state_directory import StateCase
+from tests.store.server.killing import killed_at
 
 NEW = b"n" * 32
 SESSION, ALICE, CODE = PasscodeSessionId(b"s" * 16), Address("+15550100101"), "123456"
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 class SecretCase(StateCase):
@@ -164,31 +160,8 @@ class RotationTests(SecretCase):
 
     def killed_at(self, step: int) -> bool:
         """Rotate up to one of its changes on the disk; whether it came so far."""
-        left = step
-
-        def before(call: Any) -> Any:
-            def counted(*arguments: Any, **named: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise Killed
-                return call(*arguments, **named)
-
-            return counted
-
-        steps: list[tuple[Any, str]] = [
-            (StateDirectory, "remove"), (os, "fsync"), (Path, "replace"), (store_rekey, "faults"),
-        ]  # fmt: skip
-        patches = [self.patch(where, name, before(getattr(where, name))) for where, name in steps]
-        patches.append(self.patch(store_rekey, "_remove", lambda target: None))
-        try:
-            rotate_here(self.state, self.database, NEW)
-        except Killed:
-            return True
-        finally:
-            for each in reversed(patches):
-                each.restore()
-        return False
+        calls = [(StateDirectory, "remove"), (os, "fsync"), (Path, "replace"), (store_rekey, "faults")]
+        return killed_at(self, step, calls, lambda: rotate_here(self.state, self.database, NEW))
 
     def test_a_code_that_does_not_open_is_left_as_it_is(self) -> None:
         self.assertEqual(resealing(self.secret, NEW)(SESSION, ALICE, b"x" * 40), b"x" * 40)

@@ -461,14 +461,6 @@ class FakeCall:
         return report(failure, self.options.json)
 
     @asynccontextmanager
-    async def conversations(
-        self,
-        *,
-        connect: bool = True,
-        once: bool = False,
-        lasting: bool = False,
-        patient: bool = False,
-        reads_lines: bool = False,
-    ) -> AsyncIterator[FakeMessenger]:
+    async def conversations(self, *, connect: bool = True, **_: bool) -> AsyncIterator[FakeMessenger]:
         self.connected.append(connect)
         yield self.messenger

@@ -77,14 +77,6 @@ class Request(Invocation):
         """Nobody can be asked."""
 
     @asynccontextmanager
-    async def conversations(
-        self,
-        *,
-        connect: bool = True,
-        once: bool = False,
-        lasting: bool = False,
-        patient: bool = False,
-        reads_lines: bool = False,
-    ) -> AsyncIterator[Conversations]:
+    async def conversations(self, **_: bool) -> AsyncIterator[Conversations]:
         """Those that are there: they outlast this request."""
         yield self.shared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,9 +93,9 @@ class FilesContract(ContractCase):
 class ShelfContract(SynchronousTestCase):
     """Chunks behind each other."""
 
+    @abstractmethod
     def new_shelf(self) -> Shelf:
         """An empty one."""
-        raise NotImplementedError
 
     def setUp(self) -> None:
         self.shelf = self.new_shelf()

@@ -14,13 +14,10 @@ from e2ee.store.connection import connect
 from e2ee.store.server import rekey as module
 from e2ee.store.server.rekey import opens, rekey
 from tests.store.contract.fixture import ALICE, BOB, MAILBOX_LIMITS, item, new_account
+from tests.store.server.killing import killed_at
 from tests.store.server.sql import KEY, OnDatabase
 
 NEW = b"n" * 32
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def sealed_anew(session: PasscodeSessionId, address: Address, sealed: bytes) -> bytes:
@@ -156,26 +153,5 @@ class RekeyTests(OnDatabase):
 
     def killed_at(self, step: int) -> bool:
         """Rekey up to one of the calls that change something on the disk; whether it came so far."""
-        left = step
-
-        def before(call: Any) -> Any:
-            def counted(*arguments: Any, **named: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise Killed
-                return call(*arguments, **named)
-
-            return counted
-
-        steps = [(module, "_fill"), (module, "faults"), (os, "open"), (os, "fsync"), (Path, "replace")]
-        patches = [self.patch(where, name, before(getattr(where, name))) for where, name in steps]
-        patches.append(self.patch(module, "_remove", lambda target: None))
-        try:
-            self.rekey()
-        except Killed:
-            return True
-        finally:
-            for each in reversed(patches):
-                each.restore()
-        return False
+        calls = [(module, "_fill"), (module, "faults"), (os, "open"), (os, "fsync"), (Path, "replace")]
+        return killed_at(self, step, calls, self.rekey)
