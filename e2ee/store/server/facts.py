@@ -15,16 +15,20 @@ class SqlFacts:
     async def get(self, name: str) -> bytes | None:
         """See `ports.Facts.get`."""
 
-        def read(connection: Connection) -> bytes | None:
-            row = connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-            return None if row is None else bytes(row[0])
-
-        return await self._database.read(read)
+        return await self._database.read(lambda connection: load_fact(connection, name))
 
     async def put(self, name: str, value: bytes) -> None:
         """See `ports.Facts.put`."""
 
-        def write(connection: Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+        await self._database.write(lambda connection: save_fact(connection, name, value))
 
-        await self._database.write(write)
+
+def load_fact(connection: Connection, name: str) -> bytes | None:
+    """The fact of this name, inside an operation."""
+    row = connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def save_fact(connection: Connection, name: str, value: bytes) -> None:
+    """Put it in the place of an older one, inside an operation."""
+    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from e2ee.store.connection import Connection
+from e2ee.store.server.facts import load_fact, save_fact
 
 PACE = 1000
 """A table that took a second is left alone for 1,000: a thousandth of the writer's time at the most."""
@@ -33,28 +34,33 @@ class Traces:
     def __init__(self, seconds: Callable[[], float] = perf_counter) -> None:
         self._seconds = seconds
         self._not_before: dict[str, float] = {}
-        self._done_at: dict[str, object] = {}
 
     def tidy(self, tx: Connection) -> bool:
         """Lay out anew what may hold traces, in one transaction without foreign keys.
 
         False if a table has to wait for its turn, or until it is smaller.
         """
-        devices, newest, appended, waiting, size = tx.execute(
-            "SELECT count(*), max(id), total(last_seq), total(messages), total(bytes) FROM device"
+        # How many devices there ever were, not which is the newest: one may have come and gone.
+        devices, ever, removed, size = tx.execute(
+            "SELECT count(*), (SELECT seq FROM sqlite_sequence WHERE name = 'device'),"
+            " total(last_seq) - total(messages), total(bytes) FROM device"
         ).fetchone()
-        people = (devices, newest)
+        people = f"{devices} of {ever}"
         done = [self._tidy(tx, table) for table in PASSING]
         done += [self._tidy(tx, table, people) for table in LASTING]
         if size <= MOST_BYTES:
-            done.append(self._tidy(tx, "mail", (people, appended - waiting)))
+            done.append(self._tidy(tx, "mail", f"{people}, {removed:.0f}"))
         else:
             done.append(False)
         return all(done)
 
-    def _tidy(self, tx: Connection, table: str, state: object = None) -> bool:
-        """With a `state`, only if it is another one than the last time: a row has gone since."""
-        if state is not None and self._done_at.get(table) == state:
+    def _tidy(self, tx: Connection, table: str, state: str | None = None) -> bool:
+        """With a `state`, only if it is another one than the last time: a row has gone since.
+
+        That is kept with the rows, so that what is rolled back counts as not done.
+        """
+        done = f"tidied {table}"
+        if state is not None and load_fact(tx, done) == state.encode():
             return True
         began = self._seconds()
         if began < self._not_before.get(table, began) or _is_large(tx, table):
@@ -62,7 +68,8 @@ class Traces:
         lay_out_anew(tx, table)
         ended = self._seconds()
         self._not_before[table] = ended + PACE * (ended - began)
-        self._done_at[table] = state
+        if state is not None:
+            save_fact(tx, done, state.encode())
         return True
 
 

@@ -297,6 +297,22 @@ class Turns(TracesCase):
         self.assertEqual(self.rows("SELECT count(*) FROM mail"), [(len(waiting),)])
         self.assertEqual(self.broken, [])
 
+    def test_what_was_rolled_back_with_another_table_is_done_again(self) -> None:
+        self.done(self.stores.accounts.delete(PEOPLE[0], 0.0))
+        self.faults.add("INSERT INTO main.mail", sqlite_error(13, "database or disk is full"))
+        self.clock.advance(TRUNCATE_SECONDS)
+        self.assertIn("account", self.laid_out)
+        del self.laid_out[:]
+        self.tidy()
+        self.assertTrue({"account", "device", "mail"} <= set(self.laid_out), self.laid_out)
+
+    def test_an_account_that_came_and_went_between_two_turns_is_not_overlooked(self) -> None:
+        passing = Address("+15550199999")
+        self.register(new_account(passing))
+        self.done(self.stores.accounts.delete(passing, 0.0))
+        self.tidy()
+        self.assertTrue({"account", "device", "mail"} <= set(self.laid_out), self.laid_out)
+
     def test_when_the_database_is_closed_it_is_not_left_for_later(self) -> None:
         self.pass_on()
         self.close()
