@@ -36,7 +36,7 @@ class NoSecretSource(E2eeError, ValueError):
     """The option has none of the three forms. Its text is not repeated: it may be a secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SecretSource:
     """`kind` is ``file``, ``credential`` or ``command``; `where` is what stands behind the colon."""
 
@@ -62,6 +62,8 @@ class SecretSource:
     def __str__(self) -> str:
         # A command may have arguments that are nobody's business.
         return f"command:{_words(self.where)[0]} …" if self.kind == "command" else f"{self.kind}:{self.where}"
+
+    __repr__ = __str__
 
     def read(self, environment: Mapping[str, str]) -> bytes:
         """The secret, 32 bytes. Raises StateRefused."""

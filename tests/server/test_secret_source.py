@@ -89,7 +89,7 @@ class CommandTests(SourceCase):
         command = self.command(f'[ "$1" = "a b" ] && [ "$2" = "\\$HOME;" ] && echo {HEX}')
         source = SecretSource.parse(f"{command} 'a b' $HOME;")
         self.assertEqual(source.read({}), SECRET)
-        self.assertEqual(str(source), f"command:{self.folder / 'fetch'} …")
+        self.assertEqual((str(source), repr(source)), 2 * (f"command:{self.folder / 'fetch'} …",))
 
     def test_its_failures_are_told_without_its_words(self) -> None:
         failing = self.refused(self.command(f"echo {HEX}; echo {HEX} >&2; exit 3"))
