@@ -38,6 +38,7 @@ VALUES = {
     "frame": (wire.FRAME_BEFORE_LOGIN_BYTES, wire.FRAME_AFTER_LOGIN_BYTES, 16 * KIB, 128 * KIB),
     "handshake and login": (wire.LOGIN_SECONDS, 10),
     "idle": (wire.PING_AFTER_SECONDS, wire.IDLE_SECONDS, 45, 90),
+    "recipients with a refused message": (policy.HELD_RECIPIENTS, 10_000),
     "turned away and not gone": (policy.LEAVING_CONNECTIONS, wire.CLOSE_SECONDS, 64, 5),
     "text": (crypto.TEXT_BYTES, 64 * KIB),
     "envelope": (wire.ENVELOPE_BYTES, 96 * KIB),

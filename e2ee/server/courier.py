@@ -24,7 +24,7 @@ from e2ee.server.eager import run_eagerly
 from e2ee.server.known_accounts import KnownAccounts, shows_token
 from e2ee.server.lookups import LookUps
 from e2ee.server.peer import Peer
-from e2ee.server.policy import Policy
+from e2ee.server.policy import HELD_RECIPIENTS, Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
 from e2ee.server.seat_terms import Outcome
@@ -104,8 +104,8 @@ class Courier:
         admitting = run_eagerly(self._admit(submit))
         if admitting is not None:
             self._lanes[submit.peer] = deque()
-            admitting.addErrback(self._failed, submit.peer)
             admitting.addCallback(lambda _: self._admit_next(submit.peer))
+            admitting.addErrback(self._failed, submit.peer)
 
     def _admit_next(self, peer: Peer) -> None:
         for submit in self._lanes.pop(peer):
@@ -116,8 +116,10 @@ class Courier:
                 lane.append(submit)
 
     def _failed(self, failure: Failure, peer: Peer) -> None:
-        """A defect of ours: it costs this connection. Its text stays out of the log."""
+        """A defect of ours: it costs this connection, and all that waits on it. Its text stays out of the
+        log."""
         self._log.error("a send has failed: {kind}", kind=type(failure.value).__name__)
+        self._lanes.pop(peer, None)
         peer.abort()
 
     async def _admit(self, submit: _Submit) -> None:
@@ -164,7 +166,14 @@ class Courier:
         self._deliveries.to(where).submit(item, may_know, partial(self._reached, submit))
 
     def _reached(self, submit: _Submit, outcome: Outcome) -> None:
-        """What became of it; the sender's state token is where it must be before he is told."""
+        """What became of it; called from within the recipient's delivery, which no defect here may reach."""
+        try:
+            self._answer(submit, outcome)
+        except Exception:
+            self._failed(Failure(), submit.peer)
+
+    def _answer(self, submit: _Submit, outcome: Outcome) -> None:
+        """The sender's state token is where it must be before he is told."""
         if outcome is Outcome.DELIVERED:
             self._tokens.note(submit.peer.where, submit.message.state_token)
             self._accepted(submit, m.Outcome.DELIVERED)
@@ -201,7 +210,10 @@ class Courier:
     def _refuse(self, submit: _Submit, error: Refusal | StoreError) -> None:
         """A refusal never lets a later message of the same pair pass."""
         refusal = error if isinstance(error, Refusal) else unavailable()
-        submit.peer.held.add(submit.message.number)
+        held = submit.peer.held
+        held.add(submit.message.number)
+        if len(held) > HELD_RECIPIENTS:
+            submit.peer.abort()
         self._counters.refused(submit.message, refusal.code, refusal.limit)
         submit.answer(refusal.answer(submit.message.n))
 

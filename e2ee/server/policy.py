@@ -72,6 +72,8 @@ BATCH_MESSAGES = 512
 LISTEN_BACKLOG = 1024
 """Connections that wait for the reactor to take them: those of a second. With Twisted's 50 a few hundred
 strangers at once keep honest people waiting for the retries of TCP. The kernel may allow fewer."""
+HELD_RECIPIENTS = 10_000
+"""To whom one connection has a refused message: more than a client has contacts, and some hundred KiB."""
 LEAVING_CONNECTIONS = 64
 """Connections that were turned away and have not taken the reason yet: the next one cuts the oldest. They are
 counted nowhere else, so they must fit into `open_files.RESERVED_FILES`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from e2ee.errors import StoreUnavailable
 from e2ee.ids import Address
+from e2ee.server import courier
 from e2ee.server.policy import Policy, PresencePolicy
 from e2ee.server.refusal import Refusal
 from e2ee.server.seat_terms import WrongAcknowledgement
@@ -237,6 +239,47 @@ class RefusalTests(CourierCase):
         waiting.callback(None)
         self.assertNoResult(answer)
         self.assertEqual((self.alice.ended, self.flushLoggedErrors()), ("aborted", []))
+
+    def test_and_what_waits_behind_it_is_not_carried(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+        find, calls = known.find, [0]
+
+        async def defect(address: Address) -> Account | None:
+            calls[0] += 1
+            if calls[0] == 1:
+                await waiting
+                raise KeyError("a secret")
+            return await find(address)
+
+        self.patch(known, "find", defect)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two")]
+        waiting.callback(None)
+        for answer in answers:
+            self.assertNoResult(answer)
+        self.assertEqual((self.alice.ended, calls, self.flushLoggedErrors()), ("aborted", [1], []))
+        self.assertEqual(self.now(self.town.mailbox.count()), 0)
+
+    def test_a_defect_in_an_answer_costs_the_sender_and_not_the_recipient(self) -> None:
+        bob = self.now(self.town.log_in(BOB))
+
+        def defect(answer: m.Message) -> None:
+            raise KeyError("a secret")
+
+        self.town.rooms.courier.submit(self.alice, self.town.send(BOB, b"one", TOKEN), defect)
+        self.town.acknowledge(bob, bob.pushes[0])
+        self.assertEqual((self.alice.ended, bob.ended), ("aborted", ""))
+        again = self.town.submit(self.town.peer(ALICE), self.town.send(BOB, b"two", TOKEN))
+        self.town.acknowledge(bob, bob.pushes[1])
+        self.assertEqual(self.successResultOf(again), DELIVERED)
+
+    def test_one_connection_has_refused_messages_to_so_many_and_no_more(self) -> None:
+        self.patch(courier, "HELD_RECIPIENTS", 2)
+        numbers = (f"+1555015{number:04}" for number in range(3))
+        ended = []
+        for number in numbers:
+            self.refusal(replace(self.town.send(BOB, b"one"), number=number))
+            ended.append(self.alice.ended)
+        self.assertEqual(ended, ["", "", "aborted"])
 
     def test_what_was_queued_behind_a_refused_one_is_held(self) -> None:
         self.town.mailbox.slow = True
