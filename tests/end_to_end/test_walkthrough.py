@@ -48,9 +48,10 @@ class WalkCase(SynchronousTestCase):
             (self.opt / "bin" / name).symlink_to(program(name))
         python = self.opt / "bin" / "python"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        pip = self.opt / "bin" / "pip"
-        pip.write_text(f'#!/bin/sh\necho "$@" >> {folder}/installed\n')
-        for path in (python, pip):
+        pip, make = self.opt / "bin" / "pip", self.opt / "bin" / "make"
+        for path in (pip, make):
+            path.write_text(f'#!/bin/sh\necho "$@" >> {folder}/installed\n')
+        for path in (python, pip, make):
             path.chmod(0o755)
         self.house.server_options = ("--presence", "everyone", "--config", str(self.config))
         self.house.environment["CREDENTIALS_DIRECTORY"] = str(self.credentials)
@@ -222,7 +223,8 @@ class UpgradeTests(WalkCase):
     def test_there_and_back(self) -> None:
         self.send("waits over the upgrade")
         self.walk("upgrade.md", "Upgrade")
-        self.assertEqual((self.house.directory / "installed").read_text(), "install --upgrade .[sms]\n")
+        installed = (self.house.directory / "installed").read_text()
+        self.assertEqual(installed, "install --upgrade .[sms]\ninstall-files\n")
         self.assertEqual(self.received(), ["waits over the upgrade"])
         self.send("after the upgrade")
         self.assertEqual(self.received(), ["after the upgrade"])
