@@ -21,10 +21,7 @@ from e2ee.ui.options import DEFAULT_TIMEOUT, Options
 from e2ee.ui.printer import RecordPrinter, print_error, report
 from e2ee.ui.progress import ProgressBar, may_draw
 from e2ee.ui.streams import LINE_BYTES, Interruption, LineSink, LineSource
-from e2ee.ui.terminal import Terminal, has_person
-
-PRINTING_TERMINALS = ("", "dumb", "unknown")
-"""Values of TERM for what has no cursor to move."""
+from e2ee.ui.terminal import Terminal, has_cursor, has_person
 
 if TYPE_CHECKING:
     from e2ee.client.agent import Conversations
@@ -105,7 +102,7 @@ class Invocation:
     @property
     def has_line_editor(self) -> bool:
         """Whether it is one that can do more than print."""
-        return self.on_terminal and os.environ.get("TERM", "").lower() not in PRINTING_TERMINALS
+        return self.on_terminal and has_cursor()
 
     def terminal(self) -> Terminal | None:
         """Where a person can be asked, if there is one."""

@@ -20,7 +20,7 @@ from e2ee import __version__
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a one-shot command tries to reach the server."""
-_LONGEST_TIMEOUT = 10.0**7
+LONGEST_TIMEOUT = 10.0**7
 
 _GIVEN = "e2ee.options"
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ class Seconds(click.ParamType[float]):
             seconds = float(value)
         except ValueError:
             seconds = math.nan
-        if not 0.0 <= seconds <= _LONGEST_TIMEOUT:
+        if not 0.0 <= seconds <= LONGEST_TIMEOUT:
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return seconds
 

@@ -12,6 +12,7 @@ from e2ee.client.events import FileProgress, FileState
 from e2ee.ui.render import size_text
 from e2ee.ui.sanitiser import clean_line
 from e2ee.ui.status_line import fitted
+from e2ee.ui.terminal import has_cursor
 
 BAR_CELLS = 20
 _CLEAR = "\r\x1b[K"
@@ -66,4 +67,4 @@ def moving_text(progress: FileProgress) -> str:
 
 def may_draw(json: bool) -> bool:
     """Whether standard error is a terminal that has a cursor to move."""
-    return not json and os.isatty(2) and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown")
+    return not json and os.isatty(2) and has_cursor()

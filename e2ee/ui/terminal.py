@@ -14,6 +14,8 @@ from e2ee.errors import Code, Failure
 from e2ee.ui.sanitiser import printable
 from e2ee.ui.streams import Interruption, LineSource
 
+PRINTING_TERMINALS = ("", "dumb", "unknown")
+"""Values of TERM for what has no cursor to move."""
 _ECHO_FLAGS = 3
 """The place of the local modes in what `termios.tcgetattr` gives."""
 
@@ -21,6 +23,11 @@ _ECHO_FLAGS = 3
 def has_person() -> bool:
     """Whether somebody can be asked: standard input is a terminal. Otherwise nothing ever prompts."""
     return os.isatty(0)
+
+
+def has_cursor() -> bool:
+    """Whether the terminal, if there is one, can do more than print."""
+    return os.environ.get("TERM", "").lower() not in PRINTING_TERMINALS
 
 
 class Terminal:

@@ -32,7 +32,7 @@ from e2ee.ui.rpc.jsonrpc import (
 )
 from e2ee.ui.rpc.methods import perform
 from e2ee.ui.rpc.news import News
-from e2ee.ui.rpc.request import Request
+from e2ee.ui.rpc.request import Request, Room
 from e2ee.ui.streams import Interrupted, OutputClosed
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ class Desk:
         self._broken()
 
     async def _answer(self, line: str) -> None:
-        incoming = parse(line)
-        answering = [Deferred.fromCoroutine(self._one(entry)) for entry in incoming.entries]
+        incoming, room = parse(line), Room()
+        answering = [Deferred.fromCoroutine(self._one(entry, room)) for entry in incoming.entries]
         found = await gatherResults(answering, consumeErrors=True)
         texts = [text for text, _ in found if text is not None]
         said = batch_text(texts) if incoming.batch else (texts[0] if texts else None)
@@ -137,22 +137,22 @@ class Desk:
             if after is not None:
                 await after()
 
-    async def _one(self, entry: Asked | Refused) -> tuple[str | None, AfterFlush | None]:
+    async def _one(self, entry: Asked | Refused, room: Room) -> tuple[str | None, AfterFlush | None]:
         """The answer to one entry, None where none is wanted, and what is to be done once it was taken."""
         if isinstance(entry, Refused):
             return error_text(entry.id, entry.error), None
         after = None
         try:
-            result, after = await self._result(entry)
+            result, after = await self._result(entry, room)
             text = result_text(entry.id, result)
         except RpcError as error:
             text = error_text(entry.id, error)
         return (text if entry.answered else None), after
 
-    async def _result(self, asked: Asked) -> tuple[str, AfterFlush | None]:
+    async def _result(self, asked: Asked, room: Room) -> tuple[str, AfterFlush | None]:
         """Raises RpcError."""
         try:
-            return await perform(lambda timeout: Request(self._call, self, timeout), asked)
+            return await perform(lambda timeout: Request(self._call, self, timeout, room), asked)
         except (RpcError, CancelledError):
             raise
         except Failure as failure:

@@ -62,9 +62,15 @@ async def receive(request: Request, asked: Given) -> None:
         events = await request.desk.news.take(most)
     if not events and asked.get("wait_first", False):
         events = await request.desk.news.first(request.left(), most)
-    for event in events:
-        request.add(event_object(event))
-    request.after_flush = lambda: request.shared.mark_shown(events)
+    if not events:
+        return
+    try:
+        for event in events:
+            request.add(event_object(event))
+    except Failure:
+        request.desk.news.give_back()
+        raise
+    request.after_flush = lambda: request.desk.news.shown(events)
 
 
 async def subscribe(request: Request, asked: Given) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from e2ee.errors import Code, Failure
@@ -35,7 +35,7 @@ class Asked:
     """A request, or a notification, which nobody wants answered (section 4.1)."""
 
     method: str
-    params: Mapping[str, Any] | Sequence[Any]
+    params: Mapping[str, Any] | Sequence[Any] = field(repr=False)
     id: Id = None
     answered: bool = True
 

@@ -13,6 +13,7 @@ from e2ee.ui import account, address_book, identities, records
 from e2ee.ui.rpc import handlers as do
 from e2ee.ui.rpc.handlers import ENTRIES, MOST_MESSAGES, Given
 from e2ee.ui.rpc.jsonrpc import INVALID_REQUEST, METHOD_NOT_FOUND, Asked, RpcError
+from e2ee.ui.rpc.objects import ARRIVALS
 from e2ee.ui.rpc.parameters import TIMEOUT, Count, Flag, Parameter, Text, Texts, given
 from e2ee.ui.rpc.request import Request
 from e2ee.ui.sending import WAITS
@@ -60,10 +61,6 @@ async def perform(
 _ADDRESS = Parameter("address", Text(), "A number, or a name of the address book.", required=True)
 _NAME = Parameter("name", Text(), "The name in the address book.", required=True)
 _ID = Parameter("id", Text(pattern=ID_PATTERN), "The id of an own message.", required=True)
-EVENT_TYPES = (
-    "message", "file", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back",
-    "failed",
-)  # fmt: skip
 
 METHODS: Mapping[str, Method] = {
     "send": Method("Send a text, or a file; see `e2ee send`.", ("sent",), do.send, (
@@ -75,7 +72,7 @@ METHODS: Mapping[str, Method] = {
     ), many=True),
     "receive": Method(
         "What has not been shown; it counts as shown once this answer was taken. Ask until it is empty.",
-        EVENT_TYPES, do.receive, (
+        ARRIVALS, do.receive, (
             Parameter("max", Count(MOST_MESSAGES), "So many messages at the most; 100 if not given."),
             Parameter("wait_first", Flag(), "Wait until there is something."),
         ), many=True, delivers=True),

@@ -7,10 +7,10 @@ is kept until it can be told. See `docs/scripting.md`, "Notifications".
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure as TwistedFailure
 
@@ -55,7 +55,8 @@ class News:
         self._unacknowledged: Deferred[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._telling: list[Deferred[None]] = []
-        self._taking = DeferredLock()
+        self._taken = False
+        self._passed_over: list[Bell] = []
         self._failed: Callable[[TwistedFailure], None] = lambda _: None
 
     # --- subscriptions ------------------------------------------------------------------------
@@ -179,26 +180,56 @@ class News:
     # --- asking for it ------------------------------------------------------------------------
 
     async def take(self, most: int | None) -> list[ShownEvent]:
-        """The first of what is unshown, marked as being told. Raises Failure(USAGE) while subscribed."""
+        """The first of what is unshown, marked as being told; then `shown` or `give_back`.
+
+        Raises Failure(USAGE) while subscribed, and while what was taken before has not been told: both
+        would be given the same.
+        """
         if self.subscribed:
             raise Failure(Code.USAGE, "what comes is told already: this program has subscribed")
-        async with self._taking:
-            return await self._conversations.mark_printing(await self._conversations.take(most))
+        if self._taken:
+            raise Failure(Code.USAGE, "an earlier receive of this program has not been answered yet")
+        self._taken = True
+        events: list[ShownEvent] = []
+        try:
+            events = await self._conversations.mark_printing(await self._conversations.take(most))
+        finally:
+            if not events:
+                self.give_back()
+        return events
 
     async def first(self, seconds: float, most: int | None) -> list[ShownEvent]:
-        """The same, waiting for it. Raises Failure(TIMEOUT) after so many seconds."""
-        bell = Bell(self._clock)
+        """The same, waiting for it, and for those who wait already. Raises Failure(TIMEOUT) after so many
+        seconds."""
         until = self._clock.seconds() + seconds
+        bell = Bell(self._clock)
         unsubscribe = self._conversations.subscribe(
             lambda event: bell.ring() if isinstance(event, ShownEvent) else None
         )
         try:
-            while not (events := await self.take(most)):
+            while True:
+                if self._taken:
+                    self._passed_over.append(bell)
+                elif events := await self.take(most):
+                    return events
                 if not await bell.rung(until - self._clock.seconds()):
                     raise Failure(Code.TIMEOUT, "no message came in time")
-            return events
         finally:
             unsubscribe()
+
+    async def shown(self, events: Sequence[ShownEvent]) -> None:
+        """The program has these."""
+        try:
+            await self._conversations.mark_shown(events)
+        finally:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """What was taken has been told, or will not be: the next may take."""
+        self._taken = False
+        passed_over, self._passed_over = self._passed_over, []
+        for bell in passed_over:
+            bell.ring()
 
 
 def connection_object(failure: Failure | None, *, ended: bool) -> dict[str, Any]:

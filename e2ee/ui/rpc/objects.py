@@ -158,8 +158,10 @@ _DECLARED: tuple[tuple[str, str, _Fields, _Fields], ...] = (
 OBJECTS: Mapping[str, JsonSchema] = {declared[0]: described(*declared) for declared in _DECLARED}
 """By type."""
 
-NOTIFICATIONS = (
+ARRIVALS = (
     "message", "file", "receipt", "key_changed", "undecryptable", "gap", "sent_again", "timer", "put_back",
-    "failed", "sent", "connection", "presence", "typing", "notice",
+    "failed",
 )  # fmt: skip
-"""What a program can be told; those before `sent` count as shown then."""
+"""What counts as shown when a program has been told."""
+NOTIFICATIONS = (*ARRIVALS, "sent", "connection", "presence", "typing", "notice")
+"""What a program can be told."""

@@ -9,12 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from e2ee.ui.options import LONGEST_TIMEOUT
 from e2ee.ui.rpc.jsonrpc import INVALID_PARAMS, RpcError
-
-JsonSchema = dict[str, Any]
-
-LONGEST_WAIT = 10.0**7
-"""Seconds, as with `--timeout`."""
+from e2ee.ui.rpc.objects import JsonSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +85,13 @@ class Seconds:
 
     def accepts(self, value: Any) -> bool:
         """Whether it can be given."""
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_WAIT
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        return 0 <= value <= LONGEST_TIMEOUT
 
     def schema(self) -> JsonSchema:
         """In JSON Schema."""
-        return {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT}
+        return {"type": "number", "minimum": 0, "maximum": LONGEST_TIMEOUT}
 
 
 Kind = Text | Texts | Flag | Count | Seconds

@@ -21,13 +21,26 @@ if TYPE_CHECKING:
     from e2ee.ui.rpc.desk import Desk
 
 ANSWER_BYTES = 8 * 1024 * 1024
-"""The longest answer: it is held in memory until its reader has taken it."""
+"""The longest answer to a line: it is held in memory until its reader has taken it."""
+
+
+class Room:
+    """What is left of ANSWER_BYTES for the answer to one line, be it a request or a batch of them."""
+
+    def __init__(self) -> None:
+        self._left = ANSWER_BYTES
+
+    def take(self, size: int) -> None:
+        """Raises Failure(USAGE) when there is not so much left."""
+        self._left -= size
+        if self._left < 0:
+            raise Failure(Code.USAGE, f"the answer is longer than {ANSWER_BYTES} bytes: ask for less at once")
 
 
 class Request(Invocation):
     """With the conversations and the desk of the program that asks; `timeout` in seconds is its own."""
 
-    def __init__(self, call: Invocation, desk: Desk, timeout: float | None) -> None:
+    def __init__(self, call: Invocation, desk: Desk, timeout: float | None, room: Room) -> None:
         options = replace(
             call.options, json=True, timeout=call.options.timeout if timeout is None else timeout
         )
@@ -36,7 +49,7 @@ class Request(Invocation):
         self.printed: list[str] = []
         self.after_flush: Callable[[], Awaitable[None]] | None = None
         """What is to be done once the answer has been taken."""
-        self._bytes = 0
+        self._room = room
 
     @property
     def shared(self) -> Conversations:
@@ -46,9 +59,7 @@ class Request(Invocation):
     def add(self, shown: Mapping[str, Any]) -> None:
         """A part of the answer. Raises Failure(USAGE) when there is too much of it."""
         text = render.as_json(shown)
-        self._bytes += len(text) + 1
-        if self._bytes > ANSWER_BYTES:
-            raise Failure(Code.USAGE, f"the answer is longer than {ANSWER_BYTES} bytes: ask for less at once")
+        self._room.take(len(text) + 1)
         self.printed.append(text)
 
     # --- what verbs use -----------------------------------------------------------------------

@@ -410,6 +410,37 @@ class NewsTests(DeskTestCase):
         self.assertEqual([one["text"] for one in self.result("receive")], ["text 3"])
         self.assertEqual(self.result("receive"), [])
 
+    def test_two_at_once_are_not_given_the_same(self) -> None:
+        """The second is refused until the first was taken; in one batch as well as on two lines."""
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        self.program.stalls = True
+        for number in (1, 2):
+            self.take(f'{{"jsonrpc":"2.0","id":{number},"method":"receive","params":{{"max":1}}}}')
+        self.program.stalls = False
+        self.program.take()
+        first, second = self.said()
+        self.assertEqual([one["text"] for one in first["result"]], ["text 1"])
+        self.assertEqual(second["error"]["data"]["code"], "usage")
+        self.assertEqual([one["text"] for one in self.result("receive")], ["text 2"])
+
+    def test_who_waits_is_given_what_comes_after_another_has_taken(self) -> None:
+        for number in (1, 2):
+            self.take(
+                f'{{"jsonrpc":"2.0","id":{number},"method":"receive","params":{{"wait_first":true,"max":1}}}}'
+            )
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        texts = [one["text"] for answer in self.said() for one in answer["result"]]
+        self.assertEqual(texts, ["text 1", "text 2"])
+
+    def test_what_did_not_fit_into_an_answer_can_be_asked_for_again(self) -> None:
+        self.messenger.arrive(message("x" * 300))
+        self.patch(request_module, "ANSWER_BYTES", 400)
+        self.assertEqual(self.error("receive"), (-32602, "usage"))
+        self.patch(request_module, "ANSWER_BYTES", 4000)
+        self.assertEqual([one["text"] for one in self.result("receive")], ["x" * 300])
+
     def test_receive_can_wait(self) -> None:
         self.successResultOf(
             self.take('{"jsonrpc":"2.0","id":1,"method":"receive","params":{"wait_first":true}}')
