@@ -33,6 +33,11 @@ class Intake:
         """Chunks that are in memory."""
         return len(self._waiting) + self._writing
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._ended
+
     async def put(self, index: int, chunk: bytes) -> int:
         """Write a chunk; how many there are on the disk then. Raises Refusal."""
         if self._ended or index != self.held + self.under_way or index >= self.file.chunks:
@@ -83,6 +88,10 @@ class Intake:
         held = self.held
         try:
             await self._in_thread(lambda: self._shelf.append(self.file.file_id, held, chunks))
-        except (StoreError, OSError):
+        except StoreError:
+            return unavailable()
+        except OSError:
+            # Nobody knows now what is on the disk: who goes on with it looks again.
+            self.end()
             return unavailable()
         return None

@@ -10,6 +10,10 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from twisted.internet.defer import DeferredLock
 
 from e2ee.ids import Address
 from e2ee.server.counters import Counters, Limit
@@ -26,6 +30,8 @@ from e2ee.server.refusal import Refusal, unavailable
 from e2ee.store.server.ports import FileRefused, Files, Shelf, StoredFile
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
+
+T = TypeVar("T")
 
 QUOTA_RETRY_SECONDS = HOUR_SECONDS
 """Room comes back when a recipient has fetched a file, or when one expires."""
@@ -48,12 +54,13 @@ class FileRoom:
         self._now = now
         self._counters = counters
         self._intakes: OrderedDict[bytes, Intake] = OrderedDict()
+        self._resuming: WeakValueDictionary[bytes, DeferredLock] = WeakValueDictionary()
         self._waiting_bytes = 0
 
     # --- uploads ------------------------------------------------------------------------------
 
     async def offer(self, owner: Address, message: m.OfferFile) -> m.FileHeld:
-        """Begin an upload or go on with it. Raises Refusal: QUOTA, CONFLICT."""
+        """Begin an upload or go on with it. Raises Refusal: QUOTA, CONFLICT, UNAVAILABLE."""
         offered = StoredFile(message.file, owner, _hashed(message.capability), message.chunks)
         found = await self.files.offer(offered, self._now())
         if isinstance(found, FileRefused):
@@ -84,16 +91,23 @@ class FileRoom:
         return m.FileHeld(message.n, held)
 
     async def _intake(self, file: StoredFile) -> Intake:
-        intake = self._intakes.get(file.file_id)
-        if intake is None:
-            held = await self._in_thread(lambda: self._resume(file))
-            # Two may have looked at the same time: the first counts.
-            intake = self._intakes.setdefault(
-                file.file_id, Intake(self._shelf, self._in_thread, file, held)
-            )
-        self._intakes.move_to_end(file.file_id)
-        self._forget_idle()
+        resuming = self._resuming.setdefault(file.file_id, DeferredLock())
+        async with resuming:
+            # Two may go on with it at the same time, and the second must not cut off what the first counts.
+            intake = self._intakes.get(file.file_id)
+            if intake is None or intake.ended:
+                held = await self._on_shelf(lambda: self._resume(file))
+                intake = self._intakes[file.file_id] = Intake(self._shelf, self._in_thread, file, held)
+            self._intakes.move_to_end(file.file_id)
+            self._forget_idle()
         return intake
+
+    async def _on_shelf(self, step: Callable[[], T]) -> T:
+        """What the disk does, in a thread. Raises Refusal(UNAVAILABLE) where it cannot."""
+        try:
+            return await self._in_thread(step)
+        except OSError:
+            raise unavailable() from None
 
     def _resume(self, file: StoredFile) -> int:
         """How much of an upload counts of which this process knows nothing: its end may be torn. Blocks."""
@@ -114,26 +128,25 @@ class FileRoom:
             if not await self.files.complete(file.file_id):
                 await self._drop(file.file_id)
                 raise Refusal(RefusalCode.CONFLICT, "the file has been removed")
-            self._intakes.pop(file.file_id, None)
-            self._counters.files_uploaded += 1
+            if self._intakes.get(file.file_id) is intake:
+                # Who offers it while this goes on comes here as well: it counts once.
+                del self._intakes[file.file_id]
+                self._counters.files_uploaded += 1
 
     # --- downloads ----------------------------------------------------------------------------
 
     async def fetch(self, message: m.FetchChunk) -> m.Chunk:
-        """One chunk of a whole file, for whoever shows its capability. Raises Refusal(EXPIRED)."""
+        """A chunk of a whole file, for whoever shows its capability. Raises Refusal: EXPIRED, UNAVAILABLE."""
         file = await self._shown(message.file, message.capability)
         if file is None or not file.complete:
             raise _expired()
-        try:
-            chunk = await self._in_thread(lambda: self._shelf.read(file.file_id, message.index))
-        except OSError:
-            raise unavailable() from None
+        chunk = await self._on_shelf(lambda: self._shelf.read(file.file_id, message.index))
         if chunk is None:
             raise _expired()
         return m.Chunk(message.n, chunk)
 
     async def remove(self, message: m.RemoveFile) -> m.Done:
-        """It has arrived, or nobody wants it any more."""
+        """It has arrived, or nobody wants it any more. Raises Refusal(UNAVAILABLE)."""
         file = await self._shown(message.file, message.capability)
         if file is not None:
             await self.files.remove(file.file_id)
@@ -156,19 +169,22 @@ class FileRoom:
         if intake is not None:
             intake.end()
             await intake.idle()
-        await self._in_thread(lambda: self._shelf.remove(file_id))
+        await self._on_shelf(lambda: self._shelf.remove(file_id))
 
     async def expire(self) -> int:
-        """Forget files past their time, those whose account is gone, and what lies about; how many."""
+        """Forget files past their time, those whose account is gone, and what lies about; how many.
+
+        Raises StoreError, and Refusal(UNAVAILABLE) where the disk fails: the next turn goes on with it.
+        """
         expired = await self.files.expire(self._now())
+        self._counters.files_expired += expired
+        self._counters.limits[Limit.FILE_DAYS] += expired
         # Files are made known before their chunks come: what nobody knows now was forgotten.
-        on_disk = await self._in_thread(self._shelf.file_ids)
+        on_disk = await self._on_shelf(self._shelf.file_ids)
         known = await self.files.known(on_disk)
         for file_id in on_disk:
             if file_id not in known:
                 await self._drop(file_id)
-        self._counters.files_expired += expired
-        self._counters.limits[Limit.FILE_DAYS] += expired
         return expired
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from e2ee.errors import E2eeError
 from e2ee.ids import Address, DeviceAddress, DeviceId
 from e2ee.server.admission import Admission
 from e2ee.server.counters import Counters
@@ -70,8 +71,7 @@ class Rooms:
         self.known.forget(address)
         if device is None:
             return False
-        self._deleted(DeviceAddress(address, device), DELETED)
-        await self.files.expire()
+        await self._deleted(DeviceAddress(address, device), DELETED)
         return True
 
     async def delete_own(self, peer: Peer, message: DeleteAccount) -> None:
@@ -85,13 +85,17 @@ class Rooms:
         if device is None:
             raise logged_out()
         peer.push(Done(message.n))
-        self._deleted(where, DELETED_BY_OWNER)
-        await self.files.expire()
+        await self._deleted(where, DELETED_BY_OWNER)
 
-    def _deleted(self, where: DeviceAddress, sentence: str) -> None:
+    async def _deleted(self, where: DeviceAddress, sentence: str) -> None:
+        """What follows from it. It is done, and stays so where the files of the account cannot be reached."""
         self.counters.accounts_deleted += 1
         self._dismiss(where, sentence)
         self.tell_all()
+        try:
+            await self.files.expire()
+        except E2eeError as error:
+            Logger().warn("files of a deleted account are left to the next expiry: {error}", error=error)
 
     async def log_out(self, address: Address) -> bool:
         """End the connection of an account's device, and let it not log in any more.

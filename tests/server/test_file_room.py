@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import errno
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 
@@ -187,6 +190,20 @@ class DiskTests(FileCase):
 
         return Deferred.fromCoroutine(later())
 
+    def open_gates(self) -> None:
+        while self.gates:
+            self.gates.pop(0).callback(None)
+
+    @contextmanager
+    def broken(self, name: str) -> Iterator[None]:
+        """A disk on which one thing cannot be done."""
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "broken")
+
+        with mock.patch.object(self.town.stores.shelf, name, fail):
+            yield
+
     def begin_put(self, index: int) -> Deferred[m.FileHeld]:
         return Deferred.fromCoroutine(self.room.put(ALICE, m.PutChunk(1, ID, index, chunk(index))))
 
@@ -243,6 +260,83 @@ class DiskTests(FileCase):
             self.put(index)
         self.assertEqual(self.fetch(count - 1), chunk(count - 1))
 
+    def test_two_who_go_on_at_the_same_time_go_on_at_one_place(self) -> None:
+        self.town.rooms.apply(Policy())
+        count = 4 * FILE_CHUNKS_WAITING
+        self.offer(count)
+        for index in range(count - 2):
+            self.put(index)
+        self.restart()
+        self.slow = True
+        message = m.OfferFile(1, ID, CAPABILITY, count)
+        offers = [Deferred.fromCoroutine(self.room.offer(ALICE, message)) for _ in range(3)]
+        self.open_gates()
+        held = count - 2 - FILE_CHUNKS_WAITING
+        self.assertEqual([self.successResultOf(each).chunks for each in offers], [held] * 3)
+        self.slow = False
+        for index in range(held, count):
+            self.put(index)
+        self.assertEqual([self.fetch(index) for index in range(count)], [chunk(n) for n in range(count)])
+
+    def test_after_an_error_of_the_disk_an_upload_goes_on_from_what_is_there(self) -> None:
+        self.offer(3)
+        self.put(0)
+        self.put(1)
+        self.town.stores.shelf.cut(ID, 1)
+        self.assertIs(self.refused_put(2).code, RefusalCode.UNAVAILABLE)
+        self.assertIs(self.refused_put(2).code, RefusalCode.CONFLICT)
+        held = self.offer(3)
+        for index in range(held, 3):
+            self.put(index)
+        self.assertEqual([self.fetch(index) for index in range(3)], [chunk(index) for index in range(3)])
+
+    def test_an_error_of_the_disk_is_unavailable(self) -> None:
+        self.upload(1)
+        for name, step in (
+            ("stored", lambda: self.room.offer(ALICE, m.OfferFile(1, b"2" * 16, CAPABILITY, 1))),
+            ("cut", lambda: self.room.offer(ALICE, m.OfferFile(1, b"2" * 16, CAPABILITY, 1))),
+            ("read", lambda: self.room.fetch(m.FetchChunk(1, ID, CAPABILITY, 0))),
+            ("file_ids", self.room.expire),
+            ("remove", lambda: self.room.remove(m.RemoveFile(1, ID, CAPABILITY))),
+        ):
+            with self.broken(name):
+                self.assertIs(self.refused(step()).code, RefusalCode.UNAVAILABLE, name)
+
+    def test_an_account_is_deleted_also_where_its_files_cannot_be(self) -> None:
+        self.upload()
+        with self.broken("remove"):
+            self.assertTrue(self.now(self.town.rooms.delete_account(ALICE, 0.0)))
+        self.assertEqual(self.town.store.files, {})
+        self.now(self.room.expire())
+        self.assertEqual(self.town.stores.shelf.file_ids(), [])
+
+    def test_who_deletes_his_account_is_answered_once_where_its_files_cannot_be(self) -> None:
+        alice = self.town.peer(ALICE)
+        self.upload()
+        with self.broken("remove"):
+            # What this raises would be answered as well.
+            self.now(self.town.rooms.delete_own(alice, m.DeleteAccount(7)))
+        self.assertEqual(alice.told, [m.Done(7)])
+
+    def test_a_file_counts_once_whoever_completes_it(self) -> None:
+        self.offer(1)
+        files = self.room.files
+        waiting: list[Deferred[None]] = []
+        complete = files.complete
+
+        async def slowly(file_id: bytes) -> bool:
+            waiting.append(Deferred())
+            await waiting[-1]
+            return await complete(file_id)
+
+        self.patch(files, "complete", slowly)
+        asked = [self.begin_put(0)]
+        asked += [Deferred.fromCoroutine(self.room.offer(ALICE, m.OfferFile(2, ID, CAPABILITY, 1)))]
+        for each in waiting:
+            each.callback(None)
+        self.assertEqual([self.successResultOf(each).chunks for each in asked], [1, 1])
+        self.assertEqual(self.town.rooms.counters.files_uploaded, 1)
+
     def test_a_restart_changes_nothing_for_whole_files(self) -> None:
         self.upload()
         self.restart()
@@ -259,8 +353,7 @@ class DiskTests(FileCase):
         self.slow = True
         put = self.begin_put(0)
         removing = Deferred.fromCoroutine(self.room.remove(m.RemoveFile(1, ID, CAPABILITY)))
-        while self.gates:
-            self.gates.pop(0).callback(None)
+        self.open_gates()
         self.successResultOf(put)
         self.successResultOf(removing)
         self.assertEqual(self.town.stores.shelf.file_ids(), [])

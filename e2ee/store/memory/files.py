@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -83,6 +84,8 @@ class MemoryShelf:
 
     def append(self, file_id: bytes, after: int, chunks: Sequence[bytes]) -> None:
         """See `ports.Shelf.append`."""
+        if self.stored(file_id) < after:
+            raise OSError(errno.EIO, "there is less of the file than was counted")
         kept = self._chunks.setdefault(file_id, [])
         kept[after:] = chunks
 

@@ -443,7 +443,8 @@ class Shelf(Protocol):
     def append(self, file_id: bytes, after: int, chunks: Sequence[bytes]) -> None:
         """Put these behind the first `after` chunks; they are on the disk on return.
 
-        Raises StoreUnavailable without room, having kept nothing of them.
+        Raises StoreUnavailable without room, having kept nothing of them, and OSError for the rest, such
+        as where there are fewer than `after`.
         """
 
     def read(self, file_id: bytes, index: int) -> bytes | None:

@@ -106,6 +106,9 @@ class DirectoryShelf:
 
 def _write_behind(descriptor: int, offset: int, chunks: Sequence[bytes]) -> None:
     """Write all of them and what is before them to the disk, or leave nothing of them."""
+    if os.fstat(descriptor).st_size < offset:
+        # Zeros in between would be handed out as chunks.
+        raise OSError(errno.EIO, "there is less of the file than was counted")
     try:
         os.truncate(descriptor, offset)
         place = offset

@@ -118,6 +118,12 @@ class ShelfContract(SynchronousTestCase):
         self.assertEqual(self.shelf.read(ONE.file_id, 1), self.chunks[3])
         self.shelf.cut(b"2" * 16, 0)
 
+    def test_nothing_is_put_behind_a_hole(self) -> None:
+        self.shelf.append(ONE.file_id, 0, self.chunks[:1])
+        self.assertRaises(OSError, self.shelf.append, ONE.file_id, 2, self.chunks[2:])
+        self.assertRaises(OSError, self.shelf.append, b"2" * 16, 1, self.chunks[1:])
+        self.assertEqual((self.shelf.stored(ONE.file_id), self.shelf.file_ids()), (1, [ONE.file_id]))
+
     def test_files_are_listed_and_removed(self) -> None:
         self.assertEqual(self.shelf.file_ids(), [])
         self.shelf.append(ONE.file_id, 0, self.chunks[:1])
