@@ -20,6 +20,7 @@ class Limit(StrEnum):
     CONNECTIONS_BEFORE_LOGIN = "connections_before_login"
     CONNECTIONS = "connections"
     OPEN_FILES = "open_files"  # of the process: each connection is one
+    FRONT_WAITING = "front_waiting"  # behind a front: nothing has come from it
     LOGIN_SECONDS = "login_seconds"  # handshake and login took too long
     IDLE_SECONDS = "idle_seconds"  # nothing was heard
     UNREAD_SECONDS = "unread_seconds"  # what was sent was not taken

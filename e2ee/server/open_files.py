@@ -13,9 +13,12 @@ RESERVED_FILES = 256
 those that were cut are closed."""
 
 
-def most_connections() -> int:
-    """With the limit of this process (`ulimit -n`); 0: there is none."""
+def most_connections(besides: int = 0) -> int:
+    """With the limit of this process (`ulimit -n`); 0: there is none.
+
+    `besides` are others that it may have, and that do not count.
+    """
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return 0
-    return max(files - RESERVED_FILES, files // 2)
+    return max(files - RESERVED_FILES - besides, files // 2)

@@ -77,6 +77,9 @@ HELD_RECIPIENTS = 10_000
 LEAVING_CONNECTIONS = 64
 """Connections that were turned away and have not taken the reason yet: the next one cuts the oldest. They are
 counted nowhere else, so they must fit into `open_files.RESERVED_FILES`."""
+FRONT_WAITING_CONNECTIONS = 256
+"""Connections through a front from which nothing has come: the next one cuts the oldest. Who they are is not
+known yet, so they count for no source; who is far away needs a round trip for the first byte."""
 RESERVE_BYTES = 8 * 1024 * 1024
 """Of the disk, for logins and removals when it is full: the write-ahead log and its checkpoint."""
 FILE_CHUNKS_WAITING = 8

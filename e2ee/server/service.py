@@ -22,7 +22,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import E2eeError, StoreError, StoreLocked
-from e2ee.net.fronted import behind_front
+from e2ee.net.fronted import behind_front, is_fronted
 from e2ee.net.tls import server_tls_factory
 from e2ee.net.x509 import Credentials, CredentialsRefused
 from e2ee.server import admin_socket
@@ -30,6 +30,7 @@ from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.collector import settle_collector
 from e2ee.server.composition import Surroundings, begin_upkeep, compose, sql_stores
 from e2ee.server.configuration import Configuration, ConfigurationError, with_backlog
+from e2ee.server.counters import Limit
 from e2ee.server.ending import FAILED, USAGE, Ending, leave
 from e2ee.server.factory import ServerFactory
 from e2ee.server.identity import Identity
@@ -37,7 +38,7 @@ from e2ee.server.notify_socket import NotifySocket
 from e2ee.server.open_files import most_connections
 from e2ee.server.outlook import LOOK_SECONDS, Outlook
 from e2ee.server.parting import say_goodbye, settled
-from e2ee.server.policy import DAY_SECONDS, RESERVE_BYTES
+from e2ee.server.policy import DAY_SECONDS, FRONT_WAITING_CONNECTIONS, RESERVE_BYTES
 from e2ee.server.rotation import Rotation
 from e2ee.server.running import Running
 from e2ee.server.secret_rotation import WRONG_SECRET, find_secret
@@ -143,9 +144,10 @@ class ServerService(Service):
             self._identity, facts, stores.census, self._in_thread, time.time, announce
         )
         await rotation.begin()
+        uncounted = FRONT_WAITING_CONNECTIONS if is_fronted(self._configuration.listen) else 0
         around = Surroundings(
             self._reactor, clock.now, self._in_thread, self._delivery, workers, self._secret,
-            self._identity.backup_pin, most_connections=most_connections(),
+            self._identity.backup_pin, most_connections=most_connections(uncounted),
         )  # fmt: skip
         rooms = compose(stores, self._configuration.policy, around)
         return Running(
@@ -159,7 +161,11 @@ class ServerService(Service):
             identity.context, ServerFactory(running.rooms, self._reactor), self._reactor
         )
         endpoint = serverFromString(self._reactor, with_backlog(configuration.listen))
-        port = await endpoint.listen(behind_front(configuration.listen, secured, self._reactor))
+        fronted = behind_front(
+            configuration.listen, secured, self._reactor, FRONT_WAITING_CONNECTIONS,
+            lambda: running.rooms.counters.hit(Limit.FRONT_WAITING),
+        )  # fmt: skip
+        port = await endpoint.listen(fronted)
         self._ports.append(port)
         bound = port.getHost()
         host, number = getattr(bound, "host", "localhost"), getattr(bound, "port", 8443)

@@ -6,11 +6,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from examples.stage import PATIENCE_SECONDS
+from e2ee.server.counters import Limit
+from e2ee.server.policy import FRONT_WAITING_CONNECTIONS
+from examples.stage import PATIENCE_SECONDS, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household
+from tests.end_to_end.test_open_files import free_port
 
 LIMIT = 2
 
@@ -71,7 +75,9 @@ class FrontTests(SynchronousTestCase):
         limits = self.mktemp()
         with open(limits, "w") as file:
             file.write(f"[limits]\nconnections_before_login = {LIMIT}\n")
-        self.house = FrontedHousehold("--config", limits)
+        self.metrics = free_port()
+        metrics = f"tcp:{self.metrics}:interface=127.0.0.1"
+        self.house = FrontedHousehold("--config", limits, "--metrics", metrics)
         self.addCleanup(self.house.__exit__)
         self.link = self.house.start_server()
 
@@ -108,6 +114,18 @@ class FrontTests(SynchronousTestCase):
         self.oldest_of_three_makes_room(
             "2001:db8:1:2::1", "2001:db8:1:2:9::2", "2001:db8:1:2::3", other="2001:db8:1:3::1"
         )
+
+    def test_those_who_send_nothing_make_room_for_each_other(self) -> None:
+        """They are counted long before their time is over."""
+        sample, more = f'e2ee_limits_hit_total{{limit="{Limit.FRONT_WAITING.value}"}}', 20
+        with ExitStack() as stack:
+            for _ in range(FRONT_WAITING_CONNECTIONS + more):
+                stack.enter_context(closing(through(self.house.port, "192.0.2.1")))
+            wait_until("the oldest are cut", lambda: f"{sample} {more}.0\n" in self.page())
+
+    def page(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=30) as page:
+            return str(page.read().decode())
 
     def oldest_of_three_makes_room(self, *addresses: str, other: str) -> None:
         """And nobody else does, least of all a source that has done nothing."""

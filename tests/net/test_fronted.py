@@ -12,11 +12,12 @@ from twisted.internet.task import Clock
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.net.fronted import FrontedFactory, behind_front
+from e2ee.net.fronted import FrontedFactory, behind_front, is_fronted
 from e2ee.server.source import source_of
 from e2ee.testing.transport import MemoryTransport
 from e2ee.wire.limits import LOGIN_SECONDS
 
+MOST = 3
 FRONT = IPv4Address("TCP", "10.0.0.1", 40_000)
 VERSION_1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 8443\r\n"
 VERSION_1_IPV6 = b"PROXY TCP6 2001:db8:1:2:3::4 2001:db8::1 56324 8443\r\n"
@@ -70,10 +71,18 @@ class FrontedTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.connected: list[tuple[Any, MemoryTransport]] = []
         self.inner = InnerFactory()
-        self.outer = HAProxyWrappingFactory(FrontedFactory(self.inner, self.clock))
+        self.cut = 0
+        self.outer = HAProxyWrappingFactory(FrontedFactory(self.inner, self.clock, MOST, self.note_cut))
+
+    def note_cut(self) -> None:
+        self.cut += 1
 
     def tearDown(self) -> None:
+        for _, transport in self.connected:
+            transport.abortConnection()
+            transport.deliver()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def connect(self) -> tuple[Any, MemoryTransport]:
@@ -81,6 +90,7 @@ class FrontedTests(SynchronousTestCase):
         transport = MemoryTransport(FRONT, FRONT)
         transport.protocol = protocol
         protocol.makeConnection(transport)
+        self.connected.append((protocol, transport))
         return protocol, transport
 
     def source_behind(self, header: bytes) -> str:
@@ -129,6 +139,32 @@ class FrontedTests(SynchronousTestCase):
         self.assertTrue(transport.disconnecting)
         self.assertEqual(self.inner.made, [])
 
+    def test_of_too_many_that_wait_for_it_the_oldest_is_cut(self) -> None:
+        waiting = [self.connect() for _ in range(MOST)]
+        for protocol, _ in waiting:
+            protocol.dataReceived(VERSION_1)
+        self.assertEqual(self.cut, 0)
+        for number in range(1, MOST):
+            self.connect()
+            cut = [transport.disconnecting for _, transport in waiting]
+            self.assertEqual((self.cut, cut), (number, [True] * number + [False] * (MOST - number)))
+        waiting[-1][0].dataReceived(b"x")
+        self.assertEqual(len(self.inner.made), 1)
+
+    def test_who_has_sent_it_or_is_gone_does_not_wait(self) -> None:
+        for _ in range(MOST):
+            protocol, transport = self.connect()
+            protocol.dataReceived(VERSION_1 + b"x")
+            _, transport = self.connect()
+            transport.abortConnection()
+            transport.deliver()
+        for _ in range(MOST):
+            self.connect()
+        self.assertEqual(self.cut, 0)
+        self.connect()
+        self.assertEqual(self.cut, 1)
+        self.assertFalse(any(transport.disconnecting for _, transport in self.connected[: 2 * MOST : 2]))
+
     def test_without_a_header_nobody_comes_in(self) -> None:
         protocol, transport = self.connect()
         protocol.dataReceived(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40))
@@ -151,5 +187,8 @@ class FrontedTests(SynchronousTestCase):
 
     def test_only_where_the_endpoint_says_so(self) -> None:
         for listen in ("tcp:8443", "tcp6:8443", "systemd:domain=INET6:index=0"):
-            self.assertIs(behind_front(listen, self.inner, self.clock), self.inner)
-        self.assertIsInstance(behind_front("haproxy:tcp:8443", self.inner, self.clock), FrontedFactory)
+            self.assertIs(behind_front(listen, self.inner, self.clock, MOST, self.note_cut), self.inner)
+            self.assertFalse(is_fronted(listen))
+        fronted = behind_front("haproxy:tcp:8443", self.inner, self.clock, MOST, self.note_cut)
+        self.assertIsInstance(fronted, FrontedFactory)
+        self.assertTrue(is_fronted("haproxy:tcp:8443"))
