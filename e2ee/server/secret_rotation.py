@@ -17,7 +17,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from e2ee.crypto.passcode_store import derive_code_key, open_code, seal_code
-from e2ee.errors import OpenFailed
+from e2ee.errors import OpenFailed, StoreError
 from e2ee.ids import Address, PasscodeSessionId
 from e2ee.server.configuration import Configuration
 from e2ee.server.state_directory import (
@@ -29,7 +29,7 @@ from e2ee.server.state_directory import (
     decode_secret,
     encode_secret,
 )
-from e2ee.store.server.rekey import Reseal, opens, rekey
+from e2ee.store.server.rekey import Reseal, discard_copy, opens, rekey
 
 Entropy = Callable[[int], bytes]
 WRONG_SECRET = "; if a rotation of the secret was interrupted, repeat it: it says which one opens it"  # noqa: S105
@@ -43,6 +43,8 @@ def find_secret(
 
     Raises StateRefused, and StoreError if the database cannot be looked at.
     """
+    # Who rotates holds the state directory as the one who starts does: nobody is at work on it.
+    discard_copy(configuration.database)
     if configuration.secret is not None:
         return configuration.secret.read(environment)
     secret = state.secret(configuration.database)
@@ -70,18 +72,33 @@ def rotate_here(state: StateDirectory, database: Path, new: bytes) -> None:
     """Put the database under a new secret, which becomes the one in the state directory.
 
     The old one is kept as `server.secret.old`, for the backups that were made under it. Goes on with a
-    rotation that was interrupted. Raises StateRefused and StoreError; then everything is as it was.
+    rotation that was interrupted. Raises StateRefused and StoreError; then everything is as it was, or the
+    database is under the new one, and the next start goes on from there.
     """
     if not database.exists():
         raise StateRefused(f"there is no database {database}")
     secret = state.secret(database)
     following = _following(state) if state.has(NEXT_SECRET) else new
     if not opens(database, following):
+        if not opens(database, secret):
+            raise StateRefused(f"{state.path / SECRET} does not open {database}")
+        _change(state, database, secret, following)
+    state.write(SECRET, encode_secret(following))
+    state.remove(NEXT_SECRET)
+
+
+def _change(state: StateDirectory, database: Path, secret: bytes, following: bytes) -> None:
+    """The steps up to the database's; what they made goes if it stays under the old one."""
+    made = [name for name in (NEXT_SECRET, OLD_SECRET) if not state.has(name)]
+    try:
         _keep(state, secret)
         state.write(NEXT_SECRET, encode_secret(following))
         rekey(database, secret, following, resealing(secret, following))
-    state.write(SECRET, encode_secret(following))
-    state.remove(NEXT_SECRET)
+    except (StateRefused, StoreError):
+        if opens(database, secret):
+            for name in made:
+                state.remove(name)
+        raise
 
 
 def rotate_elsewhere(database: Path, old: bytes, new: bytes) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 from click.testing import CliRunner, Result
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from e2ee.crypto.passcode_store import derive_code_key, open_code, seal_code
-from e2ee.errors import StoreLocked
+from e2ee.errors import StoreError, StoreLocked, StoreUnavailable
 from e2ee.ids import Address, PasscodeSessionId
+from e2ee.server import secret_rotation as rotation
 from e2ee.server.admin import main
 from e2ee.server.configuration import Configuration, configure
 from e2ee.server.secret_rotation import find_secret, resealing, rotate_here
@@ -67,6 +70,10 @@ class SecretCase(StateCase):
             connection.close()
         return open_code(derive_code_key(secret), SESSION, ALICE, sealed)
 
+    def copies(self) -> list[str]:
+        """What a rekey makes beside the database."""
+        return [path.name for path in self.path.glob("*-rekeyed*")]
+
     def names(self) -> set[str]:
         return {path.name for path in self.path.iterdir() if path.name.startswith("server.secret")}
 
@@ -88,6 +95,14 @@ class FindTests(SecretCase):
         configuration = self.configuration(secret=f"file:{self.path / 'elsewhere'}")
         self.assertEqual(find_secret(configuration, empty, {}), NEW)
         self.assertFalse(empty.has("server.secret"))
+
+    def test_what_a_killed_rotation_to_another_place_has_left_is_removed(self) -> None:
+        self.state.write("elsewhere", encode_secret(self.secret))
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            (self.path / f"server.sqlite3-rekeyed{suffix}").write_bytes(b"half a copy")
+        self.assertEqual(self.found(secret=f"file:{self.path / 'elsewhere'}"), self.secret)
+        self.assertEqual(self.copies(), [])
+        self.assertEqual(self.code_under(self.secret), CODE)
 
     def test_two_secrets_of_which_none_opens_it(self) -> None:
         for name in ("server.secret", "server.secret.next"):
@@ -119,6 +134,43 @@ class RotationTests(SecretCase):
         rotate_here(self.state, self.database, b"o" * 32)
         self.assertEqual(self.code_under(b"o" * 32), CODE)
 
+    def test_what_fails_leaves_everything_as_it_was(self) -> None:
+        for where, name, error in (
+            (rotation, "rekey", StoreUnavailable("no room")),
+            (store_rekey, "_put_into_place", StoreError("read-only")),
+            (StateDirectory, "write", StateRefused("no room")),
+        ):
+            with mock.patch.object(where, name, side_effect=error):
+                self.assertRaises(type(error), rotate_here, self.state, self.database, NEW)
+            self.assertEqual((self.names(), self.copies()), ({"server.secret"}, []))
+        self.assertEqual((self.found(), self.code_under(self.secret), self.events), (self.secret, CODE, []))
+
+    def test_without_the_secret_of_the_database_nothing_is_made(self) -> None:
+        self.state.write("server.secret", encode_secret(b"x" * 32))
+        error = self.assertRaises(StateRefused, rotate_here, self.state, self.database, NEW)
+        self.assertIn("server.secret does not open", str(error))
+        self.assertEqual(self.names(), {"server.secret"})
+
+    def test_what_was_there_before_stays_where_it_fails_again(self) -> None:
+        self.state.write("server.secret.next", encode_secret(NEW))
+        self.state.write("server.secret.old", encode_secret(self.secret))
+        with mock.patch.object(rotation, "rekey", side_effect=StoreUnavailable("no room")):
+            self.assertRaises(StoreUnavailable, rotate_here, self.state, self.database, b"o" * 32)
+        self.assertEqual(self.names(), {"server.secret", "server.secret.next", "server.secret.old"})
+        self.assertEqual(self.state.read("server.secret.next"), encode_secret(NEW))
+
+    def test_where_it_fails_behind_the_change_the_new_one_stays(self) -> None:
+        put = store_rekey._put_into_place
+
+        def and_fail(target: Path, path: Path) -> None:
+            put(target, path)
+            raise OSError(errno.EIO, "broken")
+
+        with mock.patch.object(store_rekey, "_put_into_place", and_fail):
+            self.assertRaises(StoreError, rotate_here, self.state, self.database, NEW)
+        self.assertEqual(self.names(), {"server.secret", "server.secret.next", "server.secret.old"})
+        self.assertEqual((self.found(), self.code_under(NEW)), (NEW, CODE))
+
     def test_killed_at_any_step_the_next_start_goes_on_with_the_one_that_opens_it(self) -> None:
         kept = self.database.read_bytes()
         said = set()
@@ -134,6 +186,7 @@ class RotationTests(SecretCase):
             self.assertEqual(self.code_under(secret), CODE)
             self.assertEqual(self.found(), secret)
             self.assertNotIn("server.secret.next", self.names())
+            self.assertEqual(self.copies(), [])
             said.update(self.events)
             if not died:
                 break

@@ -60,6 +60,12 @@ def rekey(path: Path, old: bytes, new: bytes, reseal: Reseal) -> None:
         raise
 
 
+def discard_copy(path: Path) -> None:
+    """Remove what a rekey of the database at `path` has left that was killed. Raises StoreError."""
+    with _in_words():
+        _remove(path.with_name(path.name + SUFFIX))
+
+
 def _write(path: Path, old: bytes, target: Path, new: bytes, reseal: Reseal) -> None:
     source = connect(path, old)
     try:
