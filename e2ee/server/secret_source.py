@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from e2ee.errors import E2eeError
-from e2ee.server.state_directory import FOR_OTHERS, StateRefused, decode_secret, refuse_readable
+from e2ee.server.state_directory import StateRefused, decode_secret, read_given
 
 COMMAND_SECONDS = 30.0
 """A key store on another machine may be slow; a start that waits for ever helps nobody."""
@@ -69,7 +69,7 @@ class SecretSource:
         """The secret, 32 bytes. Raises StateRefused."""
         if self.kind == "command":
             return decode_secret(_output(_words(self.where)), f"what {self} prints")
-        return decode_secret(_content(self._path(environment)), str(self))
+        return decode_secret(read_given(self._path(environment), _MOST_BYTES), str(self))
 
     @property
     def file(self) -> Path | None:
@@ -93,18 +93,6 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:
         return []
-
-
-def _content(path: Path) -> bytes:
-    refuse_readable(path, FOR_OTHERS)
-    if path.exists() and not path.is_file():
-        # A named pipe would be waited for.
-        raise SecretRefused(f"{path} is not a regular file")
-    try:
-        with path.open("rb") as file:
-            return file.read(_MOST_BYTES)
-    except OSError as error:
-        raise SecretRefused(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _output(command: list[str]) -> bytes:

@@ -139,20 +139,49 @@ def read_file(path: Path) -> bytes:
         raise StateRefused(f"{path} cannot be read: {error.strerror}") from None
 
 
+def read_given(path: Path, most: int, called: str = "") -> bytes:
+    """Up to `most` bytes of a file that somebody puts elsewhere for this server, and for nobody else.
+
+    `called` is its name in sentences. Raises StateRefused. What is looked at is what is read: by its name
+    another file could come in between.
+    """
+    what = f"{called} {path}".lstrip()
+    try:
+        # A named pipe must be refused, not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise StateRefused(f"{what} is not a regular file")
+            _refuse_mode(path, mode, FOR_OTHERS, what)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(most)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StateRefused(f"{what} cannot be read: {error.strerror}") from None
+
+
 def refuse_readable(path: Path, others: int = ONLY_OURS) -> None:
     """Raise StateRefused, with the command that mends it, if others may read or change the file.
 
     `others` are the bits of its mode that must not be set.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return
     except OSError as error:
         raise StateRefused(f"{path} cannot be read: {error.strerror}") from None
+    _refuse_mode(path, mode, others, str(path))
+
+
+def _refuse_mode(path: Path, mode: int, others: int, what: str) -> None:
     if mode & others:
-        command = f"chmod {0o600 if others == ONLY_OURS else 0o640:o} {shlex.quote(str(path))}"
-        raise StateRefused(f"others can read {path} (mode {mode:04o}); mend it with: {command}")
+        # Nobody gets a right by it that he did not have.
+        change = "600" if others == ONLY_OURS else "o=,g-w"
+        command = f"chmod {change} {shlex.quote(str(path))}"
+        raise StateRefused(f"others can read {what} (mode {stat.S_IMODE(mode):04o}); mend it with: {command}")
 
 
 def _make_directory(path: Path) -> None:

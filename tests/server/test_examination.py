@@ -101,7 +101,7 @@ class ExaminationTests(RunningCase):
         elsewhere.chmod(0o640)
         self.assert_level("permissions", Level.OK)
         elsewhere.chmod(0o644)
-        self.assert_level("permissions", Level.ERROR, f"chmod 640 {elsewhere}")
+        self.assert_level("permissions", Level.ERROR, f"chmod o=,g-w {elsewhere}")
         self.assertNotIn("secret", [finding.name for finding in self.look()])
 
     def test_the_secret_before_a_rotation(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -59,7 +60,15 @@ class FileTests(SourceCase):
     def test_what_others_can_read_is_refused_with_the_command_that_mends_it(self) -> None:
         for mode in (0o604, 0o620, 0o660):
             sentence = self.refused(f"file:{self.file(TEXT, mode)}")
-            self.assertIn(f"chmod 640 {self.folder / 'secret'}", sentence)
+            self.assertIn(f"chmod o=,g-w {self.folder / 'secret'}", sentence)
+
+    def test_the_file_that_is_read_is_the_one_that_is_looked_at(self) -> None:
+        """One that is exchanged in between has passed nothing."""
+        path = self.file(TEXT)
+        before = path.stat()
+        path.chmod(0o604)
+        with mock.patch.object(Path, "stat", return_value=before):
+            self.assertIn("others can read", self.refused(f"file:{path}"))
 
     def test_what_is_no_secret_is_not_repeated(self) -> None:
         for content in ("", "ab" * 31, "ab" * 33, "hunter2" * 8, TEXT + TEXT, "\u0664" * 64, "x" * 5000):

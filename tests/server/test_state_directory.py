@@ -134,7 +134,7 @@ class CredentialsTests(StateCase):
         for mode in (0o644, 0o660):
             (self.path / "k").chmod(mode)
             error = self.assertRaises(StateRefused, credentials.load, given, self.state, NOW)
-            self.assertIn("chmod 640", str(error))
+            self.assertIn("chmod o=,g-w", str(error))
         (self.path / "k").write_bytes(x509.make_backup_key())
         self.assertRaises(ConfigurationError, credentials.load, given, self.state, NOW)
 

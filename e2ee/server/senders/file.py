@@ -13,6 +13,7 @@ from pathlib import Path
 
 from e2ee.ids import Address
 from e2ee.server.senders.interface import CodeNotSent, InThread, SenderRefused, SenderSurroundings
+from e2ee.server.state_directory import ONLY_OURS
 from e2ee.server.times import rfc3339
 
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -84,7 +85,7 @@ def _unsafe(facts: os.stat_result, path: Path) -> str:
         return f"the code file {path} is not a regular file"
     if facts.st_uid != os.geteuid():
         return f"the code file {path} belongs to somebody else"
-    if facts.st_mode & 0o077:
+    if facts.st_mode & ONLY_OURS:
         return f"others can read or write the code file {path}: chmod 600 {path}"
     return ""
 

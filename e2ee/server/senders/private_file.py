@@ -6,35 +6,21 @@ group is allowed to see; so may a service manager that hands the file over.
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 from e2ee.server.senders.interface import SenderRefused
+from e2ee.server.state_directory import StateRefused, read_given
 
 FILE_BYTES = 4 * 1024 * 1024
 """More than routes to fifty thousand people take."""
-_FOR_OTHERS = 0o027
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-# O_NONBLOCK: a named pipe must be refused, not waited for.
 
 
 def read_private(path: Path, what: str) -> str:
     """The text of a file that is called `what` in sentences. Raises SenderRefused."""
     try:
-        descriptor = os.open(path, _OPEN)
-    except OSError as error:
-        raise SenderRefused(f"the {what} {path} cannot be read: {error.strerror}") from None
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise SenderRefused(f"the {what} {path} is not a regular file")
-        if facts.st_mode & _FOR_OTHERS:
-            raise SenderRefused(f"others can read or change the {what} {path}: chmod o=,g-w {path}")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(FILE_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        content = read_given(path, FILE_BYTES + 1, f"the {what}")
+    except StateRefused as refused:
+        raise SenderRefused(str(refused)) from None
     if len(content) > FILE_BYTES:
         raise SenderRefused(f"the {what} {path} is larger than {FILE_BYTES} bytes")
     try:
