@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from e2ee.client.private_files import FILE_MODE, sync_directory
+from e2ee.client.private_files import FILE_MODE
 from e2ee.crypto.backup_chunks import (
     CHUNK_BYTES,
     HEAD_BYTES,
@@ -28,6 +28,7 @@ from e2ee.crypto.backup_chunks import (
 )
 from e2ee.crypto.primitives import Entropy
 from e2ee.errors import Code, EncodingRefused, Failure, OpenFailed
+from e2ee.store.directories import sync_directory
 
 RECORD_BYTES = 2 * 1024 * 1024
 """Longer than any record: a CA file has up to 1 MiB, a text 64 KiB."""

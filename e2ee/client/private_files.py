@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from e2ee.errors import Code, Failure
+from e2ee.store.directories import sync_directory
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -65,15 +66,6 @@ def remove(path: Path) -> None:
     """Take this file away, if there is one, so that a power cut does not bring it back."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Names made or replaced in this directory are on the disk when this returns."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_secret(path: Path, limit: int, wrong: Code = Code.PASSPHRASE) -> bytes:

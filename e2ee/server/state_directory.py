@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from e2ee.errors import E2eeError
+from e2ee.store.directories import sync_directory
 
 SECRET_BYTES = 32
 DATABASE = "server.sqlite3"
@@ -188,7 +189,7 @@ def _make_directory(path: Path) -> None:
     """Make it, and what leads to it, on disk on return: else a power cut takes it with all that is in it."""
     for missing in [parent for parent in (*reversed(path.parents), path) if not parent.exists()]:
         missing.mkdir(mode=0o700 if missing == path else 0o777, exist_ok=True)
-        _sync_directory(missing.parent)
+        sync_directory(missing.parent)
 
 
 def _write_atomically(directory: Path, name: str, content: bytes) -> None:
@@ -204,7 +205,7 @@ def _write_atomically(directory: Path, name: str, content: bytes) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(directory / name)
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def _give_to_owner(descriptor: int, directory: Path) -> None:
@@ -213,11 +214,3 @@ def _give_to_owner(descriptor: int, directory: Path) -> None:
         owner = directory.stat()
         with suppress(PermissionError):
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from typing import Any
 from e2ee.errors import StoreError, StoreLocked, StoreUnavailable
 from e2ee.ids import Address, PasscodeSessionId
 from e2ee.store.connection import Connection, connect, lacks_room
+from e2ee.store.directories import sync_directory
 from e2ee.store.server.snapshot import faults
 
 SUFFIX = "-rekeyed"
@@ -109,11 +110,7 @@ def _put_into_place(target: Path, path: Path) -> None:
     finally:
         os.close(descriptor)
     target.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(path.parent)
 
 
 def _remove(target: Path) -> None:

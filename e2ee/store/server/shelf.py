@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from e2ee.errors import StoreUnavailable
+from e2ee.store.directories import sync_directory
 from e2ee.store.server.ports import CHUNK_BYTES
 
 _NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -63,7 +64,7 @@ class DirectoryShelf:
         finally:
             os.close(descriptor)
         if not after:
-            _sync(self._path)
+            sync_directory(self._path)
 
     def read(self, file_id: bytes, index: int) -> bytes | None:
         """See `ports.Shelf.read`."""
@@ -95,7 +96,7 @@ class DirectoryShelf:
     def _make(self) -> None:
         if not self._path.is_dir():
             self._path.mkdir(mode=0o700, exist_ok=True)
-            _sync(self._path.parent)
+            sync_directory(self._path.parent)
 
     def _leave_room(self, size: int) -> None:
         if self._headroom:
@@ -122,11 +123,3 @@ def _write_behind(descriptor: int, offset: int, chunks: Sequence[bytes]) -> None
     except OSError:
         os.truncate(descriptor, offset)
         raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from typing import Any
 from e2ee.errors import StoreError, StoreUnavailable
 from e2ee.store.aside import Stopped
 from e2ee.store.connection import Connection, connect, is_fatal
+from e2ee.store.directories import sync_directory
 from e2ee.store.server.traces import Traces
 
 PAGES_AT_ONCE = 512
@@ -115,9 +116,5 @@ def _settle(target: Path) -> int:
         size = os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(target.parent)
     return size
