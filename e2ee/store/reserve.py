@@ -6,10 +6,13 @@ fetch, and whose mail would make room. Knows a file and its size; not databases.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from twisted.logger import Logger
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
@@ -21,36 +24,59 @@ class Reserve:
         self._path = path
         self._size = size
         self._kept = False
+        self._without = False
         self._missed = False
+        self._told = False
 
     def keep(self) -> bool:
-        """Set the room aside, unless that is done already; False if there is not so much left."""
-        if not self._kept:
-            self._kept = self._take()
-            if self._kept and self._missed:
-                self._missed = False
-                self._log.info("there is room on the disk again")
-        return self._kept
+        """Set the room aside, unless that is done already; False if there is not so much left.
+
+        Where it fails for another reason the database does without: True, and a line in the log, once.
+        """
+        if not self._kept and not self._without:
+            try:
+                self._take()
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self.release()
+                    return False
+                self._without = True
+                self._tell(error)
+                self._remove()
+        return True
 
     def release(self) -> None:
         """Give the room back: the disk is full."""
-        self._kept = False
-        self._path.unlink(missing_ok=True)
+        self._kept = self._without = False
+        self._remove()
         if not self._missed:
             self._missed = True
             self._log.warn("the disk is full: nothing new is stored until there is room")
 
-    def _take(self) -> bool:
+    def _take(self) -> None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                self._allocate(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            self.release()
-            return False
-        return True
+            self._allocate(descriptor)
+        finally:
+            os.close(descriptor)
+        self._kept, self._told = True, False
+        if self._missed:
+            self._missed = False
+            self._log.info("there is room on the disk again")
+
+    def _remove(self) -> None:
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            self._log.warn(
+                "no room can be set aside for a full disk in {path}: {reason}",
+                path=str(self._path), reason=error.strerror,
+            )  # fmt: skip
 
     def _allocate(self, descriptor: int) -> None:
         """Real blocks, not a hole in a file."""

@@ -6,10 +6,13 @@ import errno
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from e2ee.errors import StoreUnavailable
 from e2ee.store.connection import Connection
@@ -26,13 +29,27 @@ class Disk:
 
     def __init__(self, case: SynchronousTestCase) -> None:
         self.full = False
+        self.reason = errno.ENOSPC
         self._allocate = os.posix_fallocate
         case.patch(os, "posix_fallocate", self.allocate)
 
     def allocate(self, descriptor: int, offset: int, size: int) -> None:
         if self.full:
-            raise OSError(errno.ENOSPC, "no space left on device")
+            raise OSError(self.reason, os.strerror(self.reason))
         self._allocate(descriptor, offset, size)
+
+
+def logged(case: SynchronousTestCase) -> list[str]:
+    """The lines of the log from now on."""
+    lines: list[str] = []
+
+    @implementer(ILogObserver)
+    def note(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(note)
+    case.addCleanup(globalLogPublisher.removeObserver, note)
+    return lines
 
 
 class ReserveTests(SynchronousTestCase):
@@ -42,6 +59,7 @@ class ReserveTests(SynchronousTestCase):
         self.path = Path(self.mktemp())
         self.disk = Disk(self)
         self.reserve = Reserve(self.path, SIZE)
+        self.said = logged(self)
 
     def test_it_is_real_room_that_only_its_owner_reads(self) -> None:
         self.assertTrue(self.reserve.keep())
@@ -62,6 +80,49 @@ class ReserveTests(SynchronousTestCase):
         self.assertFalse(self.path.exists(), "a reserve that is not whole is none")
         self.disk.full = False
         self.assertTrue(self.reserve.keep())
+
+    def test_a_quota_is_a_full_disk(self) -> None:
+        self.disk.full, self.disk.reason = True, errno.EDQUOT
+        self.assertFalse(self.reserve.keep())
+        self.assertFalse(self.reserve.keep())
+        self.assertEqual([line[:16] for line in self.said], ["the disk is full"])
+
+    def test_for_another_reason_the_database_does_without_and_that_is_said_once(self) -> None:
+        for reason in (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EIO):
+            self.said.clear()
+            reserve = Reserve(self.path, SIZE)
+            self.disk.full, self.disk.reason = True, reason
+            for _ in range(3):
+                self.assertTrue(reserve.keep())
+                self.assertFalse(self.path.exists())
+            [line] = self.said
+            self.assertIn(os.strerror(reason), line)
+            self.assertNotIn("full:", line)
+            self.disk.full = False
+
+    def test_a_directory_that_takes_no_file_is_no_full_disk(self) -> None:
+        reserve = Reserve(self.path / "nowhere" / "reserve", SIZE)
+        self.assertTrue(reserve.keep())
+        self.assertTrue(reserve.keep())
+        [line] = self.said
+        self.assertIn("No such file", line)
+
+    def test_after_a_full_disk_it_is_tried_again(self) -> None:
+        self.disk.full, self.disk.reason = True, errno.EIO
+        self.assertTrue(self.reserve.keep())
+        self.reserve.release()
+        self.assertTrue(self.reserve.keep())
+        self.reserve.release()
+        self.disk.full = False
+        self.assertTrue(self.reserve.keep())
+        self.assertTrue(self.path.exists())
+        self.assertEqual([line[:12] for line in self.said], ["no room can ", "the disk is ", "there is roo"])
+
+    def test_what_cannot_be_removed_is_no_reason_to_fail(self) -> None:
+        self.reserve.keep()
+        with mock.patch.object(Path, "unlink", side_effect=OSError(errno.EROFS, "Read-only file system")):
+            self.reserve.release()
+        self.assertTrue(any("Read-only file system" in line for line in self.said))
 
     def test_releasing_nothing_is_no_error(self) -> None:
         self.reserve.release()
