@@ -13,18 +13,18 @@ from e2ee.client.downloads import Downloads
 from e2ee.client.events import Event, FileFacts, FileState, MessageSent, SentMessage
 from e2ee.client.file_names import safe_name
 from e2ee.client.file_source import look_at
-from e2ee.client.outgoing import Outgoing, new_text
+from e2ee.client.outgoing import Outgoing, check_text, keep_text
 from e2ee.client.profile import OpenProfile
 from e2ee.client.sender import Sender
 from e2ee.client.shown import file_facts, sent_state
 from e2ee.client.threads import InThread
 from e2ee.client.uploads import Uploads
 from e2ee.crypto.file_chunks import CAPABILITY_BYTES, FILE_ID_BYTES
-from e2ee.crypto.limits import FILE_NAME_BYTES, TEXT_BYTES
+from e2ee.crypto.limits import FILE_NAME_BYTES
 from e2ee.crypto.primitives import KEY_BYTES
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
-from e2ee.store.client import contacts, files, messages
+from e2ee.store.client import files, messages
 from e2ee.store.client.files import FileRecord
 from e2ee.store.connection import Connection
 
@@ -65,9 +65,7 @@ class Files:
         Raises Failure(USAGE), nothing kept then: as `Sender.queue`, and for what is no readable file.
         """
         context = self._context
-        if to == context.own.address:
-            raise Failure(Code.USAGE, f"{to} is your own number")
-        _check_text(text)
+        check_text(context.own.address, to, text)
         size, stamp = await self._in_thread(lambda: look_at(Path(path)))
         entropy, now = context.entropy, context.now
         file = FileRecord(
@@ -140,22 +138,9 @@ def _queue(
         if same and (known.address, known.text) == (to, text):
             return known.row
         raise Failure(Code.USAGE, f"the id {message_id} belongs to another message")
-    blocked = contacts.load_contact(tx, to).blocked
-    contacts.touch_contact(tx, to, accepted=not blocked)
-    # Without a number yet: until the file is there, others may pass it.
-    record = new_text(tx, to, text, message_id, now, sequence=0)
-    row = messages.add_message(tx, record)
+    row = keep_text(tx, to, text, message_id, now, numbered=False)
     files.add_file(tx, row, file)
     return row
-
-
-def _check_text(text: str) -> None:
-    try:
-        size = len(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise Failure(Code.USAGE, "the text is not valid Unicode") from None
-    if size > TEXT_BYTES:
-        raise Failure(Code.USAGE, f"the text has {size} bytes, and {TEXT_BYTES} is the most")
 
 
 def _name_of(path: str) -> str:

@@ -63,10 +63,7 @@ class Outgoing:
             if (known.address, known.text) == (to, text) and file_of(tx, known.row) is None:
                 return False
             raise Failure(Code.USAGE, f"the id {message_id} belongs to another message")
-        blocked = contacts.load_contact(tx, to).blocked
-        contacts.touch_contact(tx, to, accepted=not blocked)
-        numbered = new_text(tx, to, text, message_id, now, sequence=contacts.next_sequence(tx, to))
-        row = messages.add_message(tx, numbered)
+        row = keep_text(tx, to, text, message_id, now, numbered=True)
         outbox.add_to_outbox(tx, to, row, now)
         self.seal_waiting(tx, to, now)
         return True
@@ -203,16 +200,31 @@ class Outgoing:
         )
 
 
-def new_text(
-    tx: Connection, to: Address, text: str, message_id: MessageId, now: int, *, sequence: int
-) -> MessageRecord:
-    """An own text that is queued now, as the vault keeps it."""
-    return MessageRecord(
+def check_text(own: Address, to: Address, text: str) -> None:
+    """Raises Failure(USAGE) for a text that nobody can be sent, or the own number."""
+    if to == own:
+        raise Failure(Code.USAGE, f"{to} is your own number")
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise Failure(Code.USAGE, "the text is not valid Unicode") from None
+    if size > limits.TEXT_BYTES:
+        raise Failure(Code.USAGE, f"the text has {size} bytes, and {limits.TEXT_BYTES} is the most")
+
+
+def keep_text(
+    tx: Connection, to: Address, text: str, message_id: MessageId, now: int, *, numbered: bool
+) -> int:
+    """Have an own text in the vault, which is not in the outbox by that; its row. Writing to somebody accepts
+    him, unless he is blocked. Unless `numbered`, others may pass it."""
+    blocked = contacts.load_contact(tx, to).blocked
+    contacts.touch_contact(tx, to, accepted=not blocked)
+    record = MessageRecord(
         direction="out",
         address=to,
         device=None,
         message_id=message_id,
-        sequence=sequence,
+        sequence=contacts.next_sequence(tx, to) if numbered else 0,
         sent_at=now,
         received_at=None,
         text=text,
@@ -221,6 +233,7 @@ def new_text(
         state=SentState.QUEUED,
         lifetime=timers.load_timer(tx, to).seconds,
     )
+    return messages.add_message(tx, record)
 
 
 # --- what the server said -----------------------------------------------------------------------

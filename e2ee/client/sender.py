@@ -14,9 +14,8 @@ from e2ee.client.events import Event, FailedReason, MessageSent, SentMessage, Se
 from e2ee.client.lane import Lane
 from e2ee.client.link import LinkPhase
 from e2ee.client.outbox_plan import fail_overdue
-from e2ee.client.outgoing import Outgoing, note_envelope_lost
+from e2ee.client.outgoing import Outgoing, check_text, note_envelope_lost
 from e2ee.client.shown import CANCELLED, describe, sent_state
-from e2ee.crypto.limits import TEXT_BYTES
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import arrivals, messages, outbox
@@ -81,8 +80,10 @@ class Sender:
 
     async def queue(self, to: Address, text: str, message_id: MessageId | None) -> SentMessage:
         """Commit a text to the outbox and begin to send it. Raises Failure(USAGE), nothing kept then."""
-        self._check(to, text)
         context = self._context
+        check_text(context.own.address, to, text)
+        if not text:
+            raise Failure(Code.USAGE, "the text is empty")
         chosen = message_id or MessageId(context.entropy(MessageId.SIZE))
         now = context.now
 
@@ -95,18 +96,6 @@ class Sender:
         sent = await context.vault.write(operation)
         self.wake(to)
         return sent
-
-    def _check(self, to: Address, text: str) -> None:
-        if to == self._context.own.address:
-            raise Failure(Code.USAGE, f"{to} is your own number")
-        try:
-            size = len(text.encode("utf-8"))
-        except UnicodeEncodeError:
-            raise Failure(Code.USAGE, "the text is not valid Unicode") from None
-        if size == 0:
-            raise Failure(Code.USAGE, "the text is empty")
-        if size > TEXT_BYTES:
-            raise Failure(Code.USAGE, f"the text has {size} bytes, and {TEXT_BYTES} is the most")
 
     async def cancel(self, message_id: MessageId) -> SentMessage:
         """Take a text out of the outbox; what may have left already ends as failed all the same."""
