@@ -18,10 +18,11 @@ from e2ee.crypto.limits import FILE_CHUNK_BYTES
 from e2ee.errors import E2eeError
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_NO_FSYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class TargetRefused(E2eeError):
-    """The file cannot be kept there; the text says why."""
+    """The file will never have a name there; the text says why."""
 
 
 class DigestRefused(E2eeError):
@@ -52,7 +53,7 @@ class FileTarget:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
             os.close(descriptor)
-            raise TargetRefused(f"{self._directory / self._partial} is in the way")
+            raise FileExistsError(errno.EEXIST, f"{self._partial} is in the way")
         return descriptor
 
     def resume(self) -> int:
@@ -77,13 +78,14 @@ class FileTarget:
         self._hash.update(chunk)
 
     def finish(self, name: str, digest: bytes) -> Path:
-        """Give the file the first free name like `name`; where it is. Raises DigestRefused."""
+        """Give the file the first free name like `name`; where it is. After an error it has none. Raises
+        DigestRefused."""
         if self._hash.digest() != digest:
             raise DigestRefused("the file is not what was announced")
         os.fsync(self._descriptor)
         for free in candidates(name):
             if self._take(free):
-                os.fsync(self._folder)
+                self._keep_name(free)
                 return self._directory / free
         raise TargetRefused(f"{self._directory} has too many files named like {name}")
 
@@ -109,8 +111,23 @@ class FileTarget:
             os.close(os.open(name, flags, 0o600, dir_fd=self._folder))
         except FileExistsError:
             return False
-        os.rename(self._partial, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        try:
+            os.rename(self._partial, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except OSError:
+            os.unlink(name, dir_fd=self._folder)
+            raise
         return True
+
+    def _keep_name(self, name: str) -> None:
+        """Have the name outlive a power cut, where directories can be made to."""
+        try:
+            os.fsync(self._folder)
+        except OSError as error:
+            if error.errno in _NO_FSYNC:
+                return
+            # It will be tried again, and must not be there twice then.
+            os.rename(name, self._partial, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            raise
 
     def discard(self) -> None:
         """Nobody wants it any more."""

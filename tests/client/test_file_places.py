@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -113,6 +114,38 @@ class TargetTests(SynchronousTestCase):
             path = self.filled().finish("a.txt", DIGEST)
         self.assertEqual((path.name, path.read_bytes()), ("a (1).txt", CONTENT))
         self.assertEqual((self.folder / "a.txt").read_text(), "mine")
+
+    def assertNoNameAfter(self, name: str, number: int) -> None:
+        """Where this call of the system fails, the file can be named once the cause is gone."""
+        target = self.filled()
+        with mock.patch(name, side_effect=OSError(number, "the disk says no")):
+            self.assertRaises(OSError, target.finish, "a.txt", DIGEST)
+        self.assertEqual(self.names(), [PART])
+        self.assertEqual(target.finish("a.txt", DIGEST).read_bytes(), CONTENT)
+        self.assertEqual(self.names(), ["a.txt"])
+
+    def test_a_name_that_could_not_be_given_is_not_left_behind(self) -> None:
+        for name in ("os.link", "os.fsync"):
+            self.assertNoNameAfter(name, errno.EIO)
+            (self.folder / "a.txt").unlink()
+        with mock.patch("os.link", side_effect=PermissionError(1, "no links here")):
+            self.assertNoNameAfter("os.rename", errno.ENOSPC)
+
+    def test_a_folder_that_was_not_written_through_has_no_name(self) -> None:
+        target, real = self.filled(), os.fsync
+        broken = OSError(errno.EIO, "the disk says no")
+
+        def fsync(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise broken
+            real(descriptor)
+
+        with mock.patch("os.fsync", fsync):
+            self.assertRaises(OSError, target.finish, "a.txt", DIGEST)
+            self.assertEqual(self.names(), [PART])
+            broken.errno = errno.EINVAL
+            target.finish("a.txt", DIGEST)
+        self.assertEqual(self.names(), ["a.txt"])
 
     def test_another_digest_gives_no_name(self) -> None:
         self.assertRaises(DigestRefused, self.filled().finish, "a.txt", bytes(32))
