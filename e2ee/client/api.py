@@ -21,6 +21,9 @@ from e2ee.client.events import (
     Contact,
     Event,
     FailedReason,
+    FileFacts,
+    FileReceived,
+    FileState,
     Gap,
     KeyChanged,
     LinkEnded,
@@ -42,8 +45,9 @@ from e2ee.ids import Address, DeviceId, MessageId
 
 __all__ = [
     "Account", "Address", "Code", "Contact", "Conversations", "DeviceId", "Event", "FailedReason", "Failure",
-    "Gap", "KeyChanged", "MessageFailed", "MessageId", "MessageReceived", "PutBack", "ReceiptReceived",
-    "SentAgain", "SentMessage", "SentState", "ShownEvent", "TimerChanged", "Undecryptable", "connect",
+    "FileFacts", "FileReceived", "FileState", "Gap", "KeyChanged", "MessageFailed", "MessageId",
+    "MessageReceived", "PutBack", "ReceiptReceived", "SentAgain", "SentMessage", "SentState", "ShownEvent",
+    "TimerChanged", "Undecryptable", "connect",
 ]  # fmt: skip
 
 TIMEOUT_SECONDS = 30.0

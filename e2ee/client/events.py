@@ -56,7 +56,7 @@ class FileState(StrEnum):
 class FileFacts:
     """A file that a message brings. `name` was made harmless; `path` is what is sent, or where it is kept.
 
-    `reason`: why it failed.
+    `reason`: why it failed, or why it is not here yet.
     """
 
     name: str
@@ -185,7 +185,8 @@ class TimerChanged:
 
 @dataclass(frozen=True, slots=True)
 class FileReceived:
-    """The file of a message that was shown is here, SAVED at its path, or FAILED."""
+    """The file of a message that was shown is here, SAVED at its path, or FAILED; or FETCHING still: the own
+    disk does not take it now, and it is tried again."""
 
     message_id: MessageId
     address: Address

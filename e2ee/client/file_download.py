@@ -10,18 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from e2ee.client.context import Context
-from e2ee.client.file_target import DigestRefused, FileTarget
+from e2ee.client.file_target import DigestRefused, FileTarget, TargetRefused
 from e2ee.client.file_window import ChunkWindow
-from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.client.refusals import Refusal
 from e2ee.client.threads import InThread
 from e2ee.crypto.file_chunks import chunk_count, derive_file_keys
-from e2ee.errors import OpenFailed
+from e2ee.errors import E2eeError, OpenFailed
 from e2ee.store.client.files import FileRecord
 from e2ee.wire import messages as m
 
 
-class DownloadEnded(LinkLost):
-    """This process is about to end."""
+class DownloadEnded(E2eeError):
+    """Nobody wants this file now; what is here of it stays."""
 
 
 class FileDownload:
@@ -46,13 +46,14 @@ class FileDownload:
         self._ended = False
 
     def end(self) -> None:
-        """Stop at the next chunk."""
+        """Stop at the next chunk, or before the file gets its name."""
         self._ended = True
 
     async def run(self) -> Path:
         """Fetch what is missing and give the file its name; where it is.
 
-        Raises Refusal, LinkLost, DownloadEnded, OpenFailed, DigestRefused, TargetRefused, OSError.
+        Nothing is left where that is the end: OpenFailed, DigestRefused, TargetRefused, and the Refusal
+        EXPIRED. What is here is gone on from after any other Refusal, LinkLost, DownloadEnded, OSError.
         """
         file, make = self._file, self._make_folder
         folder = Path(file.directory or "")
@@ -71,7 +72,7 @@ class FileDownload:
             await self._in_thread(target.begin_again)
             await self._fetch(target, 0)
             return await self._finish(target)
-        except (OpenFailed, DigestRefused):
+        except (OpenFailed, DigestRefused, TargetRefused):
             target.discard()
             raise
         except Refusal as refusal:
@@ -83,7 +84,12 @@ class FileDownload:
 
     async def _finish(self, target: FileTarget) -> Path:
         file = self._file
+        self._check()
         return await self._in_thread(lambda: target.finish(file.name, file.digest or b""))
+
+    def _check(self) -> None:
+        if self._ended:
+            raise DownloadEnded
 
     async def _fetch(self, target: FileTarget, here: int) -> None:
         window = ChunkWindow[m.Chunk]()
@@ -97,8 +103,7 @@ class FileDownload:
                     window.ask(self._context.ask(fetch, m.Chunk))
                     asked += 1
                 sealed = (await window.answer()).chunk
-                if self._ended:
-                    raise DownloadEnded
+                self._check()
                 await self._in_thread(
                     lambda index=index, sealed=sealed: target.add(index, self._keys.open(index, sealed))  # type: ignore[misc]
                 )

@@ -12,14 +12,14 @@ from pathlib import Path
 from e2ee.client.context import Context
 from e2ee.client.file_source import FileSource
 from e2ee.client.file_window import ChunkWindow
-from e2ee.client.refusals import LinkLost
 from e2ee.client.threads import InThread
 from e2ee.crypto.file_chunks import chunk_count, derive_file_keys
+from e2ee.errors import E2eeError
 from e2ee.store.client.files import FileRecord
 from e2ee.wire import messages as m
 
 
-class UploadEnded(LinkLost):
+class UploadEnded(E2eeError):
     """Nobody wants this file to be uploaded any more."""
 
 

@@ -6,6 +6,7 @@ travel.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from e2ee.client.context import Context
@@ -112,9 +113,14 @@ class Files:
         self.downloads.wanted(held_back=found is not None and found.state is FileState.OFFERED)
         return found
 
+    def note_shown(self, tx: Connection, rows: Iterable[int]) -> bool:
+        """These texts were shown: their files are to go into the profile's folder, unless one was named.
+        Whether there are any; then `look` once that is committed."""
+        return sum(files.want(tx, row, str(self._folder)) for row in rows) > 0
+
     async def fetching(self) -> int:
         """How many files of others are on their way, or waiting for their turn."""
-        return await self._context.vault.read(files.count_fetched)
+        return await self.downloads.under_way()
 
 
 def files_of(
@@ -122,8 +128,8 @@ def files_of(
 ) -> Files:
     """Those of an open profile; messages that wait for a file are the sender's once it is uploaded."""
     own_folder = profile.profile.downloads_path
-    uploads = Uploads(context, outgoing, in_thread, sender.wake, sender.changed)
     downloads = Downloads(context, in_thread, own_folder)
+    uploads = Uploads(context, outgoing, in_thread, sender.wake, sender.changed, downloads.look)
     return Files(context, uploads, downloads, in_thread, profile.config.downloads or own_folder)
 
 

@@ -90,7 +90,7 @@ class Messenger:
         self.departure = Departure(context, self._watch.entered)
         self.files = files_of(context, open_profile, outgoing, in_thread, self._sender)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer, self.files)
-        self.readers = Readers(context, self._receipts, self._upkeep.expiring.look)
+        self.readers = Readers(context, self._receipts, self.files, self._upkeep.expiring.look)
         self.copies = SealedCopies(context, open_profile, in_thread)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self.typing = TypingNotices(context, outgoing, self._sender.wake)
@@ -113,10 +113,9 @@ class Messenger:
             self._context.link.keep_trying()
         if not self._online:
             self._online = True
-            if await self.departure.is_over():
-                return
-            await self._upkeep.go_online()
-            self._context.link.start()
+            if not await self.departure.is_over():
+                await self._upkeep.go_online()
+                self._context.link.start()
 
     async def stop(self) -> None:
         """End the connection and everything that runs. The profile may be closed then."""
@@ -172,9 +171,7 @@ class Messenger:
         """Commit a text to the outbox, from where it is sent by itself; see `agent.Conversations`."""
         return await self._sender.queue(to, text, message_id)
 
-    async def reached(
-        self, message_id: MessageId, state: SentState, timeout: float | None
-    ) -> SentMessage:
+    async def reached(self, message_id: MessageId, state: SentState, timeout: float | None) -> SentMessage:
         """Wait until a text has come so far, or it has failed; see `agent.Conversations`."""
         return await self._sender.reached(message_id, state, timeout)
 
@@ -233,7 +230,9 @@ class Messenger:
 
     async def block_contact(self, address: Address) -> Contact:
         """Acknowledge what comes from a number and never show it."""
-        return await self.book.block(address)
+        contact = await self.book.block(address)
+        self.files.downloads.blocked(address)
+        return contact
 
     async def remove_contact(self, address: Address) -> Contact:
         """Take a number out of the address book. Raises Failure(USAGE)."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from e2ee.client.context import Context
 from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent, UnreadOf
+from e2ee.client.files import Files
 from e2ee.client.receipting import owe_read
 from e2ee.client.receipts import Receipts
 from e2ee.client.shown import choose, event_selected, events_of
@@ -31,9 +32,12 @@ KEPT_BYTES = 8 * 1024 * 1024
 class Readers:
     """One profile's. `timed` is called when texts were shown whose time may run now."""
 
-    def __init__(self, context: Context, receipts: Receipts, timed: Callable[[], None]) -> None:
+    def __init__(
+        self, context: Context, receipts: Receipts, files: Files, timed: Callable[[], None]
+    ) -> None:
         self.context = context
         self.receipts = receipts
+        self.files = files
         self.timed = timed
         self.present: list[Reader] = []
         context.listeners.subscribe(self._hear)
@@ -157,17 +161,22 @@ class Reader:
         return granted
 
     async def mark_shown(self, positions: Iterable[int]) -> None:
-        """These were printed and flushed: their senders are told, if the user wants that."""
+        """These were printed and flushed: their files are fetched, and their senders are told, if the user
+        wants that."""
         shown, now = set(positions), self._context.now
         for position in shown:
             self._let_go(position)
 
-        def mark(tx: Connection) -> bool:
+        def mark(tx: Connection) -> tuple[bool, bool]:
             rows = arrivals.mark_shown(tx, sorted(shown))
             start_timers(tx, rows, now)
-            return self._context.receipts and owe_read(tx, rows)
+            wanted = self._readers.files.note_shown(tx, rows)
+            return wanted, self._context.receipts and owe_read(tx, rows)
 
-        if await self._context.write(mark):
+        wanted, owed = await self._context.write(mark)
+        if wanted:
+            self._readers.files.downloads.look()
+        if owed:
             self._readers.receipts.owed()
         self._readers.timed()
         self._forget(shown)

@@ -35,9 +35,11 @@ class SharedFiles:
         self, address: Address, message_id: MessageId, folder: str | None = None
     ) -> FileFacts | None:
         """Have the file of a message that came in fetched, as soon as its sender is accepted; FileReceived
-        tells when it is there. `folder` is a whole path, or the profile's own. None: it has no file."""
+        tells when it is there. `folder` is a whole path, or the profile's own, where it goes without this
+        call, too, once the message counts as shown. None: it has no file."""
         return await self._ask(lambda: h.WantFile(address, message_id, folder))
 
     async def fetching(self) -> int:
-        """How many files of others are on their way, or waiting for their turn."""
+        """How many files of others are on their way, or waiting for their turn; not those that the own disk
+        does not take."""
         return await self._ask(h.Fetching)

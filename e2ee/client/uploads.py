@@ -14,7 +14,8 @@ from e2ee.client.file_pace import Pace
 from e2ee.client.file_source import SourceChanged
 from e2ee.client.file_upload import FileUpload, UploadEnded
 from e2ee.client.outgoing import WAITING_MS, Outgoing, fail_text
-from e2ee.client.refusals import LinkLost, Refusal
+from e2ee.client.refusals import Refusal
+from e2ee.client.rounds import Rounds
 from e2ee.client.settling import LEAST_RETRY_SECONDS, RETRY_SECONDS, WAITING_CODES
 from e2ee.client.shown import (
     CANCELLED,
@@ -40,7 +41,7 @@ CONFLICT_SECONDS = 1.0
 
 class Uploads:
     """One profile's. `wake` is called with each number for whom a message has been put into the outbox,
-    `changed` with each for whom one waits for another reason."""
+    `changed` when one waits for another reason, `given_up` when the server may forget a file."""
 
     def __init__(
         self,
@@ -49,48 +50,36 @@ class Uploads:
         in_thread: InThread,
         wake: Callable[[Address], None],
         changed: Callable[[Address | None], None],
+        given_up: Callable[[], None],
     ) -> None:
         self._context = context
         self._outgoing = outgoing
         self._in_thread = in_thread
         self._wake = wake
         self._changed = changed
-        self._busy = False
-        self._again = False
+        self._given_up = given_up
+        self._rounds = Rounds(context, self._upload_all)
         self._current: tuple[int, FileUpload] | None = None
-        self._take_back_timer: Callable[[], None] | None = None
-
-    @property
-    def at_work(self) -> bool:
-        """Whether something is being uploaded."""
-        return self._busy
 
     def look(self) -> None:
         """Go on, unless that is being done."""
-        if not self._context.is_up:
-            return
-        self._again = True
-        if not self._busy:
-            self._busy = True
-            self._context.tasks.spawn(self._run())
+        self._rounds.look()
 
     def stop(self) -> None:
         """The profile is about to be closed: nothing of it is lost."""
+        self._rounds.stop()
+        self._end_current()
+
+    def _end_current(self) -> None:
         if self._current is not None:
             self._current[1].end()
 
-    async def _run(self) -> None:
-        try:
-            while self._again and self._context.is_up:
-                self._again = False
-                while self._context.is_up and await self._next():
-                    pass
-            await self._set_timer()
-        except LinkLost:
-            self._again = False
-        finally:
-            self._busy = False
-            self._changed(None)
+    async def _upload_all(self) -> None:
+        while self._rounds.go_on and await self._next():
+            pass
+        due = await self._context.vault.read(files.upload_due)
+        seconds = None if due is None else max(LEAST_RETRY_SECONDS, (due - self._context.now) / 1000)
+        self._rounds.look_in(seconds)
 
     async def _next(self) -> bool:
         """Upload one file, or find out why it has to wait; False if there is none."""
@@ -105,7 +94,7 @@ class Uploads:
         try:
             await self._uploaded(file, await upload.run())
         except UploadEnded:
-            return not self._context.tasks.stopped
+            self._given_up()
         except Refusal as refusal:
             await self._refused(file, refusal)
         except SourceChanged:
@@ -115,19 +104,6 @@ class Uploads:
         finally:
             self._current = None
         return True
-
-    async def _set_timer(self) -> None:
-        due = await self._context.vault.read(files.upload_due)
-        if self._take_back_timer is not None:
-            self._take_back_timer()
-            self._take_back_timer = None
-        if due is not None:
-            seconds = max(LEAST_RETRY_SECONDS, (due - self._context.now) / 1000)
-            self._take_back_timer = self._context.tasks.later(seconds, self._due)
-
-    def _due(self) -> None:
-        self._take_back_timer = None
-        self.look()
 
     # --- what became of one -------------------------------------------------------------------
 
@@ -146,12 +122,9 @@ class Uploads:
 
         text = await self._context.write(queue)
         if text is None:
-            await self._remove(file)
+            self._given_up()
         else:
             self._wake(text.address)
-
-    async def _remove(self, file: FileRecord) -> None:
-        await self._context.ask(m.RemoveFile(0, file.file_id, file.capability), m.Done)
 
     async def _refused(self, file: FileRecord, refusal: Refusal) -> None:
         """What can never fit fails; all else waits."""
@@ -165,14 +138,17 @@ class Uploads:
         until = self._context.now + int(1000 * max(LEAST_RETRY_SECONDS, asked))
 
         def note(tx: Connection) -> list[Event]:
+            text = messages.find_message(tx, file.message)
+            if text is None:
+                return []
             files.save_error(tx, file.message, code, refusal.sentence, until)
-            text = messages.message_by_row(tx, file.message)
             return [MessageSent(sent_state(tx, text, self._context.now))]
 
         self._tell(await self._context.write(note))
 
     async def _fail(self, message: int, reason: str) -> None:
         self._tell(await self._context.write(lambda tx: _failed(tx, message, reason, self._context.now)))
+        self._given_up()
 
     def _tell(self, events: list[Event]) -> None:
         self._context.listeners.tell(events)
@@ -194,7 +170,10 @@ class Uploads:
 
         row = await self._context.write(cancel)
         if row is not None and self._current is not None and self._current[0] == row:
-            self._current[1].end()
+            # Only when nothing more of it is on its way can the server be told to forget it.
+            self._end_current()
+        elif row is not None:
+            self._given_up()
         return row is not None
 
     async def fail_overdue(self) -> None:
@@ -207,6 +186,7 @@ class Uploads:
             return [event for row in rows for event in _failed(tx, row, "not_accepted", now)]
 
         self._tell(await self._context.write(fail))
+        self._given_up()
 
 
 def _next_upload(tx: Connection, now: int) -> tuple[FileRecord, MessageRecord] | None:

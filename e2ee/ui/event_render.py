@@ -102,6 +102,8 @@ def _file_notice(event: FileReceived) -> str:
     file, who = event.file, label(event.name, event.address)
     if file.state is FileState.SAVED:
         return notice(f"the file {file.name} of {who} is here: {file.path}")
+    if file.state is FileState.FETCHING:
+        return notice(f"the file {file.name} of {who} cannot be kept yet: {file.reason}; it is tried again")
     reason = _NOT_FETCHED.get(file.reason or "", file.reason)
     return notice(f"the file {file.name} of {who} could not be fetched: {reason}")
 

@@ -326,15 +326,19 @@ class LossTests(FileCase):
         self.assertEqual((here.file.state, here.file.reason), (FileState.FAILED, "expired"))
         self.assertEqual(self.kept(), [])
 
-    def test_a_folder_that_is_gone_is_a_reason(self) -> None:
+    def test_a_folder_that_is_gone_is_a_reason_to_wait(self) -> None:
         self.accept()
         sent = self.send()
         self.folder.rmdir()
         self.want(sent)
         self.world.settle()
         (here,) = self.bob.heard(FileReceived)
-        self.assertIs(here.file.state, FileState.FAILED)
+        self.assertIs(here.file.state, FileState.FETCHING)
         self.assertIn(str(self.folder), here.file.reason or "")
+        self.folder.mkdir()
+        self.bob.messenger.files.look()
+        self.world.settle()
+        self.assertEqual(self.kept(), [self.path.name])
 
 
 class RefusalTests(FileCase):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from examples.stage import Chat, program, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household
+from tests.end_to_end.small_disk import SmallDisk
 
 LONG = ("--timeout", "120")
 MIB = 1024 * 1024
@@ -117,6 +120,46 @@ class FileTests(SynchronousTestCase):
         received = self.house.do("bob", "receive", "--json", *LONG)
         states = [each["file"]["state"] for each in received.objects if each["type"] == "file"]
         self.assertEqual(states, ["saved"] * 3)
+
+    def test_a_full_disk_costs_nothing_but_time(self) -> None:
+        self.accept()
+        folder = self.house.directory / "small"
+        disk = SmallDisk(folder, 4)
+        self.addCleanup(disk.unmount)
+        disk.fill()
+        path = self.made("large", 2 * MIB)
+        self.assertEqual(self.house.do("alice", "send", BOB, "--file", str(path), *LONG).status, 0)
+        there = ("receive", "--json", "--download-dir", str(folder), *LONG)
+        _, waits = self.house.do("bob", *there).objects
+        self.assertEqual(waits["file"]["state"], "fetching")
+        self.assertIn("No space left", waits["file"]["reason"])
+        self.assertEqual(len(self.files()), 1)
+        disk.make_room()
+        (here,) = self.house.do("bob", *there).objects
+        self.assertEqual((here["file"]["state"], here["file"]["reason"]), ("saved", None))
+        self.assertEqual((folder / "large").read_bytes(), path.read_bytes())
+        self.assertEqual([each.name for each in folder.iterdir()], ["large"])
+        self.assertEqual(self.files(), [])
+
+    def test_a_program_that_receives_gets_the_file(self) -> None:
+        self.accept()
+        path = self.made("a", 100)
+        self.assertEqual(self.house.do("alice", "send", BOB, "--file", str(path), *LONG).status, 0)
+        with subprocess.Popen(
+            [program("e2ee"), "--profile", "bob", "rpc"], env=self.house.environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as rpc:  # fmt: skip
+            self.addCleanup(rpc.kill)
+            assert rpc.stdin is not None
+            assert rpc.stdout is not None
+            seen: list[dict[str, Any]] = []
+            while "saved" not in [each["file"]["state"] for each in seen]:
+                asked = {"jsonrpc": "2.0", "id": 1, "method": "receive", "params": {"wait_first": True}}
+                print(json.dumps(asked), file=rpc.stdin, flush=True)
+                seen += json.loads(rpc.stdout.readline())["result"]
+            rpc.stdin.close()
+        self.assertEqual([each["type"] for each in seen], ["message", "file"])
+        self.assertEqual(Path(seen[1]["file"]["path"]).read_bytes(), path.read_bytes())
 
     def test_what_is_wrong_is_found_before_anything_is_sent(self) -> None:
         for arguments in (

@@ -10,6 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from e2ee.client.events import (
     Contact,
     FailedReason,
+    FileFacts,
+    FileReceived,
+    FileState,
     Gap,
     HistoryEntry,
     KeyChanged,
@@ -61,6 +64,19 @@ class EventTests(SynchronousTestCase):
             receipt(ID, SentState.READ),
         ):
             self.assertTrue(self.shown(event).startswith("* "))
+
+    def test_what_has_become_of_a_file(self) -> None:
+        full = "/d: No space left on device"
+        for state, reason, shown in (
+            (FileState.SAVED, None, "* the file a.txt of bob is here: /d/a.txt"),
+            (FileState.FAILED, "expired", "* the file a.txt of bob could not be fetched: the server"),
+            (FileState.FETCHING, full, f"* the file a.txt of bob cannot be kept yet: {full}; it"),
+        ):
+            facts = FileFacts("a.txt", 9, state, "/d/a.txt", reason)
+            event = FileReceived(ID, BOB, "bob", facts)
+            self.assertEqual(self.shown(event)[: len(shown)], shown)
+            file = event_render.event_object(event)["file"]
+            self.assertEqual((file["state"], file["reason"]), (state.value, reason))
 
     def test_what_cannot_be_read_only_claims_its_sender(self) -> None:
         self.assertIn("claims to come from bob", self.shown(Undecryptable(BOB, "bob", NOON)))

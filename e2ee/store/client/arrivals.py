@@ -146,8 +146,18 @@ def note_restored(tx: Connection) -> None:
 def add_receipt(tx: Connection, address: Address, message: int, at: int) -> int:
     """A contact has said something of the own text in this row, in place of what he has said before; its
     position."""
-    tx.execute("DELETE FROM arrival WHERE kind = 'receipt' AND message = ?", (message,))
-    return add_arrival(tx, Arrival(ArrivalKind.RECEIPT, address, at, message=message))
+    return _add_newest(tx, Arrival(ArrivalKind.RECEIPT, address, at, message=message))
+
+
+def add_file_arrival(tx: Connection, address: Address, message: int, at: int) -> int:
+    """The file of the text in this row has come further, or not: in place of what nobody has seen of it; its
+    position."""
+    return _add_newest(tx, Arrival(ArrivalKind.FILE, address, at, message=message))
+
+
+def _add_newest(tx: Connection, arrival: Arrival) -> int:
+    tx.execute("DELETE FROM arrival WHERE kind = ? AND message = ?", (arrival.kind, arrival.message))
+    return add_arrival(tx, arrival)
 
 
 def forget_old_receipts(tx: Connection) -> None:

@@ -141,12 +141,11 @@ def forget_keys(tx: Connection, before: int) -> None:
 # --- files of others --------------------------------------------------------------------------
 
 
-def want(tx: Connection, message: int, directory: str) -> None:
-    """Somebody has read the message: its file is to go into this directory, unless another was named."""
-    tx.execute(
-        "UPDATE file SET directory = coalesce(directory, ?) WHERE message = ? AND state = 'offered'",
-        (directory, message),
-    )
+def want(tx: Connection, message: int, directory: str) -> bool:
+    """Somebody has read the message: its file is to go into this directory, unless one was named before.
+    Whether this is the first one."""
+    query = "UPDATE file SET directory = ? WHERE message = ? AND state = 'offered' AND directory IS NULL"
+    return tx.execute(query, (directory, message)).rowcount == 1
 
 
 _MAY_BE_FETCHED = (
@@ -171,9 +170,9 @@ def any_held_back(tx: Connection) -> bool:
     return tx.execute(query).fetchone() is not None
 
 
-def count_fetched(tx: Connection) -> int:
-    """How many files are being fetched, or can be."""
-    return int(tx.execute(f"SELECT count(*) FROM {_MAY_BE_FETCHED}").fetchone()[0])  # noqa: S608
+def rows_fetched(tx: Connection) -> list[int]:
+    """The messages whose files are being fetched, or can be."""
+    return [row for (row,) in tx.execute(f"SELECT file.message FROM {_MAY_BE_FETCHED}")]  # noqa: S608
 
 
 def may_be_fetched(tx: Connection, message: int) -> bool:
