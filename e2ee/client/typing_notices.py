@@ -61,7 +61,7 @@ class TypingNotices:
         outbox.add_control(tx, address, OutboxKind.TYPING, now)
         if self._outgoing.seal_waiting(tx, address, now):
             return True
-        outbox.remove_typing(tx)
+        outbox.remove_typing(tx, address)
         return False
 
 

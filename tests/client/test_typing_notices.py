@@ -127,6 +127,16 @@ class TypingTests(TimerCase):
         self.alice.say(self.bob, "at once")
         self.assertEqual((self.bob.read(), self.told()), (["at once"], []))
 
+    def test_one_that_cannot_be_sealed_takes_no_other_away(self) -> None:
+        carol = self.world.person("+15550100103").start()
+        self.alice.run(self.alice.messenger.book.take_in([NamedNumber(carol.address, "Carol")], skip=False))
+        self.alice.run(self.alice.messenger.safety_number(carol.address))
+        self.world.relay.lose_answers = True
+        self.type()
+        self.assertEqual(self.type(to=carol), 0)
+        self.assertEqual(self.alice.look("SELECT address FROM outbox"), [(self.bob.address,)])
+        self.world.relay.lose_answers = False
+
     def test_a_stale_one_is_dropped(self) -> None:
         self.bob.link.disconnect()
         self.type()

@@ -245,9 +245,12 @@ def typing_waits(tx: Connection) -> bool:
     return tx.execute("SELECT 1 FROM outbox WHERE kind = 'typing' LIMIT 1").fetchone() is not None
 
 
-def remove_typing(tx: Connection) -> None:
-    """It is not sent any more."""
-    tx.execute("DELETE FROM outbox WHERE kind = 'typing'")
+def remove_typing(tx: Connection, address: Address | None = None) -> None:
+    """That the user is writing is not told any more, to this number or to anybody."""
+    tx.execute(
+        "DELETE FROM outbox WHERE kind = 'typing' AND (:address IS NULL OR address = :address)",
+        {"address": address},
+    )
 
 
 def remove_from_outbox(tx: Connection, position: int) -> bool:
