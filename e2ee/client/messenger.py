@@ -69,7 +69,7 @@ class Messenger:
         in_thread = in_thread or threads_of(reactor)
         outgoing, directory = Outgoing(context.own, entropy, encapsulate), Directory(context)
         self._context = context
-        self._sender = Sender(context, outgoing)
+        self._sender = Sender(context, outgoing, self._timed)
         self._prekeeper = PreKeeper(context, in_thread)
         self._presence = Presence(context)
         self._watch = LinkWatch(context, self._connected, lambda: self._sender.changed(None))
@@ -90,10 +90,11 @@ class Messenger:
         self.departure = Departure(context, self._watch.entered)
         self.files = files_of(context, open_profile, outgoing, in_thread, self._sender)
         self._upkeep = Upkeep(context, self._sender, self._prekeeper, healer, self.files)
-        self.readers = Readers(context, self._receipts, self.files, self._upkeep.expiring.look)
+        self.readers = Readers(context, self._receipts, self.files, self._timed)
         self.copies = SealedCopies(context, open_profile, in_thread)
         self.archive = Archive(context, self._upkeep.erasure.forgotten)
         self.typing = TypingNotices(context, outgoing, self._sender.wake)
+        self.typed = Typed(context)
         self._state_watch = StateWatch(context, self._state_known)
         make_link = make_link or network_link(open_profile, reactor, entropy, once)
         context.link = make_link(self._push, self._watch.entered)
@@ -159,11 +160,6 @@ class Messenger:
     async def supplied(self, timeout: float | None) -> None:
         """Wait until the directory has this device's present prekeys; returns early at the timeout."""
         await self._prekeeper.supplied(timeout)
-
-    @property
-    def typed(self) -> Typed:
-        """What was typed in chats."""
-        return Typed(self._context)
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -292,6 +288,9 @@ class Messenger:
         self._sender.changed(address)
         self._sender.wake(address)
         self.files.look()
+
+    def _timed(self) -> None:
+        self._upkeep.expiring.look()
 
     def _token_replaced(self) -> None:
         if self._context.is_up:

@@ -6,6 +6,8 @@ Knows one lane for each contact (`lane`); the vault's side of it stands in `outg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 
 from e2ee.client.context import Context
@@ -26,11 +28,12 @@ from e2ee.wire import messages as m
 
 
 class Sender:
-    """One profile's."""
+    """One profile's. `timed` is called when the time of a failed text may run now."""
 
-    def __init__(self, context: Context, outgoing: Outgoing) -> None:
+    def __init__(self, context: Context, outgoing: Outgoing, timed: Callable[[], None]) -> None:
         self._context = context
         self._outgoing = outgoing
+        self._timed = timed
         self._lanes: dict[Address, Lane] = {}
         self._waiting: list[tuple[Address | None, Deferred[None]]] = []
         context.listeners.subscribe(self._hear)
@@ -125,6 +128,7 @@ class Sender:
     async def note_told(self, message_id: MessageId) -> None:
         """Somebody was told that this one has failed. Raises Failure(USAGE) for an unknown id."""
         await self._context.write(lambda tx: _note_told(tx, message_id))
+        self._timed()
 
     async def outbox(self) -> list[SentMessage]:
         """All texts that wait, in order."""
@@ -149,7 +153,7 @@ class Sender:
         while True:
             sent, trusts = await self._sent_and_trusting(message_id)
             if sent.state is SentState.FAILED:
-                await self._context.write(lambda tx: _note_told(tx, message_id))
+                await self.note_told(message_id)
                 return sent
             final = _is_final(sent.error, deadline) and not (trusts and self._may_be_certified(sent))
             if sent.state.reaches(wanted) or final or deadline.passed:

@@ -8,7 +8,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
 from e2ee.client.disappearing import note_timer
-from e2ee.client.events import HistoryQuery, MessageFailed, MessageReceived, TimerChanged
+from e2ee.client.events import (
+    HistoryQuery,
+    MessageFailed,
+    MessageReceived,
+    SentMessage,
+    SentState,
+    TimerChanged,
+)
 from e2ee.client.expiring import LONGEST_SECONDS
 from e2ee.crypto.content import TimerNotice
 from e2ee.crypto.expiry import Timer
@@ -17,6 +24,8 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address, MessageId
 from e2ee.store.client import contacts, outbox, sent_texts, timers
 from e2ee.store.connection import Connection
+from e2ee.wire import messages as m
+from tests.client.fake_relay import refused
 from tests.client.people import NOON, Person, World
 from tests.store.vault_image import image
 
@@ -246,6 +255,30 @@ class GoingTests(TimerCase):
         self.assertEqual(self.texts(self.alice), ["never"])
         self.assertEqual([type(one) for one in self.alice.seen()], [MessageFailed])
         self.world.wait(61)
+        self.assertEqual(self.texts(self.alice), [])
+
+    def failed(self) -> SentMessage:
+        """A text to nobody, of which the reader has not been told that it failed."""
+        self.world.relay.intercept[self.alice.address] = lambda message: (
+            refused(m.RefusalCode.UNKNOWN_RECIPIENT) if isinstance(message, m.Send) else None
+        )
+        sent = self.alice.say(self.bob, "never")
+        self.assertIs(sent.state, SentState.FAILED)
+        self.world.wait(1)
+        self.leap(DAY)
+        self.assertEqual(self.texts(self.alice), ["never"])
+        return sent
+
+    def test_whoever_is_told_that_it_failed(self) -> None:
+        sent = self.failed()
+        self.alice.run(self.alice.messenger.note_told(sent.message_id))
+        self.world.wait(1)
+        self.assertEqual(self.texts(self.alice), [])
+
+    def test_or_has_waited_for_it(self) -> None:
+        sent = self.failed()
+        self.alice.run(self.alice.messenger.reached(sent.message_id, SentState.STORED, None))
+        self.world.wait(1)
         self.assertEqual(self.texts(self.alice), [])
 
     def test_after_a_restart_too(self) -> None:
