@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 
+from e2ee.client.blocking import show_nothing, tell_nothing
 from e2ee.client.certification import certification, issuer_of
 from e2ee.client.contact_values import Imported, NamedNumber
 from e2ee.client.context import Context
@@ -24,7 +25,6 @@ from e2ee.client.trust import refused_statement_failure as refused_failure
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address
 from e2ee.store.client import contacts
-from e2ee.store.client.arrivals import forget_arrivals
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.timers import load_timer
 from e2ee.store.connection import Connection
@@ -33,7 +33,8 @@ SAFETY_NUMBER_DIGITS = 60
 
 
 class AddressBook:
-    """One profile's. `changed` is called with each number whose messages may go on now."""
+    """One profile's. `changed` is called with each number whose messages may go on now, `timed` when the time
+    of texts may run now that nobody is shown."""
 
     def __init__(
         self,
@@ -43,12 +44,14 @@ class AddressBook:
         *,
         changed: Callable[[Address], None],
         token_replaced: Callable[[], None],
+        timed: Callable[[], None],
     ) -> None:
         self._context = context
         self._directory = directory
         self._outgoing = outgoing
         self._changed = changed
         self._token_replaced = token_replaced
+        self._timed = timed
 
     async def resolve(self, text: str) -> Address:
         """The number that a person means: an address, or a contact's name. Raises Failure(USAGE)."""
@@ -138,14 +141,17 @@ class AddressBook:
         return await self._context.write(operation)
 
     async def block(self, address: Address) -> Contact:
-        """Show nothing more of this number, and let it see nothing more: all others get a new token."""
+        """Show nothing more of this number, and let it see nothing more: all others get a new token, and what
+        goes by itself does not go to it."""
         self._refuse_own(address)
+        now = self._context.now
 
         def operation(tx: Connection) -> Contact:
             was_blocked = contacts.load_contact(tx, address).blocked
             contacts.touch_contact(tx, address, accepted=False)
             contacts.block_contact(tx, address)
-            forget_arrivals(tx, address)
+            show_nothing(tx, address, now)
+            tell_nothing(tx, address)
             if not was_blocked:
                 # Whoever is not accepted now may have been, and then has the token all the same.
                 replace_token(tx, self._context.entropy)
@@ -154,6 +160,8 @@ class AddressBook:
 
         contact = await self._context.write(operation)
         self._token_replaced()
+        self._changed(address)
+        self._timed()
         return contact
 
     def _hand_out_token(self, tx: Connection) -> None:
@@ -162,14 +170,18 @@ class AddressBook:
                 self._outgoing.queue_token(tx, contact.address, self._context.now)
 
     async def remove(self, address: Address) -> Contact:
-        """Take a contact out of the address book. Raises Failure(USAGE) if there is none."""
+        """Take a contact out of the address book: he is a stranger again, and told nothing any more.
+        Raises Failure(USAGE) if there is none."""
 
         def operation(tx: Connection) -> Contact:
             _require(tx, address)
             contacts.unlist_contact(tx, address)
+            tell_nothing(tx, address)
             return self._contact(tx, contacts.load_contact(tx, address))
 
-        return await self._context.write(operation)
+        contact = await self._context.write(operation)
+        self._changed(address)
+        return contact
 
     # --- trust ------------------------------------------------------------------------------
 

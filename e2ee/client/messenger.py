@@ -81,8 +81,9 @@ class Messenger:
             changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
         self.book = AddressBook(
-            context, directory, outgoing, changed=self._key_settled, token_replaced=self._token_replaced
-        )
+            context, directory, outgoing,
+            changed=self._key_settled, token_replaced=self._token_replaced, timed=self._timed,
+        )  # fmt: skip
         self._profile = open_profile
         self._online = False
         self.identities = Identities(context, in_thread, self._key_settled)

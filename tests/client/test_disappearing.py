@@ -281,6 +281,14 @@ class GoingTests(TimerCase):
         self.world.wait(1)
         self.assertEqual(self.texts(self.alice), [])
 
+    def test_those_of_somebody_who_is_blocked_unread_go_counted_from_then(self) -> None:
+        self.alice.say(self.bob, "secret")
+        self.bob.run(self.bob.messenger.block_contact(self.alice.address))
+        self.world.wait(59)
+        self.assertEqual(self.texts(self.bob), ["secret"])
+        self.world.wait(1)
+        self.assertEqual(self.texts(self.bob), [])
+
     def test_after_a_restart_too(self) -> None:
         self.alice.say(self.bob, "secret")
         self.bob.read()

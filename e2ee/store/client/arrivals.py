@@ -174,8 +174,14 @@ def forget_failed(tx: Connection, message: int) -> None:
     tx.execute("DELETE FROM arrival WHERE kind = 'failed' AND message = ?", (message,))
 
 
-def forget_arrivals(tx: Connection, address: Address) -> None:
-    """Nothing that this number has sent is shown any more; what is told of own texts is."""
-    tx.execute(
-        "DELETE FROM arrival WHERE address = ? AND kind IN ('message', 'undecryptable', 'gap')", (address,)
+def forget_arrivals(tx: Connection, address: Address) -> list[int]:
+    """Nothing that this number has sent is shown any more; what is told of own texts and of its key is.
+
+    The rows of the texts that nobody has been shown.
+    """
+    gone = tx.execute(
+        "DELETE FROM arrival WHERE address = ?"
+        " AND kind IN ('message', 'undecryptable', 'gap', 'timer', 'file') RETURNING kind, message",
+        (address,),
     )
+    return [message for kind, message in gone if kind == ArrivalKind.MESSAGE]

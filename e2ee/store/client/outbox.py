@@ -240,6 +240,11 @@ def remove_receipts(tx: Connection, address: Address | None = None) -> None:
     )
 
 
+def remove_controls(tx: Connection, address: Address) -> None:
+    """Nothing but texts waits to this number any more."""
+    tx.execute("DELETE FROM outbox WHERE address = ? AND message IS NULL", (address,))
+
+
 def typing_waits(tx: Connection) -> bool:
     """Whether a typing notice was not sent when it should have been."""
     return tx.execute("SELECT 1 FROM outbox WHERE kind = 'typing' LIMIT 1").fetchone() is not None
