@@ -15,7 +15,7 @@ from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent, Un
 from e2ee.client.files import Files
 from e2ee.client.receipting import owe_read
 from e2ee.client.receipts import Receipts
-from e2ee.client.shown import choose, event_selected, events_of
+from e2ee.client.shown import choose, event_selected, events_of, gone
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import ArrivalKind
 from e2ee.store.client.contacts import load_contact
@@ -96,10 +96,18 @@ class Reader:
         if event is not None:
             self._kept_bytes -= _size(event)
 
+    async def _let_go_of_gone(self) -> None:
+        """What another has shown may be forgotten meanwhile, or its sender blocked."""
+        kept = list(self._kept.values())
+        if kept:
+            for position in await self._context.vault.read(lambda tx: gone(tx, kept)):
+                self._let_go(position)
+
     # --- what is shown ------------------------------------------------------------------------
 
     async def take(self, most: int | None, selection: Selection | None) -> list[ShownEvent]:
         """Reserve what is unshown, up to `most` texts, and return the first page of it, oldest first."""
+        await self._let_go_of_gone()
         found = await self._reserve(most, selection)
         return _up_to(_page(self._with_kept(found, selection or Selection())), most)
 
@@ -139,6 +147,7 @@ class Reader:
 
     async def unread(self) -> list[UnreadOf]:
         """From whom how many texts he could show, sorted by number."""
+        await self._let_go_of_gone()
         barred, kept = self._barred(), self._kept.items()
         senders = {position: one.address for position, one in kept if isinstance(one, MessageReceived)}
 
@@ -155,8 +164,14 @@ class Reader:
         free = sorted(set(positions) - self._barred())
         self._reserved.update(free)
         self._printing.update(free)
-        unshown = await self._context.write(lambda tx: arrivals.mark_printing(tx, free))
-        granted = [position for position in free if position in unshown or position in self._kept]
+        kept = [self._kept[position] for position in free if position in self._kept]
+
+        def mark(tx: Connection) -> set[int]:
+            shown_elsewhere = {event.position for event in kept} - gone(tx, kept)
+            return arrivals.mark_printing(tx, free) | shown_elsewhere
+
+        allowed = await self._context.write(mark)
+        granted = [position for position in free if position in allowed]
         self._forget(set(free).difference(granted))
         return granted
 

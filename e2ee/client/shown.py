@@ -45,6 +45,8 @@ OwnAffair = (
     KeyChanged | MessageFailed | ReceiptReceived | TimerChanged | FileReceived | SentAgain | PutBack
 )
 """What is announced at once, whoever the open chat is with."""
+TheirAffair = MessageReceived | Undecryptable | Gap | TimerChanged | FileReceived
+"""What somebody else has sent: not shown of whom the user has blocked."""
 _PAGE = 1000
 _OWN_AFFAIRS = frozenset(
     {
@@ -87,6 +89,27 @@ def choose(
                 chosen.append(arrival)
         after = page[-1].position
     return chosen
+
+
+def gone(tx: Connection, events: Iterable[ShownEvent]) -> set[int]:
+    """The positions of those that nobody is to be shown any more, though they came to several readers: of
+    what was forgotten or has disappeared, and of what somebody has sent who is blocked now."""
+    blocked: dict[Address, bool] = {}
+    positions = set[int]()
+    for event in events:
+        if isinstance(event, TheirAffair) and event.address not in blocked:
+            blocked[event.address] = contacts.load_contact(tx, event.address).blocked
+        if _is_forgotten(tx, event) or (isinstance(event, TheirAffair) and blocked[event.address]):
+            positions.add(event.position)
+    return positions
+
+
+def _is_forgotten(tx: Connection, event: ShownEvent) -> bool:
+    if isinstance(event, MessageReceived | FileReceived):
+        return files.row_of_received(tx, event.address, event.message_id) is None
+    if isinstance(event, MessageFailed | ReceiptReceived):
+        return messages.sent_message(tx, event.message_id) is None
+    return False
 
 
 def event_selected(event: ShownEvent, selection: Selection) -> bool:

@@ -6,7 +6,16 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import readers
-from e2ee.client.events import KeyChanged, MessageReceived, Selection, ShownEvent, UnreadOf
+from e2ee.client.events import (
+    KeyChanged,
+    MessageFailed,
+    MessageReceived,
+    ReceiptReceived,
+    Selection,
+    SentState,
+    ShownEvent,
+    UnreadOf,
+)
 from e2ee.client.readers import PAGE, Reader
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import Arrival, ArrivalKind
@@ -214,3 +223,85 @@ class NewsTests(Reading):
         self.write("new")
         _, missed = self.bob.run(self.reader(listening=False).listen(position))
         self.assertEqual(texts_of(missed), ["new"])
+
+
+class GoneTests(Reading):
+    """What came while two listened, and went before the second has shown it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bob.say(self.alice, "hello")
+        self.first, self.second = self.reader(), self.reader()
+
+    def assertNotShown(self, reader: Reader) -> None:
+        self.assertEqual(self.bob.run(reader.unread()), [])
+        self.assertEqual(self.show(reader), [])
+
+    def block(self) -> None:
+        self.bob.run(self.bob.messenger.block_contact(self.alice.address))
+
+    def test_of_somebody_who_is_blocked_neither_shows_anything(self) -> None:
+        self.write("one")
+        self.alice.run(self.alice.messenger.book.set_timer(self.bob.address, 60))
+        self.world.settle()
+        self.block()
+        for reader in (self.first, self.second):
+            self.assertNotShown(reader)
+            self.assertEqual(self.bob.run(reader.take(None, None)), [])
+
+    def test_nor_does_the_second_what_the_first_has_shown(self) -> None:
+        self.write("one")
+        self.assertEqual(self.show(self.first), ["one"])
+        self.block()
+        self.assertNotShown(self.second)
+
+    def test_nor_what_it_was_about_to_show(self) -> None:
+        self.write("one")
+        (event,) = self.bob.run(self.second.take(None, None))
+        self.block()
+        self.assertEqual(self.bob.run(self.second.mark_printing([event.position])), [])
+        self.assertNotShown(self.second)
+
+    def test_what_others_wrote_is_shown_all_the_same(self) -> None:
+        carol = self.world.person(CAROL).start()
+        self.write("one")
+        carol.say(self.bob, "from carol")
+        self.block()
+        self.assertEqual(self.show(self.first), ["from carol"])
+        self.assertEqual(self.show(self.second), ["from carol"])
+
+    def test_and_that_an_own_text_to_a_blocked_one_has_failed(self) -> None:
+        self.bob.link.disconnect()
+        self.bob.say(self.alice, "late")
+        self.world.clock.advance(31 * 86_400)
+        self.bob.link.connect()
+        self.world.settle()
+        self.block()
+        for reader in (self.first, self.second):
+            (event,) = self.bob.run(reader.take(None, None))
+            assert isinstance(event, MessageFailed)
+            self.bob.run(reader.mark_shown(self.bob.run(reader.mark_printing([event.position]))))
+
+    def test_what_was_forgotten_is_shown_to_nobody(self) -> None:
+        self.write("one", "two")
+        self.assertEqual(self.show(self.first, 1), ["one"])
+        self.bob.run(self.bob.messenger.archive.forget_conversation(self.alice.address))
+        self.assertNotShown(self.first)
+        self.assertNotShown(self.second)
+
+    def test_nor_what_has_disappeared(self) -> None:
+        self.alice.run(self.alice.messenger.book.set_timer(self.bob.address, 60))
+        self.write("one")
+        self.assertEqual(self.show(self.first), ["one"])
+        self.assertEqual([one.texts for one in self.bob.run(self.second.unread())], [1])
+        self.world.wait(61)
+        self.assertNotShown(self.second)
+
+    def test_nor_that_an_own_text_was_read_which_was_forgotten_since(self) -> None:
+        sent = self.bob.say(self.alice, "mine")
+        told = ReceiptReceived(sent.message_id, self.alice.address, None, SentState.READ, 0, False, 1000)
+        self.second.keep(told)
+        self.assertEqual(self.bob.run(self.second.take(None, None)), [told])
+        self.bob.run(self.bob.messenger.archive.forget_message(sent.message_id))
+        self.assertEqual(self.bob.run(self.second.take(None, None)), [])
+        self.assertEqual(self.bob.run(self.second.mark_printing([1000])), [])
