@@ -128,7 +128,7 @@ class EnvelopeId(_FixedBytes):
     @classmethod
     def of(cls, envelope: bytes) -> Self:
         """The id of these bytes."""
-        return cls(hashlib.sha256(envelope).digest()[: cls.SIZE])
+        return bytes.__new__(cls, hashlib.sha256(envelope).digest()[: cls.SIZE])
 
 
 class PasscodeSessionId(_FixedBytes):

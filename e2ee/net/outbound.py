@@ -1,4 +1,4 @@
-"""How much the other side has not taken yet.
+"""Bytes on their way to the other side, and how many it has not taken yet.
 
 Knows a transport's pauses (it says so when its own buffer is full, and when that is empty again),
 not what is written.
@@ -7,7 +7,7 @@ not what is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -28,11 +28,8 @@ class Outbound:
         self._unsent = 0
         self._last_write = 0
         self._waiting: list[Deferred[None]] = []
-
-    @property
-    def full(self) -> bool:
+        self.full = False
         """More than UNSENT_BYTES wait."""
-        return self._unsent > UNSENT_BYTES
 
     def room(self) -> Deferred[None]:
         """Fires when the transport has taken all that there was, or is gone."""
@@ -47,25 +44,28 @@ class Outbound:
         for waiter in waiting:
             waiter.callback(None)
 
-    def writing(self, size: int) -> None:
-        """`size` bytes are about to be handed to the transport, after what waits already."""
-        self._last_write = size
+    def write(self, transport: Any, data: bytes) -> None:
+        """Hand bytes to the transport, after what waits already."""
+        self._last_write = len(data)
         if self._unsent:
-            self._unsent += size
-            self._changed()
+            self._wait_for(self._unsent + len(data))
+        transport.write(data)
+
+    def _wait_for(self, unsent: int) -> None:
+        self._unsent = unsent
+        self.full = unsent > UNSENT_BYTES
+        self._changed()
 
     def pauseProducing(self) -> None:
         """The transport's own buffer has filled up."""
-        self._unsent = max(self._unsent, self._last_write, TRANSPORT_BUFFER_BYTES)
-        self._changed()
+        self._wait_for(max(self._unsent, self._last_write, TRANSPORT_BUFFER_BYTES))
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty."""
-        self._unsent = 0
-        self._changed()
+        self._wait_for(0)
         self._let_go_on()
 
     def stopProducing(self) -> None:
         """The transport is gone."""
-        self._unsent = 0
+        self._unsent, self.full = 0, False
         self._let_go_on()

@@ -37,6 +37,8 @@ class _State(Enum):
     GONE = "gone"
 
 
+_OPEN = _State.OPEN  # by the class, Python 3.11 calls a function for it: too dear for every message
+
 @implementer(IHandshakeListener)
 class MessageProtocol(Protocol):
     """One connection, either side: `MessageProtocol(ServerConnection(), clock, handler)`.
@@ -99,12 +101,13 @@ class MessageProtocol(Protocol):
 
     def send(self, message: Message) -> None:
         """Send a message; after the end it goes nowhere. Raises OutOfTurn if it is not legal now."""
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             if self._state is _State.HANDSHAKE:
                 raise OutOfTurn("nothing is sent before the handshake is done")
             return
-        self._write(self._connection.send(message))
-        self._follow_phase()
+        self.outbound.write(self.transport, self._connection.send(message))
+        if self._connection.phase is not self._followed:
+            self._follow_phase()
         if not self._reading:
             self._choose_reading()
 
@@ -118,7 +121,7 @@ class MessageProtocol(Protocol):
         if self._state is not _State.OPEN:
             return
         if code is not None and isinstance(self._connection, ServerConnection):
-            self._write(self._connection.refusal(code, sentence))
+            self.outbound.write(self.transport, self._connection.refusal(code, sentence))
         self._end()
 
     def abort(self) -> None:
@@ -176,23 +179,22 @@ class MessageProtocol(Protocol):
             return
         self._taking = True
         try:
-            while self._state is _State.OPEN and (self._always_reads or not self.outbound.full):
+            while self._state is _OPEN and (self._always_reads or not self.outbound.full):
                 message = next(messages, None)
                 if message is None:
                     break
-                self._hand_on(message)
+                if isinstance(message, Ping):
+                    self.send(Pong(message.n))
+                elif not isinstance(message, Pong):
+                    self._handler.received(message)
         except ProtocolViolation as violation:
             self._violated(violation)
+        except Exception:
+            self._defective()
         finally:
             self._taking = False
         self._follow_phase()
         self._choose_reading()
-
-    def _hand_on(self, message: Message) -> None:
-        if isinstance(message, Ping):
-            self.send(Pong(message.n))
-        elif not isinstance(message, Pong):
-            self._call(self._handler.received, message)
 
     def _violated(self, violation: ProtocolViolation) -> None:
         if self._state is not _State.OPEN:
@@ -209,14 +211,13 @@ class MessageProtocol(Protocol):
         except ProtocolViolation as violation:
             self._violated(violation)
         except Exception:
-            self._log.failure("a connection's handler failed")
-            self.abort()
+            self._defective()
+
+    def _defective(self) -> None:
+        self._log.failure("a connection's handler failed")
+        self.abort()
 
     # --- flow ---
-
-    def _write(self, data: bytes) -> None:
-        self.outbound.writing(len(data))
-        self.transport.write(data)
 
     def _may_read(self) -> bool:
         return self._always_reads or not (self._connection.saturated or self.outbound.full)

@@ -75,7 +75,7 @@ class Stores:
     limits: Limits
     passcodes: Passcodes
     invites: Invites
-    volatile: Limits
+    volatile: MemoryLimits
     census: Census
     files: Files
     shelf: Shelf

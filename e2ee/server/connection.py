@@ -66,16 +66,15 @@ class Connection:
         """A message that is legal now."""
         if self._ended:
             return
-        if isinstance(message, m.Send):
-            self._send(message)
-        elif isinstance(message, m.Acknowledge):
-            self._acknowledged(message)
-        else:
-            self._asked(message)
-
-    def _send(self, message: m.Send) -> None:
         try:
-            self._rooms.courier.submit(self, message, self.push)
+            if isinstance(message, m.Send):
+                self._rooms.courier.submit(self, message, self.push)
+            elif isinstance(message, m.Acknowledge):
+                self._rooms.courier.acknowledge(self, message)
+            else:
+                self._asked(message)
+        except WrongAcknowledgement as error:
+            raise ProtocolViolation(RefusalCode.ILLEGAL, str(error)) from None
         except Exception:
             self._failed(TwistedFailure())
 
@@ -275,12 +274,6 @@ class Connection:
         except StoreError:
             self._log.warn("notices could not be read at a login: the next one tells them")
         login.begin(self, entered)
-
-    def _acknowledged(self, message: m.Acknowledge) -> None:
-        try:
-            self._rooms.courier.acknowledge(self, message)
-        except WrongAcknowledgement as error:
-            raise ProtocolViolation(RefusalCode.ILLEGAL, str(error)) from None
 
     def _failed(self, failure: TwistedFailure) -> None:
         """A defect of ours: its kind goes to the log, never its text, which may hold content."""

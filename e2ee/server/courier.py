@@ -11,13 +11,13 @@ import hmac
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
+from msgspec import Struct
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import StoreError
-from e2ee.ids import Address, EnvelopeId
+from e2ee.ids import Address, DeviceAddress, EnvelopeId
 from e2ee.server.counters import Counters, Limit
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.eager import run_eagerly
@@ -29,7 +29,8 @@ from e2ee.server.presence import Presence
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
 from e2ee.server.seat_terms import Outcome
 from e2ee.server.state_tokens import StateTokens
-from e2ee.store.server.ports import Account, Limits, MailItem
+from e2ee.store.memory.limits import MemoryLimits
+from e2ee.store.server.ports import Account, MailItem
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
 
@@ -43,11 +44,15 @@ SEAT_RETRY_SECONDS = 1.0
 Answer = Callable[[m.Message], None]
 """Where the one answer to a `Send` goes: Accepted, StaleDevice, or Refused with its number."""
 
+# By their classes, Python 3.11 calls a function for each: too dear for every message.
+_DELIVERED, _TOLD_DELIVERED = Outcome.DELIVERED, m.Outcome.DELIVERED
 
-class _Submit(NamedTuple):
+
+class _Submit(Struct, frozen=True, gc=False):
     """A `Send` on its way, and who waits for its answer. `began` is service time in seconds."""
 
     peer: Peer
+    sender: DeviceAddress
     message: m.Send
     answer: Answer
     began: float
@@ -64,7 +69,7 @@ class Courier:
         accounts: KnownAccounts,
         presence: Presence,
         tokens: StateTokens,
-        limits: Limits,
+        limits: MemoryLimits,
         lookups: LookUps,
         policy: Policy,
         now: Callable[[], float],
@@ -80,7 +85,7 @@ class Courier:
         self._now = now
         self._counters = counters
         self._lanes: dict[Peer, deque[_Submit]] = {}
-        """What waits behind the send that is being admitted, where that has to wait for the disk."""
+        """What waits behind the send whose recipient is being looked up."""
 
     def apply(self, policy: Policy) -> None:
         """Go on with other limits."""
@@ -93,27 +98,39 @@ class Courier:
         Refused with UNKNOWN_RECIPIENT, RATE_LIMITED, QUOTA, MAILBOX_FULL, BUSY, UNAVAILABLE; and with
         HELD every later send to that recipient until one says `restart`.
         """
-        submit = _Submit(peer, message, answer, self._now())
+        submit = _Submit(peer, peer.where, message, answer, self._now())
         lane = self._lanes.get(peer)
         if lane is None:
-            self._begin(submit)
+            self._admit(submit)
         else:
             lane.append(submit)
 
-    def _begin(self, submit: _Submit) -> None:
-        admitting = run_eagerly(self._admit(submit))
-        if admitting is not None:
+    def _admit(self, submit: _Submit) -> None:
+        """Everything before the seat: at once, unless the recipient has to be looked up."""
+        try:
+            self._permit(submit)
+        except Refusal as refusal:
+            self._refuse(submit, refusal)
+            return
+        account = self._accounts.remembered(submit.message.number)
+        if account is not None and _is_for(account, submit.message):
+            self._hand_over(submit, account)
+            return
+        looking_up = run_eagerly(self._look_up(submit))
+        if looking_up is not None:
             self._lanes[submit.peer] = deque()
-            admitting.addCallback(lambda _: self._admit_next(submit.peer))
-            admitting.addErrback(self._failed, submit.peer)
+            looking_up.addCallback(lambda _: self._admit_next(submit.peer))
+            looking_up.addErrback(self._failed, submit.peer)
 
     def _admit_next(self, peer: Peer) -> None:
         for submit in self._lanes.pop(peer):
             lane = self._lanes.get(peer)
-            if lane is None:
-                self._begin(submit)
-            else:
+            if lane is not None:
                 lane.append(submit)
+            elif peer.ready:
+                self._admit(submit)
+            else:
+                self._refuse(submit, unavailable())
 
     def _failed(self, failure: Failure, peer: Peer) -> None:
         """A defect of ours: it costs this connection, and all that waits on it. Its text stays out of the
@@ -122,76 +139,71 @@ class Courier:
         self._lanes.pop(peer, None)
         peer.abort()
 
-    async def _admit(self, submit: _Submit) -> None:
-        """Everything before the seat, in the order of arrival."""
+    def _permit(self, submit: _Submit) -> None:
+        """What is judged without the recipient; raises Refusal."""
+        number, held = submit.message.number, submit.peer.held
+        if submit.message.restart:
+            held.discard(number)
+        elif number in held:
+            raise Refusal(*_REFUSALS[Outcome.HELD])
+        if number == submit.sender.address:
+            raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
+        wait = self._limits.take_now("messages", submit.sender.address, self._rate, submit.began)
+        if wait > 0:
+            sentence = "too many messages in a short time"
+            raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
+
+    async def _look_up(self, submit: _Submit) -> None:
+        """For an account that is not in memory, or has another device than the one that was sent to."""
         try:
-            account = await self._recipient(submit.peer, submit.message)
-            if account is not None:
+            account = await self._accounts.find(Address(submit.message.number))
+            if not submit.peer.ready:
+                # Displaced or logged out meanwhile: nothing of it is processed from then on.
+                raise unavailable()
+            if account is not None and _is_for(account, submit.message):
                 self._hand_over(submit, account)
             else:
                 submit.answer(await self._stale(submit))
         except (Refusal, StoreError) as error:
             self._refuse(submit, error)
 
-    async def _recipient(self, peer: Peer, message: m.Send) -> Account | None:
-        """The account to send to; None if the envelope is not for the device that it has."""
-        number = message.number
-        if message.restart:
-            peer.held.discard(number)
-        elif number in peer.held:
-            raise Refusal(*_REFUSALS[Outcome.HELD])
-        if number == peer.where.address:
-            raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
-        wait = await self._limits.take("messages", peer.where.address, self._rate, self._now())
-        if wait > 0:
-            sentence = "too many messages in a short time"
-            raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
-        account = self._accounts.remembered(number) or await self._accounts.find(Address(number))
-        if not peer.ready:
-            # Displaced or logged out meanwhile: nothing of it is processed from then on.
-            raise unavailable()
-        if account is None or not hmac.compare_digest(account.statement_hash, message.statement_hash):
-            return None
-        return account
-
     def _hand_over(self, submit: _Submit, account: Account) -> None:
         """To the seat; `delivered`, and the fast path, only for those who may see the recipient."""
-        where, message = account.where, submit.message
+        message, envelope = submit.message, submit.message.envelope
         known = shows_token(account, message.token)
-        envelope_id = EnvelopeId.of(message.envelope)
         item = MailItem(
-            where, submit.peer.where, envelope_id, message.envelope, known, message.state_token
+            account.where, submit.sender, EnvelopeId.of(envelope), envelope, known, message.state_token
         )
         may_know = self._presence.may_see(account, known)
-        self._deliveries.to(where).submit(item, may_know, partial(self._reached, submit))
+        delivery = self._deliveries.to(account.where)
+        delivery.submit(item, may_know, partial(self._reached, submit), submit.began)
 
     def _reached(self, submit: _Submit, outcome: Outcome) -> None:
-        """What became of it; called from within the recipient's delivery, which no defect here may reach."""
+        """What became of it; called from within the recipient's delivery, which no defect here may reach.
+
+        The sender's state token is where it must be before he is told.
+        """
         try:
-            self._answer(submit, outcome)
+            if outcome is _DELIVERED:
+                self._tokens.note(submit.sender, submit.message.state_token)
+                self._accepted(submit, _TOLD_DELIVERED)
+            elif outcome is Outcome.STORED:
+                self._accepted(submit, m.Outcome.STORED)
+            elif outcome in _REFUSALS:
+                self._refuse(submit, Refusal(*_REFUSALS[outcome]))
+            else:
+                later = run_eagerly(self._answer_later(submit, outcome))
+                if later is not None:
+                    later.addErrback(self._failed, submit.peer)
         except Exception:
             self._failed(Failure(), submit.peer)
-
-    def _answer(self, submit: _Submit, outcome: Outcome) -> None:
-        """The sender's state token is where it must be before he is told."""
-        if outcome is Outcome.DELIVERED:
-            self._tokens.note(submit.peer.where, submit.message.state_token)
-            self._accepted(submit, m.Outcome.DELIVERED)
-        elif outcome is Outcome.STORED:
-            self._accepted(submit, m.Outcome.STORED)
-        elif outcome in _REFUSALS:
-            self._refuse(submit, Refusal(*_REFUSALS[outcome]))
-        else:
-            later = run_eagerly(self._answer_later(submit, outcome))
-            if later is not None:
-                later.addErrback(self._failed, submit.peer)
 
     async def _answer_later(self, submit: _Submit, outcome: Outcome) -> None:
         """Outcomes that need the database once more."""
         try:
             if outcome is Outcome.SET_ASIDE:
                 # Told as `stored`, and no row of the mailbox has the token with it.
-                await self._tokens.write(submit.peer.where, submit.message.state_token)
+                await self._tokens.write(submit.sender, submit.message.state_token)
                 self._accepted(submit, m.Outcome.STORED)
             else:
                 submit.answer(await self._stale(submit))
@@ -201,7 +213,7 @@ class Courier:
     def _accepted(self, submit: _Submit, outcome: m.Outcome) -> None:
         counters = self._counters
         counters.submit_seconds.observe(self._now() - submit.began)
-        if outcome is m.Outcome.DELIVERED:
+        if outcome is _TOLD_DELIVERED:
             counters.delivered += 1
         else:
             counters.stored += 1
@@ -220,7 +232,7 @@ class Courier:
     async def _stale(self, submit: _Submit) -> m.StaleDevice:
         """The envelope is for a device that is not there: say which one is. Counts as a look-up."""
         address = Address(submit.message.number)
-        self.lookups.charge(submit.peer.where.address, address)
+        self.lookups.charge(submit.sender.address, address)
         account = await self._accounts.find(address)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
@@ -233,6 +245,11 @@ class Courier:
         delivery = self._deliveries.find(peer.where)
         if delivery is not None:
             delivery.acknowledge(peer, message)
+
+
+def _is_for(account: Account, message: m.Send) -> bool:
+    """Whether the envelope is for the device that this account has now."""
+    return hmac.compare_digest(account.statement_hash, message.statement_hash)
 
 
 _REFUSALS: dict[Outcome, tuple[RefusalCode, str, float | None, Limit | None]] = {

@@ -39,6 +39,9 @@ Reached = Callable[[Outcome], None]
 """Who is told the outcome of a submit; the ticket by which a seat knows him."""
 
 
+_OPENED = Verdict.OPENED  # by the class, Python 3.11 calls a function for it: too dear for every message
+
+
 class Delivery:
     """Carries out what the seat of `where` orders. `on_idle` is called when it can be forgotten."""
 
@@ -70,9 +73,9 @@ class Delivery:
 
     # --- events -------------------------------------------------------------------------------
 
-    def submit(self, item: MailItem, may_know: bool, reached: Reached) -> None:
+    def submit(self, item: MailItem, may_know: bool, reached: Reached, now: float) -> None:
         """An envelope for this device; `reached` is called with its one outcome."""
-        self._do(self._seat.submit(item, Waiter(reached, may_know), self._now()))
+        self._do(self._seat.submit(item, Waiter(reached, may_know), now))
 
     async def attach(self, peer: Peer) -> Attached | None:
         """Make `peer` the device's connection; an older one is displaced.
@@ -98,7 +101,7 @@ class Delivery:
     def acknowledge(self, peer: Peer, message: Acknowledge) -> None:
         """The recipient's vault has it; raises WrongAcknowledgement."""
         if self.peer is peer:
-            opened = message.verdict is Verdict.OPENED
+            opened = message.verdict is _OPENED
             self._do(self._seat.acknowledge(message.push, message.envelope_id, opened))
 
     def lost(self, peer: Peer) -> None:
@@ -151,15 +154,15 @@ class Delivery:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case PushItem(push, item):
-                sender = item.sender
-                self._push(Push(push, str(sender.address), bytes(sender.device), item.envelope))
-            case Answer(ticket, outcome):
-                cast("Reached", ticket)(outcome)
+            case PushItem():
+                item, sender = effect.item, effect.item.sender
+                self._push(Push(effect.push, str(sender.address), bytes(sender.device), item.envelope))
+            case Answer():
+                cast("Reached", effect.ticket)(effect.outcome)
             case PushDrained():
                 self._push(Drained())
-            case Append(items):
-                self._run(self._append(items))
+            case Append():
+                self._run(self._append(effect.items))
             case Read():
                 self._run(self._read(effect))
             case Remove():

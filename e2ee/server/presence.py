@@ -19,6 +19,9 @@ from e2ee.store.server.ports import Account
 from e2ee.wire.limits import ONLINE_PAGE
 from e2ee.wire.messages import Online, PresenceChanged, Watch
 
+# By its class, Python 3.11 calls a function for it: too dear for every message.
+_NOBODY = PresencePolicy.NOBODY
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -52,7 +55,7 @@ class Presence:
 
     def may_see(self, account: Account, known: bool) -> bool:
         """Whether one who has shown its contact token (`known`) may know if this account is connected."""
-        if account.hidden or self.policy is PresencePolicy.NOBODY:
+        if account.hidden or self.policy is _NOBODY:
             return False
         return known or self.policy is PresencePolicy.EVERYONE
 

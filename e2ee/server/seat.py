@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from e2ee.ids import DeviceAddress
 from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat_terms import (
@@ -34,9 +36,11 @@ from e2ee.server.window import Key, Window
 from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
 from e2ee.wire.limits import ACKNOWLEDGE_SECONDS
 
+# By their classes, Python 3.11 calls a function for each: too dear for every message.
+_LIVE, _DELIVERED = State.LIVE, Outcome.DELIVERED
 
-@dataclass(slots=True)
-class _Entry:
+
+class _Entry(Struct, gc=False):
     """A submit on its way. `push` is its number on the present connection."""
 
     item: MailItem
@@ -76,7 +80,7 @@ class Seat:
             return State.SETTLING
         if self._pushed_to < self._highest or self._writing or self._queue:
             return State.DRAINING
-        return State.LIVE
+        return _LIVE
 
     @property
     def settled(self) -> bool:
@@ -96,11 +100,11 @@ class Seat:
         """An envelope for this device. Pushed at once only if its sender may know; else written."""
         if self._stopping:
             return [Answer(waiter.ticket, Outcome.UNAVAILABLE)]
-        key = item.key
-        if self._joined(key, waiter):
-            return self._fall_back() if key in self._held and not waiter.may_know else []
+        key = (item.sender, item.envelope_id)
         if waiter.may_know and self._may_push(key, len(item.envelope)):
             return self._push_held(key, _Entry(item, [waiter], pushed_at=now))
+        if self._joined(key, waiter):
+            return self._fall_back() if key in self._held and not waiter.may_know else []
         if len(self._queue) >= SEAT_QUEUE_MESSAGES or self._queued_bytes >= SEAT_QUEUE_BYTES:
             return [Answer(waiter.ticket, Outcome.BUSY)]
         self._queue[key] = _Entry(item, [waiter])
@@ -108,8 +112,11 @@ class Seat:
         return self._fall_back()
 
     def _may_push(self, key: Key, size: int) -> bool:
-        """The fast path's condition: no earlier entry is unpushed or being inserted, and there is room."""
-        return self.state is State.LIVE and key not in self._window and self._window.takes(size)
+        """The fast path's condition: no earlier entry is unpushed or being inserted, and there is room.
+
+        Then this one is on its way already only if the window has it: all that is held has been pushed.
+        """
+        return self.state is _LIVE and key not in self._window and self._window.takes(size)
 
     def _joined(self, key: Key, waiter: Waiter) -> bool:
         """Whether the envelope is on its way already: then there is a second waiter."""
@@ -257,26 +264,33 @@ class Seat:
         if pushed.key[1] != envelope_id:
             raise WrongAcknowledgement("an acknowledgement of another envelope")
         self._window.free(push)
+        place = pushed.place
         effects: list[Effect] = []
-        if isinstance(pushed.place, int):
-            effects.append(Remove(self._epoch, (pushed.place,)))
-        elif pushed.place is not None:
-            effects += self._acknowledged(pushed.place, Outcome.DELIVERED if opened else Outcome.SET_ASIDE)
+        if isinstance(place, int):
+            effects.append(Remove(self._epoch, (place,)))
+        elif place is not None:
+            effects = self._acknowledged(place, _DELIVERED if opened else Outcome.SET_ASIDE)
         return effects + self._advance()
 
     def _acknowledged(self, key: Key, outcome: Outcome) -> list[Effect]:
         """An entry in memory: those who may know are answered now, the others after the commit."""
         entry = self._held.pop(key, None) or self._writing[key]
         entry.acknowledged = True
-        told = [waiter for waiter in entry.waiters if waiter.may_know]
-        entry.waiters = [waiter for waiter in entry.waiters if not waiter.may_know]
-        return [Answer(waiter.ticket, outcome) for waiter in told]
+        told: list[Effect] = []
+        untold: list[Waiter] = []
+        for waiter in entry.waiters:
+            if waiter.may_know:
+                told.append(Answer(waiter.ticket, outcome))
+            else:
+                untold.append(waiter)
+        entry.waiters = untold
+        return told
 
     def _advance(self) -> list[Effect]:
         """Say `drained` when it is due, and read on while something is unpushed and there is room."""
-        if not self._attached or self._stopping:
-            return []
         effects: list[Effect] = []
+        if not self._attached or self._stopping:
+            return effects
         if self._drained_at is not None and self._pushed_to >= self._drained_at:
             self._drained_at = None
             effects.append(PushDrained())

@@ -27,7 +27,8 @@ class StateTokens:
 
     def note(self, where: DeviceAddress, token: bytes) -> None:
         """Keep a token in memory: its envelope was delivered without a disk."""
-        self._unwritten[where] = max(self._unwritten.get(where, b""), token)
+        if token > self._unwritten.get(where, b""):
+            self._unwritten[where] = token
 
     async def write(self, where: DeviceAddress, token: bytes = b"") -> None:
         """Have this token of a device on disk, or a higher one in memory. Raises StoreUnavailable, and

@@ -6,7 +6,7 @@ number, the key of an entry in memory, or None when nothing is left to do at the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from e2ee.ids import DeviceAddress, EnvelopeId
 from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
@@ -16,8 +16,7 @@ Key = tuple[DeviceAddress, EnvelopeId]
 Place = int | Key | None
 
 
-@dataclass(slots=True)
-class Pushed:
+class Pushed(Struct, gc=False):
     """One unacknowledged push; `size` in bytes."""
 
     key: Key

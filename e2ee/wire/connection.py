@@ -6,16 +6,20 @@ does.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from abc import ABC
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from math import inf
 from typing import ClassVar
 
 from e2ee.wire import codec, limits
-from e2ee.wire.exchange import Exchange
+from e2ee.wire.exchange import Exchange, Step, step_for
 from e2ee.wire.framing import FrameReader, frame
 from e2ee.wire.messages import Message, RefusalCode, Refused
 from e2ee.wire.phases import Phase, Role, next_phase, settled_transitions
 from e2ee.wire.violations import OutOfTurn, ProtocolViolation
+
+_CLOSING = Phase.CLOSING  # by the class, Python 3.11 calls a function for it: too dear for every message
 
 
 class Connection(ABC):
@@ -23,6 +27,9 @@ class Connection(ABC):
 
     role: ClassVar[Role]
     peer: ClassVar[Role]
+    most_unanswered: ClassVar[float]
+    """While so many requests are unanswered nothing more is taken from the stream."""
+    _decode: Callable[[bytes], Message]
 
     def __init__(self) -> None:
         self._reader = FrameReader()
@@ -30,14 +37,9 @@ class Connection(ABC):
         self._go_to(Phase.GREETING)
 
     @property
-    def phase(self) -> Phase:
-        """What the conversation is about at the moment."""
-        return self._phase
-
-    @property
     def unanswered(self) -> int:
         """Requests that wait for their answer."""
-        return self._exchange.unanswered
+        return len(self._exchange.unanswered)
 
     @property
     def buffered(self) -> int:
@@ -45,9 +47,9 @@ class Connection(ABC):
         return self._reader.buffered
 
     @property
-    @abstractmethod
     def saturated(self) -> bool:
         """True while so much is unanswered that nothing more is taken from the stream."""
+        return len(self._exchange.unanswered) >= self.most_unanswered
 
     def receive(self, data: bytes) -> Iterator[Message]:
         """Take bytes from the network and yield the messages that are complete, in order.
@@ -63,15 +65,15 @@ class Connection(ABC):
 
     def send(self, message: Message) -> bytes:
         """The frame of this message. Raises OutOfTurn, and changes nothing, if it is not legal now."""
-        phase = self._say.get(type(message)) or next_phase(self.role, self._phase, message)
+        phase, step = self._say.get(type(message)) or self._unsettled(self.role, message)
         if phase is None:
-            raise OutOfTurn(f"{type(message).__name__} is not legal while {self._phase.value}")
+            raise OutOfTurn(f"{type(message).__name__} is not legal while {self.phase.value}")
         payload = codec.encode(message)
         if len(payload) > self._limit:
             raise OutOfTurn(f"{type(message).__name__} does not fit into a frame")
-        if complaint := self._exchange.take(message):
+        if complaint := step(self._exchange, message):
             raise OutOfTurn(complaint)
-        if phase is not self._phase:
+        if phase is not self.phase:
             self._go_to(phase)
         return frame(payload)
 
@@ -81,41 +83,39 @@ class Connection(ABC):
 
     def _next_message(self) -> Message | None:
         """The next legal message, or None: see `receive`."""
-        if self.saturated or self._phase is Phase.CLOSING:
+        if self.phase is _CLOSING or len(self._exchange.unanswered) >= self.most_unanswered:
             return None
         try:
             payload = self._reader.next_frame(self._limit)
             if payload is None:
                 return None
             message = self._decode(payload)
-            self._judge(message)
+            phase, step = self._hear.get(type(message)) or self._unsettled(self.peer, message)
+            if phase is None:
+                raise _illegal(f"{type(message).__name__} is not legal while {self.phase.value}")
+            if complaint := step(self._exchange, message):
+                raise _illegal(complaint)
         except ProtocolViolation:
             self.close()
             raise
+        if phase is not self.phase:
+            self._go_to(phase)
         return message
 
-    def _judge(self, message: Message) -> None:
-        phase = self._hear.get(type(message)) or next_phase(self.peer, self._phase, message)
-        if phase is None:
-            raise _illegal(f"{type(message).__name__} is not legal while {self._phase.value}")
-        if complaint := self._exchange.take(message):
-            raise _illegal(complaint)
-        if phase is not self._phase:
-            self._go_to(phase)
+    def _unsettled(self, speaker: Role, message: Message) -> tuple[Phase | None, Step]:
+        """For what is not in the table of this phase: it is legal only if it ends the conversation."""
+        return next_phase(speaker, self.phase, message), step_for(type(message))
 
     def _go_to(self, phase: Phase) -> None:
         """Enter a phase: what may be said and heard in it, and how long a frame may be."""
-        self._phase = phase
-        self._say = settled_transitions(self.role, phase)
-        self._hear = settled_transitions(self.peer, phase)
+        self.phase = phase
+        """What the conversation is about at the moment; others only read it."""
+        self._say = _settled(self.role, phase)
+        self._hear = _settled(self.peer, phase)
         ready = phase is Phase.READY
         self._limit = limits.FRAME_AFTER_LOGIN_BYTES if ready else limits.FRAME_BEFORE_LOGIN_BYTES
         if phase is Phase.CLOSING:
             self._reader.stop()
-
-    @abstractmethod
-    def _decode(self, payload: bytes) -> Message:
-        """A message of the other side, or ProtocolViolation."""
 
 
 class ClientConnection(Connection):
@@ -123,23 +123,17 @@ class ClientConnection(Connection):
 
     role = Role.CLIENT
     peer = Role.SERVER
+    most_unanswered = inf  # a client always reads, or two sides that wait for each other would wait for ever
+    _decode = staticmethod(codec.decode_server)
 
     def __init__(self) -> None:
         super().__init__()
         self._last_number = 0
 
-    @property
-    def saturated(self) -> bool:
-        """Never: a client always reads, or two sides that wait for each other would wait for ever."""
-        return False
-
     def next_number(self) -> int:
         """A number for the next request of this connection: 1, 2, 3 …"""
         self._last_number += 1
         return self._last_number
-
-    def _decode(self, payload: bytes) -> Message:
-        return codec.decode_server(payload)
 
 
 class ServerConnection(Connection):
@@ -147,11 +141,8 @@ class ServerConnection(Connection):
 
     role = Role.SERVER
     peer = Role.CLIENT
-
-    @property
-    def saturated(self) -> bool:
-        """True while REQUESTS_IN_FLIGHT requests are unanswered."""
-        return self._exchange.unanswered >= limits.REQUESTS_IN_FLIGHT
+    most_unanswered = limits.REQUESTS_IN_FLIGHT
+    _decode = staticmethod(codec.decode_client)
 
     def next_push(self) -> int:
         """The number that the next Push must have."""
@@ -166,8 +157,11 @@ class ServerConnection(Connection):
         self.close()
         return frame(codec.encode(refused))
 
-    def _decode(self, payload: bytes) -> Message:
-        return codec.decode_client(payload)
+
+@cache
+def _settled(speaker: Role, phase: Phase) -> Mapping[type[Message], tuple[Phase, Step]]:
+    """What follows from a message, and how its number counts: one look-up for each that is said or heard."""
+    return {kind: (then, step_for(kind)) for kind, then in settled_transitions(speaker, phase).items()}
 
 
 def _illegal(sentence: str) -> ProtocolViolation:

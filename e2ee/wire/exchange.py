@@ -15,46 +15,42 @@ from e2ee.wire.phases import ANSWERS
 
 
 class Exchange:
-    """What waits for an answer, and how much was pushed, on one connection."""
+    """What waits for an answer, and how much was pushed, on one connection.
+
+    A step takes one kind of message into account; or says why its numbers do not fit, and changes nothing.
+    """
 
     def __init__(self) -> None:
-        self._unanswered: dict[int, type[m.Message]] = {}
+        self.unanswered: dict[int, type[m.Message]] = {}
+        """Requests without an answer, by their numbers; others only read it."""
         self._pushed = 0
         self._unacknowledged: dict[int, int] = {}  # push number → bytes of its envelope
         self._unacknowledged_bytes = 0
-
-    @property
-    def unanswered(self) -> int:
-        """Requests without an answer."""
-        return len(self._unanswered)
 
     @property
     def pushed(self) -> int:
         """The number of the last push, 0 before the first."""
         return self._pushed
 
-    def take(self, message: m.Message) -> str:
-        """Take a message into account; or say why its numbers do not fit, and change nothing."""
-        kind = type(message)
-        step = _STEPS.get(kind)
-        return "" if step is None else step(self, message)
+    def _nothing(self, message: Any) -> str:
+        return ""
 
     def _request(self, request: Any) -> str:
-        if request.n in self._unanswered:
+        if request.n in self.unanswered:
             return "the number of a request that is still unanswered"
-        self._unanswered[request.n] = type(request)
+        self.unanswered[request.n] = type(request)
         return ""
 
     def _answer(self, answer: Any) -> str:
         if answer.n is None:
             return ""  # the last word of a server answers nothing
-        request = self._unanswered.get(answer.n)
+        request = self.unanswered.get(answer.n)
         if request is None:
             return "an answer to nothing that was asked"
         kind = type(answer)
         if kind not in ANSWERS[request] and kind is not m.Refused:
             return f"{kind.__name__} is no answer to {request.__name__}"
-        del self._unanswered[answer.n]
+        del self.unanswered[answer.n]
         return ""
 
     def _acknowledge(self, acknowledgement: Any) -> str:
@@ -77,7 +73,9 @@ class Exchange:
         return ""
 
 
-_STEPS: Final[Mapping[type[m.Message], Callable[[Exchange, Any], str]]] = {
+Step = Callable[[Exchange, Any], str]
+
+_STEPS: Final[Mapping[type[m.Message], Step]] = {
     m.Push: Exchange._push,
     m.Acknowledge: Exchange._acknowledge,
     m.Refused: Exchange._answer,
@@ -85,3 +83,8 @@ _STEPS: Final[Mapping[type[m.Message], Callable[[Exchange, Any], str]]] = {
     **dict.fromkeys(ANSWERS, Exchange._request),
 }
 """What has a number; everything else is taken as it comes."""
+
+
+def step_for(kind: type[m.Message]) -> Step:
+    """How an exchange takes messages of this kind into account."""
+    return _STEPS.get(kind, Exchange._nothing)

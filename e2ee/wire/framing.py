@@ -5,9 +5,13 @@ Knows lengths and limits, not what is inside a frame.
 
 from __future__ import annotations
 
+import struct
+
 from e2ee.wire.limits import LENGTH_PREFIX_BYTES
 from e2ee.wire.messages import RefusalCode
 from e2ee.wire.violations import ProtocolViolation
+
+_length_at = struct.Struct(">I").unpack_from
 
 
 def frame(payload: bytes) -> bytes:
@@ -23,12 +27,13 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._taken = 0  # of the buffer; cut off once for all the frames that came together
         self._stopped = False
 
     @property
     def buffered(self) -> int:
         """How many bytes are kept."""
-        return len(self._buffer)
+        return len(self._buffer) - self._taken
 
     def feed(self, data: bytes) -> None:
         """Add what arrived; after `stop` it is dropped."""
@@ -42,24 +47,31 @@ class FrameReader:
         waited for. Raises ProtocolViolation for a frame that is too large or empty; `stop` then,
         since nothing behind it can be found.
         """
-        buffer = self._buffer
-        if len(buffer) < LENGTH_PREFIX_BYTES:
+        buffer, begin = self._buffer, self._taken + LENGTH_PREFIX_BYTES
+        if len(buffer) < begin:
+            self._forget_taken()
             return None
-        length = int.from_bytes(buffer[:LENGTH_PREFIX_BYTES], "big")
+        (length,) = _length_at(buffer, self._taken)
         if length > limit:
             raise ProtocolViolation(
                 RefusalCode.FRAME_TOO_LARGE, f"a frame may have {limit} bytes here, not {length}"
             )
         if length == 0:
             raise ProtocolViolation(RefusalCode.MALFORMED, "a frame has at least one byte")
-        end = LENGTH_PREFIX_BYTES + length
+        end = begin + length
         if len(buffer) < end:
+            self._forget_taken()
             return None
-        payload = bytes(buffer[LENGTH_PREFIX_BYTES:end])
-        del buffer[:end]
-        return payload
+        self._taken = end
+        return bytes(buffer[begin:end])
+
+    def _forget_taken(self) -> None:
+        """It needs no memory while the rest is waited for."""
+        del self._buffer[: self._taken]
+        self._taken = 0
 
     def stop(self) -> None:
         """Forget what is here and keep nothing more."""
         self._stopped = True
         self._buffer.clear()
+        self._taken = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import cache
 from typing import Final
 
 from e2ee.wire import messages as m
@@ -162,7 +161,6 @@ def next_phase(speaker: Role, phase: Phase, message: m.Message) -> Phase | None:
     return TABLE[speaker][phase].get(type(message))
 
 
-@cache
 def settled_transitions(speaker: Role, phase: Phase) -> Transitions:
     """Those of TABLE that the type of a message decides alone: all but those of `Refused`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.net.outbound import TRANSPORT_BUFFER_BYTES, Outbound
@@ -74,24 +75,24 @@ class OutboundTests(SynchronousTestCase):
     """How unsent bytes are counted."""
 
     def test_both_sides_of_the_limit(self) -> None:
-        outbound = Outbound(lambda: None)
-        outbound.writing(10)
+        outbound, transport = Outbound(lambda: None), StringTransport()
+        outbound.write(transport, bytes(10))
         outbound.pauseProducing()
-        outbound.writing(limits.UNSENT_BYTES - TRANSPORT_BUFFER_BYTES)
+        outbound.write(transport, bytes(limits.UNSENT_BYTES - TRANSPORT_BUFFER_BYTES))
         self.assertFalse(outbound.full)
-        outbound.writing(1)
+        outbound.write(transport, bytes(1))
         self.assertTrue(outbound.full)
         outbound.resumeProducing()
         self.assertFalse(outbound.full)
 
     def test_nothing_counts_while_the_transport_takes_it(self) -> None:
-        outbound = Outbound(lambda: None)
+        outbound, transport = Outbound(lambda: None), StringTransport()
         for _ in range(100):
-            outbound.writing(limits.UNSENT_BYTES)
+            outbound.write(transport, bytes(limits.UNSENT_BYTES))
         self.assertFalse(outbound.full)
 
     def test_the_write_that_fills_the_transport_counts(self) -> None:
-        outbound = Outbound(lambda: None)
-        outbound.writing(limits.UNSENT_BYTES + 1)
+        outbound, transport = Outbound(lambda: None), StringTransport()
+        outbound.write(transport, bytes(limits.UNSENT_BYTES + 1))
         outbound.pauseProducing()
         self.assertTrue(outbound.full)

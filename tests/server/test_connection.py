@@ -114,7 +114,7 @@ class GreetingTests(ConnectionCase):
 
     def test_a_request_before_login_is_illegal(self) -> None:
         caller = self.call()
-        caller.protocol._connection._phase = Phase.READY  # a client that ignores the rules
+        caller.protocol._connection.phase = Phase.READY  # a client that ignores the rules
         self.ask(caller, m.LookUp(9, str(BOB)))
         self.assertEqual((caller.refusals, caller.over), ([RefusalCode.ILLEGAL], True))
 
@@ -414,7 +414,7 @@ class RegistrationTests(ConnectionCase):
 
     def test_a_pin_out_of_turn_is_illegal(self) -> None:
         caller = self.call()
-        caller.protocol._connection._phase = Phase.PIN_DUE  # a client that ignores the rules
+        caller.protocol._connection.phase = Phase.PIN_DUE  # a client that ignores the rules
         self.ask(caller, m.ProvePin(2, b"p" * 32, b"c" * 32))
         self.assertEqual((caller.refusals, caller.over), ([RefusalCode.ILLEGAL], True))
 

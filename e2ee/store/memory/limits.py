@@ -24,10 +24,11 @@ class MemoryLimits:
         """The same, at once."""
         if not bucket.burst:
             return 0.0
-        full_at = max(self._full_at.get((name, key), now), now)
+        which = (name, key)
+        full_at = self._full_at.get(which, now)
         missing = shortfall(bucket, full_at, now, cost)
         if not missing:
-            self._full_at[name, key] = full_at + cost * bucket.refill_seconds
+            self._full_at[which] = max(full_at, now) + cost * bucket.refill_seconds
         return missing
 
     def missing(self, name: str, key: str, bucket: Bucket, now: float, cost: float = 1.0) -> float:

@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessionId
 
@@ -44,11 +46,11 @@ class Account:
     last_login_at: int | None
     logged_out: bool = False
     has_identity: bool = False
+    where: DeviceAddress = field(init=False, repr=False)
+    """The device as mailboxes and prekeys know it."""
 
-    @property
-    def where(self) -> DeviceAddress:
-        """The device as mailboxes and prekeys know it."""
-        return DeviceAddress(self.address, self.device)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", DeviceAddress(self.address, self.device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class PreKeys(Protocol):
 # --- mailbox ----------------------------------------------------------------------------------
 
 
-class MailItem(NamedTuple):
+class MailItem(Struct, frozen=True, gc=False):
     """One envelope for one device. `known` says that its sender showed the contact token.
 
     `state_token` is the sender's, opaque here but for its order: the bytes are compared.
