@@ -49,8 +49,8 @@ class SqlLimits:
 
 def shortfall(bucket: Bucket, full_at: float, now: float, cost: float) -> float:
     """Seconds until `cost` can be taken from a bucket that will be full at `full_at`; 0.0: now."""
-    after = max(full_at, now) + cost * bucket.refill_seconds
-    missing = after - now - bucket.burst * bucket.refill_seconds
+    used = full_at - now if full_at > now else 0.0
+    missing = used + (cost - bucket.burst) * bucket.refill_seconds
     return missing if missing > ROUNDING_SECONDS else 0.0
 
 
