@@ -67,8 +67,7 @@ class MessageProtocol(Protocol):
         self._reason: Failure | None = None
         self.overstay: Overstay | None = None  # the limit that has ended it, if one has
         self._always_reads = isinstance(connection, ClientConnection)  # or both might wait for ever
-        self._reading = True
-        self._taking = False
+        self._reading, self._taking = True, False
         self._resume: IDelayedCall | None = None
         self._followed = connection.phase
         self.outbound = Outbound(self._unsent_changed)

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from msgspec import Struct
-
 from e2ee.ids import DeviceAddress
 from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat_terms import (
@@ -23,6 +21,7 @@ from e2ee.server.seat_terms import (
     Append,
     Attach,
     Effect,
+    Entry,
     Outcome,
     PushDrained,
     PushItem,
@@ -40,24 +39,14 @@ from e2ee.wire.limits import ACKNOWLEDGE_SECONDS
 _LIVE, _DELIVERED = State.LIVE, Outcome.DELIVERED
 
 
-class _Entry(Struct, gc=False):
-    """A submit on its way. `push` is its number on the present connection."""
-
-    item: MailItem
-    waiters: list[Waiter]
-    push: int | None = None
-    pushed_at: float = 0.0
-    acknowledged: bool = False
-
-
 @dataclass(slots=True)
 class Seat:
     """One recipient device. Every method is an event and returns the effects, in order."""
 
-    _held: dict[Key, _Entry] = field(default_factory=dict)
-    _queue: dict[Key, _Entry] = field(default_factory=dict)
+    _held: dict[Key, Entry] = field(default_factory=dict)
+    _queue: dict[Key, Entry] = field(default_factory=dict)
     _queued_bytes: int = 0
-    _writing: dict[Key, _Entry] = field(default_factory=dict)
+    _writing: dict[Key, Entry] = field(default_factory=dict)
     _window: Window = field(default_factory=Window)
     _connected: bool = False
     _attached: bool = False
@@ -100,14 +89,14 @@ class Seat:
         """An envelope for this device. Pushed at once only if its sender may know; else written."""
         if self._stopping:
             return [Answer(waiter.ticket, Outcome.UNAVAILABLE)]
-        key = (item.sender, item.envelope_id)
+        key = item.key
         if waiter.may_know and self._may_push(key, len(item.envelope)):
-            return self._push_held(key, _Entry(item, [waiter], pushed_at=now))
+            return self._push_held(key, Entry(item, [waiter], pushed_at=now))
         if self._joined(key, waiter):
             return self._fall_back() if key in self._held and not waiter.may_know else []
         if len(self._queue) >= SEAT_QUEUE_MESSAGES or self._queued_bytes >= SEAT_QUEUE_BYTES:
             return [Answer(waiter.ticket, Outcome.BUSY)]
-        self._queue[key] = _Entry(item, [waiter])
+        self._queue[key] = Entry(item, [waiter])
         self._queued_bytes += len(item.envelope)
         return self._fall_back()
 
@@ -125,7 +114,7 @@ class Seat:
             entry.waiters.append(waiter)
         return entry is not None
 
-    def _push_held(self, key: Key, entry: _Entry) -> list[Effect]:
+    def _push_held(self, key: Key, entry: Entry) -> list[Effect]:
         """The fast path: acknowledged in time, the envelope never touches a disk."""
         entry.push = self._window.push(key, len(entry.item.envelope), key)
         self._held[key] = entry
@@ -167,7 +156,7 @@ class Seat:
             effects += self._attach()
         return effects + self._fall_back() + self._advance()
 
-    def _stored(self, entry: _Entry, seq: int, removed: list[int]) -> list[Effect]:
+    def _stored(self, entry: Entry, seq: int, removed: list[int]) -> list[Effect]:
         """An entry has become a row, which goes at once if it was acknowledged meanwhile."""
         self._highest = max(self._highest, seq)
         if entry.push is not None:
@@ -179,7 +168,7 @@ class Seat:
             self._window.settle(entry.push, seq)
         return [Answer(waiter.ticket, Outcome.STORED) for waiter in entry.waiters]
 
-    def _refused(self, entry: _Entry, outcome: Outcome, refused: set[DeviceAddress]) -> list[Effect]:
+    def _refused(self, entry: Entry, outcome: Outcome, refused: set[DeviceAddress]) -> list[Effect]:
         """An entry was not stored; if it was pushed, its acknowledgement is still to be expected."""
         if entry.push is not None and not entry.acknowledged:
             self._window.settle(entry.push, None)
@@ -276,14 +265,8 @@ class Seat:
         """An entry in memory: those who may know are answered now, the others after the commit."""
         entry = self._held.pop(key, None) or self._writing[key]
         entry.acknowledged = True
-        told: list[Effect] = []
-        untold: list[Waiter] = []
-        for waiter in entry.waiters:
-            if waiter.may_know:
-                told.append(Answer(waiter.ticket, outcome))
-            else:
-                untold.append(waiter)
-        entry.waiters = untold
+        told: list[Effect] = [Answer(waiter.ticket, outcome) for waiter in entry.waiters if waiter.may_know]
+        entry.waiters = [waiter for waiter in entry.waiters if not waiter.may_know]
         return told
 
     def _advance(self) -> list[Effect]:

@@ -48,6 +48,16 @@ class Waiter(Struct, frozen=True, gc=False):
     may_know: bool
 
 
+class Entry(Struct, gc=False):
+    """A submit on its way. `push` is its number on the present connection."""
+
+    item: MailItem
+    waiters: list[Waiter]
+    push: int | None = None
+    pushed_at: float = 0.0
+    acknowledged: bool = False
+
+
 # --- effects ----------------------------------------------------------------------------------
 
 

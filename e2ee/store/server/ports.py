@@ -18,9 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Protocol
-
-from msgspec import Struct
+from typing import NamedTuple, Protocol
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId, PasscodeSessionId
 
@@ -237,7 +235,7 @@ class PreKeys(Protocol):
 # --- mailbox ----------------------------------------------------------------------------------
 
 
-class MailItem(Struct, frozen=True, gc=False):
+class MailItem(NamedTuple):
     """One envelope for one device. `known` says that its sender showed the contact token.
 
     `state_token` is the sender's, opaque here but for its order: the bytes are compared.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from msgspec import structs
-
 from e2ee.ids import Address
 from e2ee.store.server.ports import (
     Appended,
@@ -117,7 +115,7 @@ class MailboxContract(ContractCase):
         self.assertEqual(list(self.append(item(ALICE, BOB, 1))), [Appended(1, True)])
 
     def test_nobody_can_swallow_anothers_envelope_by_sending_it_first(self) -> None:
-        copied = structs.replace(item(ALICE, BOB, 1), sender=at(CAROL))
+        copied = item(ALICE, BOB, 1)._replace(sender=at(CAROL))
         self.assertEqual(list(self.append(copied, item(ALICE, BOB, 1))), [Appended(1), Appended(2)])
 
     # quotas, both sides of each
@@ -149,7 +147,7 @@ class MailboxContract(ContractCase):
     def test_another_device_of_a_sender_has_the_same_share(self) -> None:
         self.limit(messages=2, share=0.5)
         self.append(item(ALICE, BOB, 1))
-        other = structs.replace(item(ALICE, BOB, 2), sender=at(BOB, 2))
+        other = item(ALICE, BOB, 2)._replace(sender=at(BOB, 2))
         self.assertEqual(list(self.append(other)), [QUOTA])
 
     def test_a_share_is_one_message_at_least(self) -> None:
@@ -234,21 +232,21 @@ class MailboxContract(ContractCase):
     # state tokens
 
     def test_a_login_learns_the_highest_state_token_that_came_with_the_devices_envelopes(self) -> None:
-        self.append(*(structs.replace(item(ALICE, BOB, number), state_token=token)
+        self.append(*(item(ALICE, BOB, number)._replace(state_token=token)
                       for number, token in enumerate((b"2 b", b"3 a", b"1 c"))))  # fmt: skip
         self.assertEqual(self.attach(BOB).state_token, b"3 a")
-        self.append(structs.replace(item(ALICE, BOB, 9), state_token=b"2 z"))
+        self.append(item(ALICE, BOB, 9)._replace(state_token=b"2 z"))
         self.assertEqual(self.attach(BOB).state_token, b"3 a")
-        self.append(structs.replace(item(ALICE, CAROL, 1), state_token=b"9"))
+        self.append(item(ALICE, CAROL, 1)._replace(state_token=b"9"))
         self.assertEqual((self.attach(BOB).state_token, self.attach(CAROL).state_token), (b"3 a", b"9"))
         self.assertIsNone(self.attach(ALICE).state_token)
 
     def test_a_refused_or_repeated_envelope_leaves_its_state_token_all_the_same(self) -> None:
         self.limit(messages=1)
         for token in (b"1", b"2", b"3"):
-            self.append(structs.replace(item(ALICE, BOB, 1), state_token=token))
+            self.append(item(ALICE, BOB, 1)._replace(state_token=token))
         self.assertEqual(self.attach(BOB).state_token, b"3")
-        self.append(structs.replace(item(ALICE, BOB, 2), state_token=b"4"))
+        self.append(item(ALICE, BOB, 2)._replace(state_token=b"4"))
         self.assertEqual(self.attach(BOB).state_token, b"4")
 
     def test_a_state_token_is_kept_by_itself_unless_it_is_lower(self) -> None:
