@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.events import Gap, KeyChanged, MessageFailed, SentState
+from e2ee.client.events import Gap, KeyChanged, MessageFailed, MessageReceived, SentAgain, SentState
 from tests.client.people import World
 
 ALICE, BOB = "+15550100101", "+15550100102"
@@ -39,6 +39,33 @@ class RegisteredAgainTests(SynchronousTestCase):
         self.assertEqual(self.alice.read(), ["who is it?"])
         self.world.wait(10)
         self.assertEqual(self.alice.heard(Gap) + self.bob.heard(Gap), [])
+
+    def test_texts_of_before_do_not_count_as_received(self) -> None:
+        """Else what is lost under their numbers would never be sent again."""
+        self.register_again()
+        self.alice.say(self.bob, "new keys")
+        self.bob.run(self.bob.messenger.trust(self.alice.address))
+        self.bob.say(self.alice, "one")
+        self.alice.say(self.bob, "confirms one")
+        for text in ("two", "three"):
+            self.bob.say(self.alice, text)
+        self.assertEqual(self.alice.read(), ["one", "two", "three"])
+        self.assertEqual(self.alice.heard(Gap), [])
+        self.assertEqual([have for (have,) in self.bob.look("SELECT have_up_to FROM contact")], [1])
+
+    def test_texts_of_before_are_neither_asked_for_nor_sent_again(self) -> None:
+        self.register_again()
+        self.alice.say(self.bob, "new keys")
+        self.bob.run(self.bob.messenger.trust(self.alice.address))
+        self.bob.say(self.alice, "one")
+        self.world.wait(3600)
+        for turn in range(3):
+            self.bob.say(self.alice, f"bob {turn}")
+            self.alice.say(self.bob, f"alice {turn}")
+        self.world.wait(10)
+        seen = self.alice.seen() + self.bob.seen()
+        self.assertEqual([one for one in seen if isinstance(one, Gap | SentAgain)], [])
+        self.assertEqual([one.text for one in seen if isinstance(one, MessageReceived) and one.late], [])
 
     def test_history_and_what_waited_are_kept(self) -> None:
         self.alice.link.disconnect()

@@ -20,11 +20,11 @@ def begin_anew(tx: Connection) -> None:
     """Drop what belonged to the old identity; what waits in the outbox is numbered and sealed anew."""
     sessions.forget_sessions(tx)
     outbox.unseal_all(tx)
+    _release_held(tx)
+    messages.forget_numbers(tx)
     contacts.restart_all_sequences(tx)
     for address, row in outbox.waiting_texts(tx):
         messages.set_sequence(tx, row, contacts.next_sequence(tx, address))
-    _release_held(tx)
-    messages.forget_streams(tx)
     outbox.remove_resumes(tx)
     outbox.remove_receipts(tx)
     receipts.forget_owed(tx)

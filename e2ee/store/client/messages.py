@@ -197,9 +197,12 @@ def save_stream(tx: Connection, stream: Stream) -> None:
     )
 
 
-def forget_streams(tx: Connection) -> None:
-    """All senders number their texts to our new account from 1."""
+def forget_numbers(tx: Connection) -> None:
+    """Both sides number their texts from 1: the numbers that there are say nothing of what has come, and of
+    what can be sent again."""
     tx.execute("DELETE FROM stream")
+    tx.execute("UPDATE message SET sequence = 0")
+    tx.execute("UPDATE forgotten SET sequence = 0")
 
 
 def has_sequence(tx: Connection, stream: Stream, sequence: int) -> bool:
