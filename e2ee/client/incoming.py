@@ -101,14 +101,14 @@ class Incoming:
         view = peek(pushed.envelope)
         record = sessions.session_by_id(tx, pushed.address, view.session_id)
         if record is not None:
-            return self._open_in(tx, record, pushed)
+            return self._open_in(tx, record, pushed, begins=view.handshake is not None)
         if view.handshake is None:
             raise OpenFailed
         if prekeys.first_message_seen(tx, view.handshake.ephemeral_key.raw):
             raise RepeatedFirstMessage
         return self._accept(tx, view.handshake, pushed, served)
 
-    def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed) -> Opened:
+    def _open_in(self, tx: Connection, record: SessionRecord, pushed: Pushed, *, begins: bool) -> Opened:
         if record.device != pushed.device:
             raise _Contradicted
         before = Session.decode(record.state)
@@ -117,7 +117,7 @@ class Incoming:
         if not before.opened_any:
             healings.note_answered(tx, pushed.address, session.session_id)
         sessions.save_opened(tx, replace(record, state=session.encode()))
-        return Opened(record.account_key, content)
+        return Opened(record.account_key, content, begins=begins)
 
     def _accept(
         self, tx: Connection, handshake: Handshake, pushed: Pushed, served: Served | None

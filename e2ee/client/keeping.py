@@ -40,7 +40,7 @@ class Pushed:
 class Opened:
     """A content, whose account key sent it, and the arrival that tells that this key is another one.
 
-    `begins`: the session begins with it.
+    `begins`: it came with a handshake, which nothing of ours has answered when it was sealed.
     """
 
     account_key: bytes

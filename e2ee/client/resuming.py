@@ -73,7 +73,8 @@ def note_resume(
 ) -> Answered:
     """Answer a resume that the accepted account key of a contact has sent. `now` is ms since 1970.
 
-    `begins`: it came in a session that it has begun. To somebody who is not accepted it is nothing.
+    `begins`: it came with the handshake of a session that it has begun. To somebody who is not accepted it is
+    nothing.
     """
     if not may_heal(contact):
         return Answered()

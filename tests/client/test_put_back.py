@@ -17,6 +17,7 @@ from e2ee.client.events import (
 from e2ee.crypto.prekeys import verify_signed_prekey
 from e2ee.crypto.state_token import make_state_token, read_state_token
 from e2ee.wire import messages as m
+from tests.client.fake_relay import refused
 from tests.client.people import Person, World
 
 ALICE, BOB, CAROL = "+15550100101", "+15550100102", "+15550100103"
@@ -166,6 +167,29 @@ class OldVaultTests(PutBackCase):
         shown = [text for text, _, _ in self.texts(self.alice)]
         self.assertEqual(shown, ["waits 0", "waits 1", "waits 2", "on its way"])
         self.assertEqual(self.bob.run(self.bob.messenger.outbox()), [])
+
+    def test_what_waits_at_the_contact_is_sealed_anew_even_if_a_text_came_before_the_question(self) -> None:
+        self.bob.say(self.alice, "b1")
+        self.alice.say(self.bob, "a1")
+        self.bob.read()
+        self.bob.link.disconnect()
+        self.bob.queue(self.alice, "sealed in a session of before")
+        self.alice.stop()
+        self.alice.put_back(self.copy)
+        self.alice.start(connect=False)
+        self.alice.queue(self.bob, "first of all")
+        self.alice.messenger._context.link.start()
+        self.world.settle()
+        sends = iter(range(1000))
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(m.RefusalCode.BUSY, 1.0) if isinstance(message, m.Send) and not next(sends) else None
+        )
+        self.bob.link.connect()
+        self.world.settle()
+        self.assertEqual(self.bob.read(), ["first of all"])
+        self.world.wait(6)
+        self.assertEqual(self.alice.heard(Undecryptable), [])
+        self.assertEqual(self.alice.read(), ["sealed in a session of before"])
 
     def test_every_prekey_in_the_directory_is_one_that_opens(self) -> None:
         before = self.alice.stored.signed_prekey
