@@ -7,19 +7,19 @@ are made in the vault's thread, those of RSA in one of their own. See `docs/prot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from e2ee.client.context import Context
 from e2ee.client.deadline import Deadline
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.threads import InThread
+from e2ee.client.unknown_keys import leave_taken_ids, replace_unknown
 from e2ee.crypto import limits
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.prekey_secrets import make_one_time_prekey, make_signed_prekey, sign_kem_prekey
 from e2ee.crypto.secret_keys import KemSecretKey
 from e2ee.errors import Code
 from e2ee.store.client import prekeys
-from e2ee.store.client.marks import forget_mark, load_mark, save_mark
 from e2ee.store.client.prekeys import PreKeyKind, PreKeyRecord
 from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
@@ -34,8 +34,6 @@ REFILL_SECONDS = 2.0
 has not made keys."""
 RSA_STOCK = 10
 """Of RSA prekeys, each of which takes a good part of a second to make."""
-REPLACE_AGAIN_MS = 60 * 60 * 1000
-"""A stock is replaced once an hour at the most: anybody can name a key that never was."""
 RETRY_SECONDS = 60.0
 UPLOAD_ATTEMPTS = 3
 SUPPLIED_POLL_SECONDS = 0.05
@@ -44,8 +42,6 @@ UPLOADS_AT_ONCE = -(-STOCK // KEM_ONE_TIME_UPLOAD)
 """What an empty stock needs: a directory that always wants more would fill the vault for ever."""
 
 _UPLOADS = ((PreKeyKind.ONE_TIME, ONE_TIME_UPLOAD), (PreKeyKind.KEM_ONE_TIME, KEM_ONE_TIME_UPLOAD))
-_REPLACE = "replace_stock"
-_REPLACED_AT = "stock_replaced_at"
 _TRANSIENT = frozenset({Code.RATE_LIMITED, Code.BUSY, Code.UNAVAILABLE})
 
 
@@ -62,6 +58,8 @@ class PreKeeper:
         self._spare: list[KemSecretKey] = []
         self._postponed = False
         self._replacing = False
+        self._conflicts = 0
+        self._take_back_timer: Callable[[], None] = _nothing
         self._busy = False
         self._again = False
 
@@ -107,35 +105,34 @@ class PreKeeper:
 
     async def _want_replacement(self) -> None:
         now = self._context.now
-
-        def want(tx: Connection) -> bool:
-            last = load_mark(tx, _REPLACED_AT)
-            if last is not None and now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
-                return False
-            save_mark(tx, _REPLACED_AT, now.to_bytes(8, "big"))
-            replace_all(tx)
-            prekeys.retire_stock(tx, now)
-            return True
-
-        if await self._context.write(want):
+        if await self._context.write(lambda tx: replace_unknown(tx, now)):
             self.wake()
 
     async def _run(self) -> None:
         try:
             while self._again and self._context.is_up:
                 self._again = False
-                mark = await self._context.vault.read(lambda tx: load_mark(tx, _REPLACE))
-                self._replacing = mark is not None
+                self._replacing = await self._context.vault.read(prekeys.must_replace_stock)
                 await self._rotate()
                 await self._refill()
         except LinkLost:
             pass
         except Refusal as refusal:
-            self._context.tasks.later(refusal.retry_after or RETRY_SECONDS, self.wake)
-            if refusal.code not in _TRANSIENT:
+            taken = refusal.refusal is m.RefusalCode.CONFLICT
+            pause = await self._leave_taken_ids() if taken else refusal.retry_after or RETRY_SECONDS
+            self._take_back_timer()
+            self._take_back_timer = self._context.tasks.later(pause, self.wake)
+            if not taken and refusal.code not in _TRANSIENT:
                 raise
         finally:
             self._busy = self._replacing = False
+
+    async def _leave_taken_ids(self) -> float:
+        """This vault is older than what was published; seconds to the next attempt, which is at once the
+        first time."""
+        await self._context.write(lambda tx: leave_taken_ids(tx, self._context.now))
+        self._conflicts += 1
+        return RETRY_SECONDS if self._conflicts > 1 else 0.0
 
     # --- weekly keys ------------------------------------------------------------------------
 
@@ -229,7 +226,7 @@ class PreKeeper:
         def confirm(tx: Connection) -> None:
             prekeys.mark_published(tx, records, self._context.now)
             if replace:
-                forget_mark(tx, _REPLACE)
+                prekeys.note_stock_replaced(tx)
 
         await self._context.write(confirm)
         if self._stock == before and not replace:
@@ -287,9 +284,8 @@ class PreKeeper:
         return PreKeyRecord(key_id, kind, kem.encode(), public, now)
 
 
-def replace_all(tx: Connection) -> None:
-    """Have the whole stock in the directory replaced at the next connection, with keys that are here."""
-    save_mark(tx, _REPLACE, b"\1")
+def _nothing() -> None:
+    """No timer runs."""
 
 
 def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:

@@ -9,21 +9,14 @@ anew. What is still there of sessions and prekeys only opens what was sealed for
 
 from __future__ import annotations
 
-from e2ee.client.prekeeper import replace_all
+from e2ee.client.unknown_keys import unused_id
 from e2ee.crypto.primitives import Entropy
 from e2ee.store.client import arrivals, contacts, healings, messages, outbox, prekeys, sessions
 from e2ee.store.client.healings import Wanted
 from e2ee.store.client.numbering import begin_numbering
-from e2ee.store.client.prekeys import last_key_id, skip_key_ids
 from e2ee.store.client.state_counter import note_put_back, note_unknown
 from e2ee.store.connection import Connection
 
-KEY_IDS_PER_SECOND = 4
-"""More prekeys than a device makes, on an average: 2**32 ids last for 34 years."""
-KEY_IDS_BEGIN = 1_577_836_800
-"""2020-01-01, seconds since 1970."""
-KEY_IDS_SKIPPED = 65_536
-"""At the least, whatever the clock says."""
 KEY_IDS_SCATTER_BYTES = 3
 """So that two restorations of one backup within a minute do not meet either."""
 
@@ -35,10 +28,9 @@ def renew(tx: Connection, now: int, entropy: Entropy) -> None:
     the contact's next message needs to be readable here, and what is missing is sent again.
     """
     begin_numbering(tx, now)
-    elapsed = max(0, now // 1000 - KEY_IDS_BEGIN)
-    above = max(last_key_id(tx) + KEY_IDS_SKIPPED, elapsed * KEY_IDS_PER_SECOND)
-    skip_key_ids(tx, above + int.from_bytes(entropy(KEY_IDS_SCATTER_BYTES), "big"))
-    replace_all(tx)
+    scattered = int.from_bytes(entropy(KEY_IDS_SCATTER_BYTES), "big")
+    prekeys.skip_key_ids(tx, unused_id(tx, now) + scattered)
+    prekeys.replace_stock(tx)
     prekeys.retire_all(tx, now)
     sessions.retire_sessions(tx)
     arrivals.note_restored(tx)

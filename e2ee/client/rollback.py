@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-from e2ee.client.prekeeper import replace_all
 from e2ee.client.renewal import renew
 from e2ee.crypto import limits
 from e2ee.crypto.own_device import OwnDevice
@@ -78,7 +77,7 @@ def begin_again(
 
 def _publish_anew(tx: Connection, now: int) -> None:
     """The server hands out keys that were used since, and has forgotten those that were published."""
-    replace_all(tx)
+    prekeys.replace_stock(tx)
     prekeys.retire_stock(tx, now)
     prekeys.publish_again(tx)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.client.events import SentState
 from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, STOCK, UPLOADS_AT_ONCE
+from e2ee.client.unknown_keys import IDS_SKIPPED
+from e2ee.crypto.prekeys import verify_signed_prekey
 from e2ee.store.client.prekeys import ONE_TIME_IN_USE, PreKeyKind, newest_prekey, prekey_secret
 from e2ee.wire import messages as m
 from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD
@@ -154,6 +157,42 @@ class PreKeeperTests(SynchronousTestCase):
         self.assertEqual(len(published), 1)
         self.assertIsNotNone(published[0].last_resort_prekey)
         self.assertEqual(self.bob.stored.signed_prekey, published[0].signed_prekey)
+
+    def test_weekly_keys_whose_ids_name_others_are_made_anew_under_other_ids(self) -> None:
+        """Another copy of this vault has published there, and its stock opens nothing here either."""
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        before = set(self.bob.stored.one_time)
+        refusals = iter([m.RefusalCode.CONFLICT])
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(code) if isinstance(message, m.Publish) and (code := next(refusals, None)) else None
+        )
+        self.bob.start()
+        self.world.wait(1)
+        key = self.bob.own.statement.device_signing_key
+        signed = [one.signed_prekey for one in self.uploads() if one.signed_prekey]
+        taken, other = (verify_signed_prekey(one, key).key_id for one in signed)
+        self.assertGreaterEqual(other, taken + IDS_SKIPPED)
+        self.assertEqual(self.bob.stored.signed_prekey, signed[1])
+        self.assertFalse(before & set(self.bob.stored.one_time))
+        self.assertEqual(self.held(), (STOCK, STOCK))
+        alice = self.world.person(ALICE).start()
+        self.assertIs(alice.say(self.bob, "hello").state, SentState.DELIVERED)
+
+    def test_a_directory_that_takes_no_weekly_key_is_asked_once_a_minute(self) -> None:
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(m.RefusalCode.CONFLICT)
+            if isinstance(message, m.Publish) and message.signed_prekey
+            else None
+        )
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        self.bob.start()
+        before = len(self.uploads())
+        self.world.wait(600)
+        self.assertLessEqual(len(self.uploads()) - before, 11)
 
     def test_weekly_keys_are_replaced_while_the_client_runs(self) -> None:
         first = self.signed_id()

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from e2ee.store.client.marks import load_count, next_count, raise_count
+from e2ee.store.client.marks import (
+    forget_mark,
+    load_count,
+    load_mark,
+    next_count,
+    raise_count,
+    save_mark,
+)
 from e2ee.store.connection import Connection
 
 ONE_TIME_IN_USE = 200
@@ -18,6 +25,7 @@ ONE_TIME_IN_USE = 200
 the oldest first, so that those before them went to people of whom most never wrote."""
 
 _COUNTER = "prekey_id"
+_REPLACE = "replace_stock"
 
 
 class PreKeyKind(StrEnum):
@@ -147,6 +155,21 @@ def publish_again(tx: Connection) -> None:
     tx.execute(
         "UPDATE prekey SET published = 0 WHERE retired_at IS NULL AND kind IN ('signed', 'last_resort')"
     )
+
+
+def replace_stock(tx: Connection) -> None:
+    """Have the whole stock in the directory replaced at the next connection, with keys that are here."""
+    save_mark(tx, _REPLACE, b"\1")
+
+
+def must_replace_stock(tx: Connection) -> bool:
+    """Whether that is still to be done."""
+    return load_mark(tx, _REPLACE) is not None
+
+
+def note_stock_replaced(tx: Connection) -> None:
+    """The directory has confirmed the first of the new ones, in place of all others."""
+    forget_mark(tx, _REPLACE)
 
 
 def delete_retired(tx: Connection, before: int) -> int:
