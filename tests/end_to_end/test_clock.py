@@ -2,47 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.end_to_end.household import ALICE, BOB, CAROL, Household
-
-HOUR, DAY = 3600, 86_400
-
-SKEWED_TWISTD = """
-import os, sys, time
-right = time.time
-def skewed():
-    with open(os.environ["SKEW_FILE"]) as file:
-        return right() + float(file.read())
-time.time = skewed
-from twisted.scripts.twistd import run
-sys.argv = ["twistd", *sys.argv[1:]]
-run()
-"""
-"""`twistd` whose wall clock is off by what stands in a file, from one moment to the next."""
-
-
-class SkewedHousehold(Household):
-    """A household whose server has a clock of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.skew = Path(self.directory / "skew")
-        self.set_clock(0)
-        self.environment["SKEW_FILE"] = str(self.skew)
-
-    def command(self) -> list[str]:
-        """Started with the skewed clock."""
-        return [sys.executable, "-c", SKEWED_TWISTD, "-n", "--pidfile=", "e2ee-server"]
-
-    def set_clock(self, seconds: float) -> None:
-        """Off by so much from now on."""
-        fresh = self.skew.with_suffix(".new")
-        fresh.write_text(str(seconds))
-        fresh.replace(self.skew)
+from tests.end_to_end.household import ALICE, BOB, CAROL
+from tests.end_to_end.skewed import DAY, HOUR, SkewedHousehold
 
 
 class ClockTests(SynchronousTestCase):
