@@ -83,14 +83,14 @@ class Household(Stage):
         """The endpoint of the server: the same port at every start."""
         return f"tcp:{self.port}:interface=127.0.0.1"
 
-    def client(self) -> list[str]:
+    def client_command(self) -> list[str]:
         """The client's command, up to its options."""
         return [program("e2ee")]
 
     def do(self, profile: str, *arguments: str, given: str | bytes = b"", **environment: str) -> Result:
         """Run one client command to its end."""
         done = subprocess.run(
-            [*self.client(), "--profile", profile, *arguments],
+            [*self.client_command(), "--profile", profile, *arguments],
             env={**self.environment, **environment},
             input=given.encode() if isinstance(given, str) else given,
             capture_output=True, timeout=2 * self.patience, check=False,

@@ -48,7 +48,7 @@ class SkewedHousehold(Household):
         )
         return [sys.executable, "-c", program, "-n", "--pidfile=", "e2ee-server"]
 
-    def client(self) -> list[str]:
+    def client_command(self) -> list[str]:
         """A client, with that of the clients."""
         program = _SKEWED.format(variable=_CLIENT, module="e2ee.ui.cli", function="main", name="e2ee")
         return [sys.executable, "-c", program]

@@ -6,6 +6,7 @@ tests' (`tests.client.people` has the rest of a person).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from e2ee.ids import DeviceAddress
 from e2ee.store.client.identity import ServerRecord
 from e2ee.testing.network import MemoryConnector, MemoryNetwork
 from e2ee.testing.transport import Wire
+from e2ee.wire.messages import Message, Send
 from tests.client.people import NOON, Person, World, _ignore
 from tests.model.server import Server
 
@@ -67,6 +69,14 @@ class ModelPerson(Person):
             cast(Any, self.machine), connector(self.machine), server, self.own, self.entropy,
             on_push=on_push, on_state=on_state,
         )  # fmt: skip
+        request = self.real_link.request
+
+        async def noted(message: Message) -> Message:
+            if isinstance(message, Send):
+                self.world.envelopes.append(message.envelope)
+            return await request(message)
+
+        cast(Any, self.real_link).request = noted
         return self.real_link
 
     @property
@@ -94,6 +104,11 @@ class ModelPerson(Person):
             self.world.network.advance(1)
         self.world.result(stopped)
 
+    def go_online(self) -> None:
+        """Connect, after a start without that."""
+        self.run(self.messenger.connect(once=False))
+        self.world.settle()
+
     def kill(self) -> None:
         """End like a killed process; the vault is opened as it is on the disk."""
         self.messenger._context.tasks.spawn = _ignore  # type: ignore[method-assign]
@@ -114,6 +129,8 @@ class ModelWorld(World):
         self.clock = self.network
         self.server = Server(self.network)
         self.relay = cast(Any, self.server)
+        self.envelopes: list[bytes] = []
+        """All that anybody has ever sent."""
 
     def person(
         self, address: str, config: Config | None = None, suite: KemSuite = KemSuite.ML_KEM_1024
@@ -139,6 +156,14 @@ class ModelWorld(World):
         moved = [end.deliver() for wire in network.wires for end in (wire.client, wire.server)]
         due = any(call.getTime() <= network.seconds() for call in network.getDelayedCalls())
         return bool(self.lanes.step()) or any(moved) or due
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Let time pass until something is so."""
+        for _ in range(PATIENCE_SECONDS):
+            if reached():
+                return
+            self.wait(1)
+        raise AssertionError("it does not come to that")
 
     def pass_days(self, days: int) -> None:
         """A long time, in steps that no deadline of a connection survives."""

@@ -6,12 +6,14 @@ Knows how it is killed and started again, and how to push twice and backwards; n
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, succeed
 
 from e2ee.crypto.own_device import OwnDevice
+from e2ee.crypto.state_token import read_state_token
 from e2ee.ids import Address, DeviceAddress, PasscodeSessionId
 from e2ee.net.connect_link import ConnectLink
 from e2ee.net.tls import ServerContext, server_tls_factory
@@ -73,8 +75,6 @@ class Server:
         self.store = MemoryStore()
         self._entropy = seeded_entropy("server")
         self._credentials = self_signed(HOST)
-        self._passcodes = MemoryPasscodes(self.store, POLICY.passcode_limits())
-        self._prekeys = MemoryPreKeys(self.store, ONE_TIME_STOCK, KEM_ONE_TIME_STOCK)
         self._run: list[Mortal] = []
         network.names[HOST] = "127.0.0.1"
         self.start()
@@ -89,6 +89,8 @@ class Server:
     def start(self) -> None:
         """A new run, with nothing in memory."""
         limits = MemoryLimits(MemoryStore())
+        self._passcodes = MemoryPasscodes(self.store, POLICY.passcode_limits())
+        self._prekeys = MemoryPreKeys(self.store, ONE_TIME_STOCK, KEM_ONE_TIME_STOCK)
         self._run = [
             Mortal(MemoryAccounts(self.store)),
             Mortal(self._prekeys),
@@ -116,6 +118,22 @@ class Server:
         for wire in self.network.wires:
             wire.cut()
         self.network.ports[PORT].stopListening()
+
+    def copy(self) -> MemoryStore:
+        """A backup."""
+        return deepcopy(self.store)
+
+    def put_back(self, copy: MemoryStore) -> None:
+        """Killed, and started again from a backup."""
+        self.kill()
+        self.store = deepcopy(copy)
+        self.start()
+
+    def state_counter(self, own: OwnDevice) -> int:
+        """The counter in the state token that is on the disk; 0 for none."""
+        device = self.store.device(DeviceAddress(own.address, own.device))
+        token = None if device is None else device.state_token
+        return 0 if token is None else read_state_token(own, token) or 0
 
     # --- what people come to it for -----------------------------------------------------------
 

@@ -6,107 +6,82 @@ Longer: E2EE_MODEL_EXAMPLES and E2EE_MODEL_STEPS.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from typing import cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.events import (
-    Gap,
-    HistoryQuery,
-    KeyChanged,
-    MessageFailed,
-    MessageReceived,
-    SentState,
-    Undecryptable,
-)
+from e2ee.client.events import WhatWasPutBack
+from e2ee.client.outgoing import Outgoing
 from e2ee.server.delivery import Delivery
-from tests.model.people import ModelPerson, ModelWorld
+from e2ee.store.client.state_counter import answered_counter
+from e2ee.store.memory.state import MemoryStore
+from tests.model.older import Age, Confirmations, copy_of, put_back
 from tests.model.server import Mischief
+from tests.model.talk import NAME, NAMES, PAIRS, Talk
 
-NAMES = ("alice", "bob", "carol")
-NUMBERS = dict(zip(NAMES, ("+15550100101", "+15550100102", "+15550100103"), strict=True))
-NAME = st.sampled_from(NAMES)
-PAIR = st.permutations(NAMES).map(lambda names: (names[0], names[1]))
-Pair = tuple[str, str]
+PUT_BACKS = 2
+"""In one example: a text is sent again twice at the most."""
 
 
-class Conversations(RuleBasedStateMachine):
-    """What is said, what is seen, and everything that can come between."""
+class Conversations(Talk):
+    """Everything that can come between."""
 
-    case: SynchronousTestCase
-    mischief: Mischief
-
-    @initialize()
-    def begin(self) -> None:
-        self.world = ModelWorld(self.case)
-        self.people: dict[str, ModelPerson] = {}
-        for name in NAMES:
-            person = self.people[name] = self.world.person(NUMBERS[name])
-            person.start()
-        self.said: dict[Pair, list[str]] = defaultdict(list)
-        self.seen: dict[Pair, list[str]] = defaultdict(list)
-        self.oddities: list[object] = []
+    @initialize(copied=st.booleans())
+    def begin(self, copied: bool) -> None:
+        """With `copied` all know each other, and there is an older copy of everything."""
+        self.begin_talk()
+        self.server_copy: MemoryStore | None = None
         self.days = 0
-
-    # --- what people do -----------------------------------------------------------------------
-
-    @rule(pair=PAIR, count=st.integers(1, 4))
-    def say(self, pair: Pair, count: int) -> None:
-        """Some texts, without waiting for anything."""
-        sender, recipient = pair
-        for _ in range(count):
-            text = f"{sender} to {recipient} {len(self.said[pair])}"
-            self.said[pair].append(text)
-            self.people[sender].queue(self.people[recipient].address, text)
-
-    @rule(name=NAME, flushed=st.booleans())
-    def read(self, name: str, flushed: bool) -> None:
-        """What is unshown is printed; without `flushed` the program is killed before it can note that."""
-        person = self.people[name]
-        while events := person.unshown():
-            positions = [event.position for event in events]
-            person.run(person.reader.mark_printing(positions))
-            for event in events:
-                self.note(name, event)
-            if not flushed:
-                self.kill(name)
-                return
-            person.run(person.reader.mark_shown(positions))
-
-    def note(self, name: str, event: object) -> None:
-        """Somebody has seen this."""
-        match event:
-            case MessageReceived():
-                sender = next(one for one in NAMES if self.people[one].address == event.address)
-                if not (event.repeated and event.text in self.seen[sender, name]):
-                    self.seen[sender, name].append(event.text)
-                if event.late:
-                    self.oddities.append(event)
-            case Gap() | Undecryptable():
-                self.oddities.append(event)
-
-    @rule(name=NAME)
-    def kill(self, name: str) -> None:
-        """SIGKILL, and a new start."""
-        self.people[name].kill()
-        self.people[name].start()
-
-    @rule(name=NAME)
-    def stop_and_start(self, name: str) -> None:
-        """In good order."""
-        self.people[name].stop()
-        self.people[name].start()
+        if copied:
+            self.say_goodbye()
+            self.world.settle()
+            for name in NAMES:
+                self.copy_vault(name)
+            self.copy_server()
 
     @rule(name=NAME)
     def register_again(self, name: str) -> None:
         """A new identity, of somebody to whom and from whom nothing is on its way."""
         self.come_to_rest()
+        self.copies.pop(name, None)
+        self.server_copy = None
         self.people[name].stop()
         self.people[name].register()
         self.people[name].start()
+
+    # --- older vaults -------------------------------------------------------------------------
+
+    @rule(name=NAME)
+    def copy_vault(self, name: str) -> None:
+        """The files are copied while the program does not run."""
+        person = self.people[name]
+        person.kill()
+        self.copies[name] = copy_of(person)
+        person.start()
+
+    @precondition(lambda self: self.copies and self.put_backs < PUT_BACKS)
+    @rule(data=st.data(), speaks=st.booleans())
+    def put_vault_back(self, data: st.DataObject, speaks: bool) -> None:
+        """The program goes on from the copy, perhaps with a text before it is connected."""
+        name = data.draw(st.sampled_from(sorted(self.copies)))
+        self.put_backs += 1
+        person = self.people[name]
+        person.kill()
+        self.world.settle()
+        age = put_back(person, self.copies[name], self.ledger, self.confirmations)
+        if age is not Age.PRESENT and self.ages.get(name) is not Age.HIDDEN:
+            self.ages[name] = age
+        self.is_told[name, WhatWasPutBack.PROFILE] = age is not Age.KNOWN
+        self.is_told[name, WhatWasPutBack.SERVER] = True  # as far as this vault can know
+        person.start(connect=False)
+        if speaks:
+            for pair in PAIRS:
+                if pair[0] == name:
+                    self.say(pair, 1)
+        person.go_online()
 
     # --- what the network does ----------------------------------------------------------------
 
@@ -140,6 +115,23 @@ class Conversations(RuleBasedStateMachine):
         self.world.wait(down)
         self.world.server.start()
 
+    @rule()
+    def copy_server(self) -> None:
+        """A backup is made."""
+        self.server_copy = self.world.server.copy()
+
+    @precondition(lambda self: self.server_copy is not None and self.put_backs < PUT_BACKS)
+    @rule()
+    def put_server_back(self) -> None:
+        """The server goes on from its backup."""
+        self.put_backs += 1
+        self.server_is_older = True
+        self.world.server.put_back(cast(MemoryStore, self.server_copy))
+        for name, person in self.people.items():
+            answered = person.run(person.vault.read(answered_counter))
+            knows = answered > self.world.server.state_counter(person.own)
+            self.is_told[name, WhatWasPutBack.SERVER] = not knows
+
     @rule(name=NAME, twice=st.booleans(), backwards=st.booleans())
     def push_badly(self, name: str, twice: bool, backwards: bool) -> None:
         """Pushes to somebody come twice, or two by two in the wrong order, or well again."""
@@ -159,60 +151,17 @@ class Conversations(RuleBasedStateMachine):
             self.days = 8
             self.world.pass_days(8)
 
-    # --- the end ------------------------------------------------------------------------------
-
-    def come_to_rest(self) -> None:
-        """No more trouble; everybody connects, trusts who has changed, and reads."""
-        self.mischief.twice.clear()
-        self.mischief.backwards.clear()
-        for _ in range(4):
-            for person in self.people.values():
-                person.cut()
-            self.world.wait(10)
-            for name, person in self.people.items():
-                self.read(name, flushed=True)
-                for changed in person.heard(KeyChanged):
-                    person.run(person.messenger.trust(changed.address))
-        self.world.wait(10)
-        for name in NAMES:
-            self.read(name, flushed=True)
-
-    def teardown(self) -> None:
-        """Every text was seen once and in order, or its sender knows that it was not."""
-        if not hasattr(self, "world"):
-            return
-        self.come_to_rest()
-        for pair, said in self.said.items():
-            self.check(pair, said)
-        self.case.assertEqual(self.oddities, [])
-        for one in NAMES:
-            self.case.assertEqual(self.people[one].run(self.people[one].messenger.outbox()), [])
-            self.case.assertEqual(self.world.server.waiting(self.people[one].where), 0)
-        self.world.close()
-        self.world.people.clear()
-
-    def check(self, pair: Pair, said: list[str]) -> None:
-        """One direction between two people."""
-        sender = self.people[pair[0]]
-        to = self.people[pair[1]].address
-        own = [one for one in sender.past(HistoryQuery(address=to)) if one.direction == "out"]
-        self.case.assertEqual([one.text for one in own], said)
-        failed = {one.text for one in own if one.state is SentState.FAILED}
-        told = {event.message_id for event in sender.heard(MessageFailed)}
-        self.case.assertEqual(failed, {one.text for one in own if one.message_id in told})
-        seen = self.seen[pair]
-        self.case.assertEqual([text for text in said if text in seen], seen, "once, and in order")
-        self.case.assertEqual([text for text in said if text not in seen and text not in failed], [])
-
 
 class ConversationTests(SynchronousTestCase):
     """docs/protocol.md, section 6."""
 
     def test_all_agree_in_the_end(self) -> None:
         """Whatever was cut, swallowed, repeated, reordered, killed, rotated, exhausted or replaced."""
-        mischief = Mischief()
+        mischief, confirmations = Mischief(), Confirmations()
         self.patch(Delivery, "_push", lambda delivery, message: mischief.push(delivery, message))
-        machine = type("Machine", (Conversations,), {"case": self, "mischief": mischief})
+        self.patch(Outgoing, "_content", lambda *arguments: confirmations.content(*arguments))
+        made = {"case": self, "mischief": mischief, "confirmations": confirmations}
+        machine = type("Machine", (Conversations,), made)
         chosen = settings(
             max_examples=int(os.environ.get("E2EE_MODEL_EXAMPLES", "6")),
             stateful_step_count=int(os.environ.get("E2EE_MODEL_STEPS", "25")),
