@@ -108,7 +108,8 @@ def _keep_text(
 ) -> Taken:
     address = pushed.address
     if is_received(tx, address, content.message_id):
-        return Taken(not contact.blocked, pass_over(tx, address, pushed.device, content.sequence))
+        known = pass_over(tx, address, pushed.device, content.message_id, content.sequence)
+        return Taken(not contact.blocked, known)
     if contact.blocked:
         skip_text(tx, address, pushed.device, content.sequence)
         return Taken(opened=False)

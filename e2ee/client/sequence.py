@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from e2ee.client.need import want
-from e2ee.ids import Address, DeviceId
+from e2ee.ids import Address, DeviceId, MessageId
 from e2ee.store.client import messages
 from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 from e2ee.store.client.files import FileRecord, add_file
 from e2ee.store.client.healings import Wanted
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
 from e2ee.store.client.numbering import begins_numbering, first_of, follows, missing_between, numbering_of
+from e2ee.store.client.passed import count_passed, forget_passed, next_passed, note_passed
 from e2ee.store.client.state_counter import put_back_at
 from e2ee.store.connection import Connection
 
@@ -44,19 +45,26 @@ def take_text(
     return positions, early
 
 
-def pass_over(tx: Connection, address: Address, device: DeviceId, sequence: int) -> list[int]:
+def pass_over(
+    tx: Connection, address: Address, device: DeviceId, message_id: MessageId, sequence: int
+) -> list[int]:
     """A text that is here already, under another number: it leaves no gap behind.
 
-    Such a one comes from a device that was restored and did not know that it had been accepted.
+    Such a one comes from a device that was put back and did not know that it had been accepted. What is still
+    held has its place where its lowest number is.
     """
     stream = messages.load_stream(tx, address, device)
-    if messages.has_sequence(tx, stream, sequence) or not _is_next(tx, stream, sequence):
+    if messages.has_sequence(tx, stream, sequence):
         return []
-    received = sequence if follows(stream.received_up_to, sequence) else stream.received_up_to
+    held = messages.held_text(tx, stream, message_id)
+    if held is not None and sequence < held.sequence:
+        messages.set_sequence(tx, held.row, sequence)
+        sequence = held.sequence
+    note_passed(tx, stream, sequence)
     positions: list[int] = []
-    stream = replace(stream, received_up_to=received, released_up_to=sequence)
-    stream = _release_next(tx, stream, positions)
-    messages.save_stream(tx, advanced(tx, stream))
+    stream = advanced(tx, _release_next(tx, stream, positions))
+    messages.save_stream(tx, stream)
+    forget_passed(tx, stream)
     return positions
 
 
@@ -81,6 +89,7 @@ def mark_gaps(
     positions: list[int] = []
     for one in held[: due + 1]:
         missing = missing_between(stream.released_up_to, one.sequence)
+        missing -= count_passed(tx, stream, one.sequence)
         if missing > 0:
             want(tx, address, Wanted.MISSING)
             gap = Arrival(ArrivalKind.GAP, address, now, missing=missing)
@@ -101,12 +110,18 @@ def _waited(record: MessageRecord, now: int, received_before: int) -> bool:
 
 
 def _release_next(tx: Connection, stream: Stream, positions: list[int]) -> Stream:
-    """Pass on what is held and follows without a gap."""
-    while (held := messages.next_held(tx, stream)) and follows(stream.released_up_to, held.sequence):
+    """Pass on what is held and follows without a gap; what is here under other numbers is none."""
+    while True:
+        passed = next_passed(tx, stream)
+        if passed is not None and _is_next(tx, stream, passed):
+            stream = replace(stream, released_up_to=passed)
+            continue
+        held = messages.next_held(tx, stream)
+        if held is None or not follows(stream.released_up_to, held.sequence):
+            return stream
         messages.release_message(tx, held.row)
         positions.append(_arrive(tx, held))
         stream = replace(stream, released_up_to=held.sequence)
-    return stream
 
 
 def _is_next(tx: Connection, stream: Stream, sequence: int) -> bool:

@@ -12,6 +12,7 @@ from e2ee.client.sequence import mark_gaps, pass_over, take_text
 from e2ee.ids import Address, DeviceId, MessageId
 from e2ee.store.client import messages
 from e2ee.store.client.arrivals import ArrivalKind, unshown_arrivals
+from e2ee.store.client.holes import holes
 from e2ee.store.client.messages import RELEASED, MessageRecord
 from e2ee.store.client.numbering import first_of
 from e2ee.store.connection import connect
@@ -35,11 +36,19 @@ class RestoredSenderTests(SynchronousTestCase):
         self.held = [self.take(number) for number in (1, 2, 3)]
 
     def take(self, sequence: int) -> bool:
+        return self.take_as(sequence, sequence)
+
+    def take_as(self, first: int, sequence: int) -> bool:
+        """A text whose first number, by which it is known, is perhaps another."""
         record = MessageRecord(
-            "in", BOB, DEVICE, MessageId(sequence.to_bytes(16, "big")), sequence, 1, 1, str(sequence),
+            "in", BOB, DEVICE, MessageId(first.to_bytes(16, "big")), sequence, 1, 1, str(first),
             False, False, RELEASED,
         )  # fmt: skip
         return take_text(self.tx, record, DEVICE)[1]
+
+    def again(self, first: int, sequence: int) -> list[int]:
+        """The text that has come under one number comes under another."""
+        return pass_over(self.tx, BOB, DEVICE, MessageId(first.to_bytes(16, "big")), sequence)
 
     def shown(self) -> list[str]:
         """What a reader sees: texts, and gaps as their size in brackets."""
@@ -88,22 +97,52 @@ class RestoredSenderTests(SynchronousTestCase):
 
     def test_a_text_that_is_here_already_leaves_no_gap_under_its_new_number(self) -> None:
         """He did not know that 2 and 3 had been accepted, and sends them again as the first two."""
-        for number in (NEW, NEW + 1):
-            self.assertEqual(pass_over(self.tx, BOB, DEVICE, number), [])
+        for place in (0, 1):
+            self.assertEqual(self.again(2 + place, NEW + place), [])
         self.assertFalse(self.take(NEW + 2))
         self.assertEqual(self.shown(), ["1", "2", "3", "n3"])
         self.assertEqual(self.received_up_to(), NEW + 2)
 
     def test_what_waited_for_it_is_passed_on(self) -> None:
         self.assertTrue(self.take(NEW + 1))
-        self.assertEqual(len(pass_over(self.tx, BOB, DEVICE, NEW)), 1)
+        self.assertEqual(len(self.again(3, NEW)), 1)
         self.assertEqual(self.shown(), ["1", "2", "3", "n2"])
+
+    def test_it_leaves_no_gap_either_where_something_else_is_waited_for(self) -> None:
+        self.assertEqual([self.take(5), self.take(6)], [True, True])
+        for place in (0, 1):
+            self.assertEqual(self.again(5 + place, NEW + place), [])
+        self.assertTrue(self.take(NEW + 2))
+        self.assertFalse(self.take(4))
+        self.assertEqual(self.shown(), ["1", "2", "3", "4", "5", "6", "n3"])
+        self.assertEqual(self.received_up_to(), NEW + 2)
+
+    def test_what_is_still_missing_before_it_is_counted_without_it(self) -> None:
+        self.assertTrue(self.take(5))
+        self.again(5, NEW + 1)
+        self.assertTrue(self.take(NEW + 3))
+        mark_gaps(self.tx, BOB, DEVICE, 9, 9)
+        self.assertEqual(self.shown(), ["1", "2", "3", "(1)", "5", "(2)", "n4"])
+        stream = messages.load_stream(self.tx, BOB, DEVICE)
+        self.assertEqual(holes(self.tx, stream, 9), [(4, 4), (6, NEW), (NEW + 2, NEW + 2)])
+
+    def test_what_is_held_under_its_higher_number_has_its_place_under_the_lower(self) -> None:
+        """4 was sent again as the first of a new numbering, and overtook itself, as 5 did."""
+        self.assertTrue(self.take(5))
+        record_of_4 = self.take_as(4, NEW)
+        self.assertTrue(record_of_4)
+        self.again(5, NEW + 1)
+        self.assertEqual(len(self.again(4, 4)), 2)
+        self.assertFalse(self.take(NEW + 2))
+        self.assertEqual(self.shown(), ["1", "2", "3", "4", "5", "n3"])
+        self.assertEqual(self.received_up_to(), NEW + 2)
+        self.assertEqual(self.tx.execute("SELECT count(*) FROM passed").fetchone()[0], 0)
 
     def test_a_repeat_under_its_own_number_changes_nothing(self) -> None:
         self.take(5)
         before = messages.load_stream(self.tx, BOB, DEVICE)
-        for number in (1, 3, 5, 7):
-            self.assertEqual(pass_over(self.tx, BOB, DEVICE, number), [])
+        for number in (1, 3, 5):
+            self.assertEqual(self.again(number, number), [])
         self.assertEqual(messages.load_stream(self.tx, BOB, DEVICE), before)
 
     @settings(deadline=None, max_examples=40)

@@ -24,7 +24,6 @@ class Ledger:
         self._unreadable: Counter[Pair] = Counter()
         self._may_be_lost: set[str] = set()
         self._may_double: set[str] = set()
-        self._renumbered: set[str] = set()
         self._unknown: set[str] = set()
 
     def say(self, pair: Pair) -> str:
@@ -66,14 +65,6 @@ class Ledger:
         """Their sender's vault does not know any more that it has sent these."""
         self._unknown.update(texts)
 
-    def is_renumbered(self, texts: Iterable[str]) -> None:
-        """These may have left under two numbers, the higher of which may come first."""
-        self._renumbered.update(texts)
-
-    def has_renumbered(self, pair: Pair) -> bool:
-        """Whether some of these have."""
-        return not self._renumbered.isdisjoint(self.said[pair])
-
     # --- the end ------------------------------------------------------------------------------
 
     def known(self, pair: Pair) -> list[str]:
@@ -91,8 +82,7 @@ class Ledger:
 
     def in_order(self, pair: Pair) -> tuple[list[str], list[str]]:
         """What was seen in its place, as it was said and as it was seen."""
-        anywhere = self._late | self._renumbered
-        seen = [text for text in self._seen[pair] if text not in anywhere]
+        seen = [text for text in self._seen[pair] if text not in self._late]
         return [text for text in self.said[pair] if text in seen], seen
 
     def lost(self, pair: Pair, failed: Collection[str], *, unreadable: bool) -> list[str]:

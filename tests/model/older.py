@@ -104,8 +104,6 @@ def put_back(person: ModelPerson, copy: Copy, ledger: Ledger, confirmations: Con
         ledger.may_double(words for words in seen if ledger.was_seen(words))
     only_here = discarded.own.keys() - copy.knowledge.own.keys()
     ledger.is_unknown(only_here)
-    own = copy.knowledge.own.items()
-    ledger.is_renumbered(words for words, text in own if knows and text.state == "queued")
     ledger.may_be_lost(words for words in only_here if discarded.own[words].state not in ACCEPTED)
     if knows:
         return Age.KNOWN

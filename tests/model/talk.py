@@ -94,7 +94,6 @@ class Talk(RuleBasedStateMachine):
                 if isinstance(event, Undecryptable):
                     self.ledger.show_unreadable(pair)
                 expected = self.server_is_older or name in self.ages or self.ages.get(pair[0]) is Age.HIDDEN
-                expected |= isinstance(event, Gap) and self.ledger.has_renumbered(pair)
                 if self.is_over or not expected:
                     self.oddities.append((name, event))
             case PutBack():

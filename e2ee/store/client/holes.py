@@ -13,6 +13,8 @@ _ABOVE = (
     "SELECT sequence FROM message WHERE direction = 'in' AND address = :address AND device = :device"
     " AND sequence > :received UNION SELECT sequence FROM forgotten"
     " WHERE address = :address AND device = :device AND sequence > :received"
+    " UNION SELECT sequence FROM passed"
+    " WHERE address = :address AND device = :device AND sequence > :received"
 )
 
 _PAIRS = f"SELECT sequence, lag(sequence, 1, :received) OVER (ORDER BY sequence) AS before FROM ({_ABOVE})"  # noqa: S608

@@ -154,7 +154,8 @@ def save_receipt(tx: Connection, row: int, receipt: str) -> None:
 
 
 def set_sequence(tx: Connection, row: int, sequence: int) -> None:
-    """Number an own text that nobody has received anew."""
+    """Number a text anew: an own one that nobody has received, or one that is held and has come under a lower
+    number, too."""
     tx.execute("UPDATE message SET sequence = ? WHERE row = ?", (sequence, row))
 
 
@@ -201,15 +202,18 @@ def forget_numbers(tx: Connection) -> None:
     """Both sides number their texts from 1: the numbers that there are say nothing of what has come, and of
     what can be sent again."""
     tx.execute("DELETE FROM stream")
+    tx.execute("DELETE FROM passed")
     tx.execute("UPDATE message SET sequence = 0")
     tx.execute("UPDATE forgotten SET sequence = 0")
 
 
 def has_sequence(tx: Connection, stream: Stream, sequence: int) -> bool:
-    """Whether the text with this number is here, or was until it was forgotten."""
+    """Whether the text with this number is here, under whatever number, or was until it was forgotten."""
     row = tx.execute(
         "SELECT 1 FROM message WHERE direction = 'in' AND address = :address AND device = :device"
         " AND sequence = :sequence UNION ALL SELECT 1 FROM forgotten"
+        " WHERE address = :address AND device = :device AND sequence = :sequence"
+        " UNION ALL SELECT 1 FROM passed"
         " WHERE address = :address AND device = :device AND sequence = :sequence",
         {"address": stream.address, "device": stream.device, "sequence": sequence},
     ).fetchone()
@@ -224,6 +228,16 @@ def held_messages(tx: Connection, stream: Stream) -> list[MessageRecord]:
         (stream.address, stream.device),
     )
     return [_record(row) for row in rows]
+
+
+def held_text(tx: Connection, stream: Stream, message_id: MessageId) -> MessageRecord | None:
+    """The text of this sender with this id, if it waits for a gap; else None."""
+    row = tx.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE direction = 'in' AND address = ? AND message_id = ?"  # noqa: S608
+        " AND device = ? AND state = 'held'",
+        (stream.address, message_id, stream.device),
+    ).fetchone()
+    return None if row is None else _record(row)
 
 
 def next_held(tx: Connection, stream: Stream) -> MessageRecord | None:

@@ -41,6 +41,7 @@ PORTABLE = (
     # With the keys of what is still to be fetched: they open one file each, once.
     PortableTable("file", emptied=frozenset({"error_code", "error_sentence", "error_until"})),
     PortableTable("forgotten"),
+    PortableTable("passed"),
     PortableTable("stream"),
     PortableTable("arrival"),
     # Ids only: what was set aside cannot be opened without its session.

@@ -231,6 +231,14 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_sequence ON forgotten (address, device, sequence);
 
+-- Numbers of texts that are here under another number (e2ee/store/client/passed.py).
+CREATE TABLE passed (
+    address TEXT NOT NULL,
+    device BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (address, device, sequence)
+) STRICT, WITHOUT ROWID;
+
 -- What was typed in a chat, for the arrow keys (e2ee/store/client/typed_lines.py).
 CREATE TABLE typed_line (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
