@@ -16,6 +16,7 @@ from e2ee.ids import DeviceId
 from e2ee.store.client import messages
 from e2ee.store.client.contacts import ContactRecord
 from e2ee.store.client.outbox import OutboxRecord
+from e2ee.store.client.prekeys import last_key_id
 from e2ee.store.client.sessions import SessionRecord
 from e2ee.store.client.state_counter import sent_counter
 from e2ee.store.connection import Connection
@@ -63,13 +64,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a vault knows: the texts of both directions by their words, which of them no reader has shown,
-    and which counters it has sent and knows to be on the server's disk."""
+    """What a vault knows: the texts of both directions by their words, which of them no reader has shown, the
+    highest counter that it has sent, and the highest id of a prekey."""
 
     received: dict[str, Text]
     own: dict[str, Text]
     unshown: frozenset[str]
     sent: int
+    prekeys: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def copy_of(person: ModelPerson) -> Copy:
 class Age(Enum):
     """What a client can know of its vault."""
 
-    PRESENT = "nothing has come or gone since it was copied"
+    PRESENT = "nothing has come, gone or been published since it was copied"
     KNOWN = "the server knows of something that was sent since"
     HIDDEN = "the server does not"
 
@@ -125,9 +127,9 @@ def _knowledge(person: ModelPerson) -> Knowledge:
     found: dict[str, dict[str, Text]] = {"in": {}, "out": {}}
     for direction, text, sequence, device, state in person.look(f"SELECT {columns} FROM message"):
         found[direction][text] = Text(sequence, None if device is None else DeviceId(device), state)
-    sent = person.run(person.vault.read(sent_counter))
+    sent, prekeys = (person.run(person.vault.read(one)) for one in (sent_counter, last_key_id))
     unshown = person.look(
         "SELECT text FROM message WHERE state = 'held' UNION"
         " SELECT text FROM arrival JOIN message ON message = row WHERE arrival.kind = 'message'"
     )
-    return Knowledge(found["in"], found["out"], frozenset(one for (one,) in unshown), sent)
+    return Knowledge(found["in"], found["out"], frozenset(one for (one,) in unshown), sent, prekeys)
