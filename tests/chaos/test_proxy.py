@@ -136,6 +136,8 @@ class ProxyTests(SynchronousTestCase):
         try:
             client = socket.create_connection(("127.0.0.1", self.proxy.port), PATIENCE_SECONDS)
         except ConnectionResetError:
-            return  # it came before the connection was there
-        self.addCleanup(client.close)
-        self.assertEqual(self.received(client), (b"", "reset"))
+            outcome = b"", "reset"  # it came before the connection was there
+        else:
+            self.addCleanup(client.close)
+            outcome = self.received(client)
+        self.assertEqual(outcome, (b"", "reset"))

@@ -81,9 +81,19 @@ class TypingTests(TimerCase):
         self.assertEqual(self.told(), [])
 
     def test_none_where_a_text_waits(self) -> None:
-        self.alice.link.disconnect()
-        self.alice.queue(self.bob, "first")
+        """Over a connection that is there: without one nothing goes anyway."""
+
+        def refuse(message: m.Message) -> m.Message | None:
+            return refused(m.RefusalCode.RATE_LIMITED, 60.0) if isinstance(message, m.Send) else None
+
+        self.world.relay.intercept[self.alice.address] = refuse
+        self.alice.queue(self.bob, "waits")
+        self.world.settle()
         self.assertEqual(self.type(), 0)
+        self.assertEqual(self.alice.look("SELECT count(*) FROM outbox"), [(1,)])
+        self.world.relay.intercept.clear()
+        self.world.wait(60.0)
+        self.assertEqual((self.bob.read(), self.type()), (["waits"], 1))
 
     def test_none_without_a_session_and_nobody_is_looked_up_for_it(self) -> None:
         carol = self.world.person("+15550100103").start()
@@ -145,6 +155,11 @@ class TypingTests(TimerCase):
         self.world.settle()
         self.assertEqual(self.told(), [])
         self.nothing_is_left()
+
+    def test_one_from_the_future_is_dropped(self) -> None:
+        self.alice.messenger._context.wall = lambda: self.world.clock.seconds() + 3600
+        self.assertEqual(self.type(), 1)
+        self.assertEqual(self.told(), [])
 
     def test_one_that_waited_for_a_moment_counts(self) -> None:
         self.bob.link.disconnect()

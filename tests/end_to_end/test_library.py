@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import signal
 import subprocess
 import sys
+from typing import get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import api
+from e2ee.client.events import ShownEvent
+from e2ee.client.past import Past
+from e2ee.client.shared_files import SharedFiles
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.recipes import DOCS, recipes
 
 BOT_LINES = 40
+PARTS = {"": api.Conversations, "archive": Past, "files": SharedFiles}
+"""Where the methods are that the page names."""
 
 
 class LibraryTests(SynchronousTestCase):
@@ -55,11 +62,16 @@ class LibraryTests(SynchronousTestCase):
     def test_the_page_names_what_there_is(self) -> None:
         text = (DOCS / "library.md").read_text("utf-8")
         table = text[text.index("## `Account.conversations`") : text.index("## Events")]
-        for row in re.findall(r"^\| (.*?) \|", table, re.M):
-            for name in re.findall(r"`([a-z_.]+)", row):
-                found = api.Conversations
-                first, _, rest = name.partition(".")
-                if not rest:
-                    self.assertTrue(hasattr(found, first), name)
-        for name in re.findall(r"`([A-Z]\w+)[(`]", text[text.index("## Events") :]):
-            self.assertIn(name, api.__all__)
+        cells = " ".join(re.findall(r"^\| (`.*?) \|", table, re.M))
+        names = re.findall(r"`([a-z_.]+)(?:\((.*?)\))?`", cells)
+        self.assertGreater(len(names), 20)
+        for name, parameters in names:
+            part, _, method = name.rpartition(".")
+            found = inspect.signature(getattr(PARTS[part], method)).parameters
+            self.assertEqual(set(re.findall("[a-z_]+", parameters)) - set(found), set(), name)
+
+    def test_the_page_names_the_events_that_there_are(self) -> None:
+        text = (DOCS / "library.md").read_text("utf-8")
+        names = set(re.findall(r"`([A-Z]\w+)[(`]", text[text.index("## Events") :]))
+        self.assertEqual(names - set(api.__all__), set())
+        self.assertEqual({event.__name__ for event in get_args(ShownEvent)} - names, set())

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from e2ee.errors import StoreUnavailable
 from e2ee.ids import Address
+from e2ee.server import file_room
 from e2ee.server.counters import Limit
 from e2ee.server.file_room import FileRoom
 from e2ee.server.policy import DAY_SECONDS, FILE_CHUNKS_WAITING, Policy
@@ -190,9 +191,10 @@ class DiskTests(FileCase):
 
         return Deferred.fromCoroutine(later())
 
-    def open_gates(self) -> None:
+    def open_gates(self, newest_first: bool = False) -> None:
+        """Let the threads go on, also those that begin meanwhile; their order is not ours."""
         while self.gates:
-            self.gates.pop(0).callback(None)
+            self.gates.pop(-1 if newest_first else 0).callback(None)
 
     @contextmanager
     def broken(self, name: str) -> Iterator[None]:
@@ -227,8 +229,7 @@ class DiskTests(FileCase):
         puts = [self.begin_put(index) for index in range(FILE_CHUNKS_WAITING)]
         refusal = self.failureResultOf(self.begin_put(FILE_CHUNKS_WAITING), Refusal).value
         self.assertIs(refusal.code, RefusalCode.BUSY)
-        while self.gates:
-            self.gates.pop().callback(None)
+        self.open_gates()
         for put in puts:
             self.successResultOf(put)
 
@@ -348,12 +349,112 @@ class DiskTests(FileCase):
         self.now(self.room.expire())
         self.assertEqual(self.town.stores.shelf.file_ids(), [ID])
 
-    def test_a_file_that_is_removed_while_it_comes_leaves_nothing(self) -> None:
+    def test_a_file_that_is_removed_while_it_comes_goes_after_its_last_write(self) -> None:
+        for newest_first in (False, True):
+            self.offer(2)
+            self.slow = True
+            put = self.begin_put(0)
+            removing = Deferred.fromCoroutine(self.room.remove(m.RemoveFile(1, ID, CAPABILITY)))
+            self.open_gates(newest_first)
+            self.slow = False
+            self.successResultOf(put)
+            self.successResultOf(removing)
+            self.assertEqual(self.town.stores.shelf.file_ids(), [])
+
+    def test_a_file_that_is_removed_during_its_last_chunk_is_refused_and_leaves_nothing(self) -> None:
+        self.offer(1)
+        self.slow = True
+        put = self.begin_put(0)
+        self.now(self.room.files.remove(ID))
+        self.open_gates()
+        self.assertIs(self.failureResultOf(put, Refusal).value.code, RefusalCode.CONFLICT)
+        self.assertEqual(self.town.stores.shelf.file_ids(), [])
+
+    def test_all_uploads_together_hold_no_more_than_their_bytes(self) -> None:
+        self.patch(file_room, "FILES_WAITING_BYTES", 2 * SEALED_CHUNK_BYTES)
+        self.offer(4)
+        self.slow = True
+        puts = [self.begin_put(0), self.begin_put(1)]
+        refusal = self.failureResultOf(self.begin_put(2), Refusal).value
+        self.assertEqual((refusal.code, refusal.limit), (RefusalCode.BUSY, Limit.FILES_WAITING))
+        self.open_gates()
+        self.assertEqual([self.successResultOf(put).chunks for put in puts], [1, 2])
+        self.slow = False
+        for index in (2, 3):
+            self.put(index)
+        self.assertEqual(self.fetch(3), chunk(3))
+
+    def test_nothing_is_taken_behind_the_last_chunk_while_it_is_written(self) -> None:
+        self.offer(2)
+        self.slow = True
+        puts = [self.begin_put(0), self.begin_put(1)]
+        self.assertIs(self.failureResultOf(self.begin_put(2), Refusal).value.code, RefusalCode.CONFLICT)
+        self.open_gates()
+        for put in puts:
+            self.successResultOf(put)
+        self.assertEqual(self.town.stores.shelf.stored(ID), 2)
+
+    def test_nothing_that_waits_behind_a_failed_write_is_written(self) -> None:
+        self.offer(3)
+        self.slow = True
+        puts = [self.begin_put(0), self.begin_put(1)]
+        with self.broken("append"):
+            self.gates.pop().callback(None)
+        self.open_gates()
+        for put in puts:
+            self.assertIs(self.failureResultOf(put, Refusal).value.code, RefusalCode.UNAVAILABLE)
+        self.slow = False
+        self.assertEqual(self.offer(3), 0)
+        for index in range(3):
+            self.put(index)
+        self.assertEqual([self.fetch(index) for index in range(3)], [chunk(index) for index in range(3)])
+
+    def test_who_goes_on_is_answered_after_what_is_being_written(self) -> None:
+        self.offer(3)
+        self.slow = True
+        put = self.begin_put(0)
+        offer = Deferred.fromCoroutine(self.room.offer(ALICE, m.OfferFile(2, ID, CAPABILITY, 3)))
+        self.assertNoResult(offer)
+        self.open_gates()
+        self.successResultOf(put)
+        self.assertEqual(self.successResultOf(offer).chunks, 1)
+
+    def test_only_uploads_that_nobody_is_at_are_forgotten(self) -> None:
+        self.patch(file_room, "UPLOADS_REMEMBERED", 1)
+        two, three = b"2" * 16, b"3" * 16
         self.offer(2)
         self.slow = True
         put = self.begin_put(0)
-        removing = Deferred.fromCoroutine(self.room.remove(m.RemoveFile(1, ID, CAPABILITY)))
+        self.slow = False
+        self.offer(2, two)
         self.open_gates()
         self.successResultOf(put)
-        self.successResultOf(removing)
-        self.assertEqual(self.town.stores.shelf.file_ids(), [])
+        self.assertEqual(self.put(1), 2)
+        self.offer(2, three)
+        self.assertIs(
+            self.refused(self.room.put(ALICE, m.PutChunk(1, two, 0, chunk(0)))).code, RefusalCode.CONFLICT
+        )
+
+    def test_the_upload_that_is_forgotten_first_is_the_one_longest_not_offered(self) -> None:
+        self.patch(file_room, "UPLOADS_REMEMBERED", 2)
+        two, three = b"2" * 16, b"3" * 16
+        for file in (ID, two, ID, three):
+            self.offer(2, file)
+        self.assertEqual(self.put(0), 1)
+        self.assertIs(
+            self.refused(self.room.put(ALICE, m.PutChunk(1, two, 0, chunk(0)))).code, RefusalCode.CONFLICT
+        )
+
+    def test_no_more_counts_than_belongs_to_the_file(self) -> None:
+        lying = FILE_CHUNKS_WAITING + 3
+        self.town.stores.shelf.append(ID, 0, [chunk(index) for index in range(lying)])
+        self.assertEqual(self.offer(2), 0)
+        self.assertEqual(self.town.stores.shelf.stored(ID), 0)
+
+    def test_what_may_be_torn_is_cut_off_before_an_upload_goes_on(self) -> None:
+        self.offer(4)
+        self.put(0)
+        self.put(1)
+        self.restart()
+        self.assertEqual(self.offer(4), 0)
+        self.assertEqual(self.town.stores.shelf.stored(ID), 0)

@@ -125,14 +125,21 @@ class CommandTests(SourceCase):
         self.assertEqual(told.read_text(), "")
 
     def test_one_that_does_not_end_is_ended_with_all_that_it_has_started(self) -> None:
-        self.patch(secret_source, "COMMAND_SECONDS", 0.3)
         number = self.folder / "number"
         sleep = f"sleep 600 & echo $! > {number}"
         for script in (f"{sleep}; wait", f"echo {HEX}; exec >&-; {sleep}; wait", f"echo {HEX}; {sleep}"):
-            self.assertIn("did not end within", self.refused(self.command(script)))
-            if number.exists():  # on a very slow machine it has not come so far
-                process = int(number.read_text())
-                wait_until("the end of what it has started", lambda process=process: self.ended(process))  # type: ignore[misc]
+            process = self.cut_short(self.command(script), number)
+            wait_until("the end of what it has started", lambda process=process: self.ended(process))  # type: ignore[misc]
+
+    def cut_short(self, command: str, number: Path) -> int:
+        """Have it ended once it has come so far as to write the number of a process into the file."""
+        number.unlink(missing_ok=True)
+        for seconds in (0.3, 1, 3, 10, 30):
+            self.patch(secret_source, "COMMAND_SECONDS", seconds)
+            self.assertIn("did not end within", self.refused(command))
+            if number.exists() and (written := number.read_text()):
+                return int(written)
+        raise self.failureException("the command has never come so far")
 
     def ended(self, process: int) -> bool:
         """Gone, or only waited for by nobody."""

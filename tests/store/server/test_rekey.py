@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,41 @@ class RekeyTests(OnDatabase):
         error = self.assertRaises(StoreError, self.rekey)
         self.assertIn("Read-only", str(error))
         self.assertEqual((self.files(), len(self.rows(KEY)["account"])), ([""], 2))
+
+    def test_a_damaged_copy_takes_no_place(self) -> None:
+        self.patch(module, "faults", lambda connection: ["wrong # of entries in index"])
+        self.assertIn("damaged", str(self.assertRaises(StoreError, self.rekey)))
+        self.assertEqual((self.files(), len(self.rows(KEY)["account"])), ([""], 2))
+
+    def test_what_another_process_writes_during_the_copy_is_not_lost(self) -> None:
+        fill = module._fill
+
+        def and_somebody_writes(*arguments: Any) -> None:
+            fill(*arguments)
+            other = connect(self.path, KEY)
+            self.addCleanup(other.close)
+            other.execute("DELETE FROM mail")
+
+        self.patch(module, "_fill", and_somebody_writes)
+        self.assertRaises(StoreError, self.rekey)
+        self.assertEqual(self.rows(KEY)["mail"], [])
+
+    def test_the_content_is_on_the_disk_before_the_name_and_the_name_before_the_return(self) -> None:
+        calls: list[str] = []
+        fsync, replace = os.fsync, Path.replace
+
+        def synced(descriptor: int) -> None:
+            calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+            fsync(descriptor)
+
+        def named(path: Path, target: Path) -> Path:
+            calls.append("name")
+            return replace(path, target)
+
+        self.patch(os, "fsync", synced)
+        self.patch(Path, "replace", named)
+        self.rekey()
+        self.assertEqual(calls, ["content", "name", "folder"])
 
     def test_killed_at_any_step_it_opens_with_exactly_one_of_the_two_keys(self) -> None:
         """A kill leaves what lies there: so nothing is cleaned up here."""

@@ -35,6 +35,14 @@ class DirectoryShelfTests(files.ShelfContract):
             self.shelf.append(ID, 2, self.chunks[2:])
             self.assertEqual(synced.call_count, 4)
 
+    def test_all_of_them_are_written_before_they_are_synced(self) -> None:
+        calls = mock.Mock()
+        calls.write.side_effect, calls.sync.side_effect = os.pwrite, os.fsync
+        self.shelf.append(ID, 0, self.chunks[:1])
+        with mock.patch("os.pwrite", calls.write), mock.patch("os.fsync", calls.sync):
+            self.shelf.append(ID, 1, self.chunks[1:3])
+        self.assertEqual([name for name, *_ in calls.mock_calls], ["write", "write", "sync"])
+
     def test_a_full_disk_keeps_nothing_of_a_batch(self) -> None:
         self.shelf.append(ID, 0, self.chunks[:1])
         for which in ("pwrite", "fsync"):
@@ -47,6 +55,24 @@ class DirectoryShelfTests(files.ShelfContract):
         free = room.f_bavail * room.f_frsize
         shelf = DirectoryShelf(self.path, headroom_bytes=2 * free)
         self.assertRaises(StoreUnavailable, shelf.append, ID, 0, self.chunks)
+
+    def test_exactly_the_headroom_is_left(self) -> None:
+        shelf = DirectoryShelf(self.path, headroom_bytes=10 * CHUNK_BYTES)
+        with mock.patch("os.statvfs", return_value=mock.Mock(f_bavail=11 * CHUNK_BYTES, f_frsize=1)):
+            shelf.append(ID, 0, self.chunks[:1])
+        with mock.patch("os.statvfs", return_value=mock.Mock(f_bavail=11 * CHUNK_BYTES - 1, f_frsize=1)):
+            self.assertRaises(StoreUnavailable, shelf.append, ID, 1, self.chunks[:1])
+
+    def test_what_is_written_in_parts_is_whole(self) -> None:
+        write = os.pwrite
+        with mock.patch("os.pwrite", lambda to, data, at: write(to, bytes(data[:1000]), at)):
+            self.shelf.append(ID, 0, self.chunks[:2])
+        self.assertEqual([self.shelf.read(ID, index) for index in range(2)], self.chunks[:2])
+
+    def test_what_lies_behind_is_cut_off_by_the_next_append(self) -> None:
+        self.shelf.append(ID, 0, self.chunks)
+        self.shelf.append(ID, 1, self.chunks[3:])
+        self.assertEqual((self.shelf.stored(ID), self.shelf.read(ID, 2)), (2, None))
 
     def test_another_error_is_not_taken_for_a_full_disk(self) -> None:
         with mock.patch("os.pwrite", side_effect=OSError(errno.EIO, "broken")):

@@ -22,10 +22,10 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import backups
 from e2ee.ui.invocation import Invocation
+from e2ee.ui.rpc import news as news_module
 from e2ee.ui.rpc import request as request_module
 from e2ee.ui.rpc.desk import IN_FLIGHT, Desk
 from e2ee.ui.rpc.methods import METHODS
-from e2ee.ui.rpc.news import CHANGES_KEPT
 from e2ee.ui.streams import OutputClosed
 from tests.ui.described import check
 from tests.ui.fakes import ALICE, BOB, CAROL, DIGITS, CoroutineTestCase, FakeCall, FakeMessenger, message
@@ -253,6 +253,15 @@ class RoomTests(DeskTestCase):
         self.program.take()
         self.successResultOf(full)
 
+    def test_refusals_of_lines_that_cannot_be_read_count_as_unanswered(self) -> None:
+        self.program.stalls = True
+        for _ in range(IN_FLIGHT - 1):
+            self.successResultOf(self.start(self.desk.refuse_bytes()))
+        full = self.start(self.desk.refuse_bytes())
+        self.assertNoResult(full)
+        self.program.take()
+        self.successResultOf(full)
+
     def test_the_end_waits_for_what_is_asked(self) -> None:
         self.program.stalls = True
         self.successResultOf(self.take('{"jsonrpc":"2.0","id":1,"method":"outbox"}'))
@@ -367,21 +376,37 @@ class NewsTests(DeskTestCase):
         self.assertEqual([params["connected"] for _, params in told[2:]], [False, True, False])
         self.assertEqual([params["ended"] for _, params in told[2:]], [False, False, True])
 
-    def test_a_slow_reader_gets_the_latest_of_each_and_fills_no_memory(self) -> None:
+    def sent(self, number: int, state: SentState) -> None:
+        self.messenger.tell(MessageSent(SentMessage(MessageId(bytes([number]) * 16), BOB, state)))
+
+    def states(self) -> list[tuple[str, str]]:
+        """What has been told of own messages: the first digits of each id, and its state."""
+        return [(one["id"][:2], one["state"]) for method, one in self.told() if method == "sent"]
+
+    def stop_reading(self) -> None:
+        """From now on the program takes nothing; one line is on its way to it."""
         self.result("subscribe")
         self.program.stalls = True
-        for state in (SentState.STORED, SentState.DELIVERED, SentState.READ):
-            self.messenger.tell(MessageSent(SentMessage(MessageId(bytes(16)), BOB, state)))
-        for number in range(2 * CHANGES_KEPT):
-            self.messenger.tell(
-                MessageSent(SentMessage(MessageId(number.to_bytes(16, "big")), BOB, SentState.READ))
-            )
+        self.messenger.tell(LinkUp(0))
+
+    def read_on(self) -> None:
         self.program.stalls = False
         self.program.take()
-        told = self.told()
-        self.assertEqual(told[0][1]["state"], "stored")
-        self.assertEqual(len(told), 1 + CHANGES_KEPT)
-        self.assertEqual(told[-1][1]["id"], (2 * CHANGES_KEPT - 1).to_bytes(16, "big").hex())
+
+    def test_a_slow_reader_gets_the_latest_of_each_where_it_came(self) -> None:
+        self.stop_reading()
+        for number, state in ((1, SentState.STORED), (2, SentState.STORED), (1, SentState.READ)):
+            self.sent(number, state)
+        self.read_on()
+        self.assertEqual(self.states(), [("02", "stored"), ("01", "read")])
+
+    def test_a_slow_reader_fills_no_memory_and_the_oldest_are_let_go(self) -> None:
+        self.patch(news_module, "CHANGES_KEPT", 3)
+        self.stop_reading()
+        for number in range(1, 6):
+            self.sent(number, SentState.READ)
+        self.read_on()
+        self.assertEqual(self.states(), [("03", "read"), ("04", "read"), ("05", "read")])
 
     def test_unsubscribed_again(self) -> None:
         self.result("subscribe")
