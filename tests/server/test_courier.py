@@ -227,6 +227,26 @@ class RefusalTests(CourierCase):
         self.assertEqual([self.successResultOf(answer) for answer in answers], [STORED] * 3)
         self.assertEqual(self.now(self.town.log_in(BOB)).envelopes, [b"one", b"two", b"three"])
 
+    def test_and_also_where_the_next_has_to_wait_as_well(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, [Deferred[None]() for _ in range(3)]
+        find, gates = known.find, iter(waiting)
+
+        async def slow(address: Address) -> Account | None:
+            await next(gates)
+            return await find(address)
+
+        self.patch(known, "remembered", lambda number: None)
+        self.patch(known, "find", slow)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e)) for e in (b"one", b"two", b"three")]
+        waiting[0].callback(None)
+        for answer in answers[1:]:
+            self.assertNoResult(answer)
+        waiting[2].callback(None)
+        waiting[1].callback(None)
+        self.assertEqual([self.successResultOf(answer) for answer in answers], [STORED] * 3)
+        self.assertEqual(self.now(self.town.log_in(BOB)).envelopes, [b"one", b"two", b"three"])
+        self.assertEqual(self.town.rooms.courier._lanes, {})
+
     def test_a_defect_behind_the_disk_costs_the_senders_connection(self) -> None:
         known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
 
@@ -257,6 +277,7 @@ class RefusalTests(CourierCase):
         for answer in answers:
             self.assertNoResult(answer)
         self.assertEqual((self.alice.ended, calls, self.flushLoggedErrors()), ("aborted", [1], []))
+        self.assertEqual(self.town.rooms.courier._lanes, {})
         self.assertEqual(self.now(self.town.mailbox.count()), 0)
 
     def test_a_defect_in_an_answer_costs_the_sender_and_not_the_recipient(self) -> None:
