@@ -59,6 +59,29 @@ class SanitiserTests(SynchronousTestCase):
         for invisible in "\u200b\u200c\u200d\u2060\ufeff\u00ad\ufe0f\u3164\u115f\U000e0041\U000e0100":
             self.assertEqual(printable(f"a{invisible}b"), "ab")
 
+    def test_each_invisible_range_is_left_out_from_its_first_to_its_last(self) -> None:
+        for first, last in (
+            (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065),
+            (0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8),
+            (0xE0000, 0xE0FFF),
+        ):  # fmt: skip
+            for point in {first, (first + last) // 2, last}:
+                self.assertEqual(printable(f"a{chr(point)}b"), "ab", hex(point))
+        for visible in (0x034E, 0x115E, 0x1161, 0x17B3, 0x2801, 0x3163, 0x3165, 0xFE10, 0xFFA1, 0xFFFC):
+            self.assertEqual(printable(f"a{chr(visible)}b"), f"a{chr(visible)}b", hex(visible))
+
+    def test_what_is_no_character_is_replaced(self) -> None:
+        """The last two code points of every plane, and 32 in the middle of the first (Unicode, 23.7)."""
+        lasts = [plane << 16 | last for plane in range(17) for last in (0xFFFE, 0xFFFF)]
+        for point in (*lasts, 0xFDD0, 0xFDE0, 0xFDEF):
+            self.assertEqual(printable(f"a{chr(point)}b"), f"a{REPLACEMENT}b", hex(point))
+        for character in ("\ufdcf", "\ufdf0", "\ufffd", "\U0001fffd"):
+            self.assertEqual(printable(f"a{character}b"), f"a{character}b", ascii(character))
+
+    def test_blanks_of_every_width_are_blanks(self) -> None:
+        for blank in "\u00a0\u2003\u3000":
+            self.assertEqual(printable(f"a{blank}b"), "a b")
+
     def test_a_tab_becomes_blanks(self) -> None:
         self.assertEqual(printable("a\tb"), "a    b")
 

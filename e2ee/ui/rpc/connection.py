@@ -139,15 +139,15 @@ class Connection(Protocol):
     def connectionLost(self, reason: TwistedFailure = connectionDone) -> None:
         """See `IProtocol.connectionLost`."""
         self._gone = True
+        was_served = self._serving is not None and self._serving.called
         untaken, self._untaken = self._untaken, []
         for one in untaken:
             if not one.called:
+                # This may end the serving, which then says that it has gone.
                 one.errback(OutputClosed())
-        if self._serving is None:
-            return
-        if self._serving.called:
+        if was_served:
             self._house.went(self)
-        else:
+        elif self._serving is not None:
             self._serving.cancel()
 
     def resumeProducing(self) -> None:

@@ -66,6 +66,14 @@ class FilesContract(ContractCase):
         self.files.apply(FileLimits(0, 6, 0.0))
         self.assertIs(self.offer(replace(ONE, chunks=7)), FileRefused.TOO_LARGE)
 
+    def test_what_fits_once_there_is_room_is_not_too_large(self) -> None:
+        self.files.apply(FileLimits(0, 4, 0.0))
+        two = replace(ONE, file_id=b"2" * 16)
+        self.offer(ONE)
+        self.assertIs(self.offer(two), FileRefused.QUOTA)
+        self.done(self.files.remove(ONE.file_id))
+        self.assertEqual(self.offer(two), two)
+
     def test_files_expire_at_their_time(self) -> None:
         self.offer(ONE, 10.0)
         self.assertEqual(self.done(self.files.expire(109.9)), 0)
@@ -78,6 +86,15 @@ class FilesContract(ContractCase):
         self.done(self.stores.accounts.delete(ALICE, 1.0))
         self.assertEqual(self.done(self.files.expire(1.0)), 1)
         self.assertEqual(self.done(self.files.known([ONE.file_id, b"2" * 16])), {b"2" * 16})
+
+    def test_any_number_of_ids_can_be_asked_for_at_once(self) -> None:
+        self.files.apply(FileLimits(0, 0, 0.0))
+        ids = [number.to_bytes(16, "big") for number in range(1_002)]
+        there = {ids[place] for place in (0, 499, 500, 999, 1_000, 1_001)}
+        for file_id in there:
+            self.offer(replace(ONE, file_id=file_id))
+        self.assertEqual(self.done(self.files.known(ids)), there)
+        self.assertEqual(self.done(self.files.known([])), set())
 
     def test_removing(self) -> None:
         self.offer(ONE)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure as TwistedFailure
 
@@ -13,6 +16,7 @@ from e2ee.ui.invocation import Invocation
 from e2ee.ui.rpc import connection as connection_module
 from e2ee.ui.rpc.connection import Connection
 from e2ee.ui.rpc.jsonrpc import LINE_BYTES
+from e2ee.ui.streams import OutputClosed
 from tests.ui.described import check
 from tests.ui.fakes import CoroutineTestCase, FakeCall, FakeMessenger, message
 
@@ -67,6 +71,7 @@ class House:
 
     def __init__(self) -> None:
         self.present: list[Connection] = []
+        self.gone = 0
         self.admits = True
 
     def came(self, connection: Connection) -> bool:
@@ -75,6 +80,7 @@ class House:
 
     def went(self, connection: Connection) -> None:
         self.present.remove(connection)
+        self.gone += 1
 
 
 class ConnectionTests(CoroutineTestCase):
@@ -86,8 +92,8 @@ class ConnectionTests(CoroutineTestCase):
         self.messenger = FakeMessenger()
         self.house = House()
 
-    def connect(self) -> tuple[Connection, Transport]:
-        made = Connection(cast(Invocation, FakeCall(self.messenger)), self.house)
+    def connect(self, call: FakeCall | None = None) -> tuple[Connection, Transport]:
+        made = Connection(cast(Invocation, call or FakeCall(self.messenger)), self.house)
         transport = Transport()
         made.transport = transport
         made.connectionMade()
@@ -151,7 +157,61 @@ class ConnectionTests(CoroutineTestCase):
         made.readConnectionLost()
         self.assertEqual(transport.ended, "")
         self.assertEqual(len(transport.take()), 2)
+        # A transport with a producer waits for that before it closes.
+        self.assertEqual((transport.ended, transport.producer), ("in order", None))
+        self.assertEqual(self.house.present, [made])
+        made.connectionLost(TwistedFailure(ConnectionDone()))
+        self.assertEqual(self.house.present, [])
+
+    def test_who_reads_nothing_more_is_parted_from(self) -> None:
+        made, transport = self.connect()
+        made.writeConnectionLost()
+        self.assertEqual(transport.ended, "cut")
+
+    def test_who_has_gone_is_told_nothing_more_and_hears_of_nothing(self) -> None:
+        made, transport = self.connect()
+        made.dataReceived(b'{"jsonrpc":"2.0","id":1,"method":"subscribe"}\n')
+        transport.take()
+        self.assertEqual(len(self.messenger._listeners), 1)
+        self.lose(made)
+        self.assertEqual(self.messenger._listeners, [])
+        transport.ended = ""
+        made.abort()
+        self.failureResultOf(self.start(made.write("late")), OutputClosed)
+        self.assertEqual((transport.written, transport.ended), (b"", ""))
+
+    def test_who_goes_before_the_last_answer_was_taken_goes_once(self) -> None:
+        made, transport = self.connect()
+        made.dataReceived(OUTBOX)
+        made.readConnectionLost()
+        self.lose(made)
+        self.assertEqual((transport.ended, self.house.present, self.house.gone), ("", [], 1))
+
+    def test_nothing_is_read_before_the_conversations_are_there(self) -> None:
+        opened: Deferred[None] = Deferred()
+        call = FakeCall(self.messenger)
+
+        @asynccontextmanager
+        async def slowly(**_: object) -> AsyncIterator[FakeMessenger]:
+            await opened
+            yield self.messenger
+
+        self.patch(call, "conversations", slowly)
+        made, transport = self.connect(call)
+        self.assertFalse(transport.reading)
+        opened.callback(None)
+        self.assertTrue(transport.reading)
+
+    def test_what_nobody_foresaw_is_logged_and_costs_this_program(self) -> None:
+        call = FakeCall(self.messenger)
+
+        def fail(**_: object) -> Any:
+            raise ZeroDivisionError("a defect")
+
+        self.patch(call, "conversations", fail)
+        made, transport = self.connect(call)
         self.assertEqual(transport.ended, "in order")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_without_a_vault_the_reason_is_told(self) -> None:
         failure = Failure(Code.PROFILE_BUSY, "the profile is in use")
@@ -161,10 +221,6 @@ class ConnectionTests(CoroutineTestCase):
             raise failure
 
         self.patch(call, "conversations", refuse)
-        made = Connection(cast(Invocation, call), self.house)
-        transport = Transport()
-        made.transport = transport
-        made.connectionMade()
+        made, transport = self.connect(call)
         self.assertEqual(transport.take()[0]["error"]["data"]["code"], "profile_busy")
         self.assertEqual(transport.ended, "in order")
-        self.lose(made)

@@ -45,19 +45,33 @@ class GivenTests(SynchronousTestCase):
             ("max", (1, 5), (0, 6, True, 1.5, "1")),
             ("timeout", (0, 0.5, 10.0**7), (-1, 10.0**7 + 1, True, "1")),
             ("wait", ("a",), ("c", "", 1)),
-            ("text", ("", "ä\0"), ("\ud800", 1, [])),
+            ("text", ("", "ä\0", "\ud7ff\ue000"), ("\ud800", "\udfff", 1, [])),
             ("to", ("x", ["x", "y"]), ([], [1], 1, ["\udfff"])),
             ("flag", (True, False), (0, 1, "true")),
         )
+        described = Draft202012Validator(schema_of(PARAMETERS))
         for name, good, bad in both:
             for value in good:
                 self.assertEqual(given(PARAMETERS, {"to": "x", name: value})[name], value)
+                self.assertTrue(described.is_valid({"to": "x", name: value}), (name, value))
             for value in bad:
                 self.refused({"to": "x", name: value})
+                # JSON Schema has no words for valid Unicode.
+                if value not in ("\ud800", "\udfff", ["\udfff"]):
+                    self.assertFalse(described.is_valid({"to": "x", name: value}), (name, value))
 
     def test_missing_unknown_and_too_many(self) -> None:
-        for params in ({}, [], {"to": None}, {"to": "x", "other": 1}, ["x"] * 7):
+        for params in ({}, [], {"to": None}, {"to": "x", "other": 1}):
             self.refused(params)
+        all_of_them = ["x", "hello", "a", True, 5, 0.5]
+        self.assertEqual(len(given(PARAMETERS, all_of_them)), len(PARAMETERS))
+        for one_more in ("x", None):
+            self.refused([*all_of_them, one_more])
+
+    def test_each_is_described_in_words_and_by_its_pattern(self) -> None:
+        [described] = schema_of([Parameter("id", Text(pattern="^[0-9a-f]{32}$"), "which")])["properties"].items()
+        expected = {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "which"}
+        self.assertEqual(described, ("id", expected))
 
     def test_what_is_accepted_is_what_is_described(self) -> None:
         validator = Draft202012Validator(schema_of(PARAMETERS))
