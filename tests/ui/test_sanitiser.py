@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.ui.render import as_json
-from e2ee.ui.sanitiser import COMBINING_RUN, FURTHER_LINE, REPLACEMENT, clean_line, printable
+from e2ee.ui.sanitiser import COMBINING_RUN, FURTHER_LINE, REPLACEMENT, cells, clean_line, printable
 
 hostile = st.text(
     st.one_of(
@@ -91,6 +91,21 @@ class SanitiserTests(SynchronousTestCase):
 
     def test_heaps_of_combining_marks_are_thinned(self) -> None:
         self.assertEqual(printable("a" + "\u0301" * 50), "a" + "\u0301" * COMBINING_RUN)
+
+    def test_heaps_of_enclosing_marks_as_well(self) -> None:
+        self.assertEqual(printable("a" + "\u20dd" * 50), "a" + "\u20dd" * COMBINING_RUN)
+
+    def test_each_character_is_counted_with_the_most_cells_that_a_terminal_gives_it(self) -> None:
+        widths = {"a": 1, "ç": 1, "Ж": 2, "·": 2, "漢": 2, "ａ": 2, "☺": 2, "😀": 2, "\u0301": 0, "\u20dd": 0}
+        self.assertEqual({character: cells(character) for character in widths}, widths)
+
+    def test_marks_take_no_room_when_folding(self) -> None:
+        self.assertEqual(printable("e\u0301" * 20, columns=40), "e\u0301" * 20)
+
+    def test_a_terminal_narrower_than_the_mark_still_gets_everything(self) -> None:
+        for columns in (1, len(FURTHER_LINE), len(FURTHER_LINE) + 1):
+            folded = printable("abc", columns).split("\n")
+            self.assertEqual("".join(line.removeprefix(FURTHER_LINE) for line in folded), "abc")
 
     def test_a_long_line_is_folded_with_the_mark(self) -> None:
         folded = printable("[12:00] bob: " + " " * 27 + "[12:01] carol: hi", columns=40).split("\n")
