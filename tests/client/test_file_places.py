@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -147,6 +148,87 @@ class TargetTests(SynchronousTestCase):
             target.finish("a.txt", DIGEST)
         self.assertEqual(self.names(), ["a.txt"])
 
+    def test_the_content_is_on_the_disk_before_its_name_and_the_name_before_it_is_told(self) -> None:
+        target, calls = self.filled(), []
+        fsync, link = os.fsync, os.link
+
+        def synced(descriptor: int) -> None:
+            calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+            fsync(descriptor)
+
+        def named(*arguments: Any, **where: Any) -> None:
+            calls.append("name")
+            link(*arguments, **where)
+
+        with mock.patch("os.fsync", synced), mock.patch("os.link", named):
+            target.finish("a.txt", DIGEST)
+        self.assertEqual(calls, ["content", "name", "folder"])
+
+    def test_what_is_written_in_parts_is_whole(self) -> None:
+        write = os.pwrite
+        with mock.patch("os.pwrite", lambda to, chunk, at: write(to, bytes(chunk[:1000]), at)):
+            path = self.filled().finish("a.txt", DIGEST)
+        self.assertTrue(path.read_bytes() == CONTENT)
+
+    def test_the_last_chunk_is_fetched_again_even_where_all_of_them_are_there(self) -> None:
+        """Of a last one nobody knows whether all of it was written."""
+        self.filled()
+        again = self.target()
+        self.assertEqual(again.resume(), 1)
+        self.assertEqual((self.folder / PART).stat().st_size, CHUNK)
+        again.add(1, CONTENT[CHUNK:])
+        self.assertTrue(again.finish("a.txt", DIGEST).read_bytes() == CONTENT)
+
+    def test_nothing_of_a_longer_one_is_left_behind_the_end(self) -> None:
+        self.folder.mkdir()
+        (self.folder / PART).write_bytes(CONTENT + bytes(3 * CHUNK))
+        target = self.target()
+        self.assertEqual(target.resume(), 1)
+        target.add(1, CONTENT[CHUNK:])
+        self.assertTrue(target.finish("a.txt", DIGEST).read_bytes() == CONTENT)
+
+    def test_it_can_be_begun_again(self) -> None:
+        target = self.target()
+        target.add(0, bytes(CHUNK))
+        target.begin_again()
+        self.assertEqual((self.folder / PART).stat().st_size, 0)
+        target.add(0, CONTENT[:CHUNK])
+        target.add(1, CONTENT[CHUNK:])
+        self.assertTrue(target.finish("a.txt", DIGEST).read_bytes() == CONTENT)
+
+    def test_what_is_discarded_may_have_gone_already(self) -> None:
+        target = self.filled()
+        target.discard()
+        target.discard()
+        self.assertEqual(self.names(), [])
+
+    def test_nothing_stays_open(self) -> None:
+        opened, closed = os.open, os.close
+        open_now: set[int] = set()
+
+        def noted(*arguments: Any, **where: Any) -> int:
+            descriptor: int = opened(*arguments, **where)
+            open_now.add(descriptor)
+            return descriptor
+
+        def given_back(descriptor: int) -> None:
+            open_now.discard(descriptor)
+            closed(descriptor)
+
+        with mock.patch("os.open", noted), mock.patch("os.close", given_back):
+            target = FileTarget(self.folder, ID, len(CONTENT), make=True)
+            self.assertEqual(len(open_now), 2)
+            target.close()
+            self.assertEqual(open_now, set())
+            os.link(self.folder / PART, self.folder / "another name")
+            self.assertRaises(FileExistsError, FileTarget, self.folder, ID, len(CONTENT), make=True)
+            self.assertEqual(open_now, set())
+
+    def test_another_users_partial_file_is_in_the_way(self) -> None:
+        self.filled()
+        with mock.patch("os.geteuid", return_value=os.geteuid() + 1):
+            self.assertRaises(FileExistsError, FileTarget, self.folder, ID, len(CONTENT), make=True)
+
     def test_another_digest_gives_no_name(self) -> None:
         self.assertRaises(DigestRefused, self.filled().finish, "a.txt", bytes(32))
         self.assertEqual(self.names(), [PART])
@@ -172,6 +254,11 @@ class TargetTests(SynchronousTestCase):
             self.assertRaises((OSError, TargetRefused), FileTarget, self.folder, ID, 9, make=False)
             (self.folder / PART).unlink()
         self.assertEqual(victim.read_text(), "precious")
+
+    def test_a_pipe_in_place_of_the_partial_file_is_refused_and_blocks_nobody(self) -> None:
+        self.folder.mkdir()
+        os.mkfifo(self.folder / PART)
+        self.assertRaises(FileExistsError, FileTarget, self.folder, ID, 9, make=False)
 
     def test_only_the_own_folder_is_made(self) -> None:
         self.assertRaises(OSError, FileTarget, self.folder, ID, 9, make=False)
