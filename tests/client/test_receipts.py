@@ -187,6 +187,18 @@ class OwedTests(ReceiptCase):
         self.assertEqual(self.told(), [(later.message_id, SentState.READ)])
         self.assertIs(self.state(sent), SentState.DELIVERED)
 
+    def test_what_was_read_before_its_sender_was_accepted_is_never_told_of(self) -> None:
+        """Also where there is no connection between the two."""
+        carol = self.world.person(CAROL, Config()).start()
+        self.alice.say(carol, "who are you?")
+        carol.link.disconnect()
+        carol.read()
+        self.assertEqual(carol.look("SELECT * FROM receipt"), [])
+        carol.run(carol.messenger.add_contact(self.alice.address, "alice"))
+        carol.link.connect()
+        self.world.wait(10)
+        self.assertEqual(self.told(), [])
+
     def test_the_blocked_are_told_nothing(self) -> None:
         self.bob.run(self.bob.messenger.block_contact(self.alice.address))
         before = self.sends(self.bob)
