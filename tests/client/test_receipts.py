@@ -187,6 +187,19 @@ class OwedTests(ReceiptCase):
         self.assertEqual(self.told(), [(later.message_id, SentState.READ)])
         self.assertIs(self.state(sent), SentState.DELIVERED)
 
+    def test_each_whose_texts_were_read_at_once_is_told_whoever_else_is_not(self) -> None:
+        """The last of them is a stranger."""
+        carol = self.world.person(CAROL, Config()).start()
+        self.bob.link.disconnect()
+        sent = self.alice.say(self.bob, "one")
+        carol.say(self.bob, "who are you?")
+        self.bob.link.connect()
+        self.world.wait(10)
+        self.alice.events.clear()
+        self.bob.read()
+        self.world.wait(5)
+        self.assertEqual(self.told(), [(sent.message_id, SentState.READ)])
+
     def test_what_was_read_before_its_sender_was_accepted_is_never_told_of(self) -> None:
         """Also where there is no connection between the two."""
         carol = self.world.person(CAROL, Config()).start()
@@ -284,7 +297,9 @@ class OwedTests(ReceiptCase):
         self.alice.start()
         self.alice.say(self.bob, "it is me")
         self.bob.link.connect()
-        self.world.settle()
+        self.world.wait(10)
+        for table in ("receipt", "outbox"):
+            self.assertEqual(self.bob.look(f"SELECT * FROM {table}"), [])
         self.bob.run(self.bob.messenger.trust(self.alice.address))
         self.assertEqual(self.bob.look("SELECT state FROM receipt"), [])
         self.alice.events.clear()
