@@ -197,7 +197,7 @@ class ConnectionTests(CoroutineTestCase):
             yield self.messenger
 
         self.patch(call, "conversations", slowly)
-        made, transport = self.connect(call)
+        _, transport = self.connect(call)
         self.assertFalse(transport.reading)
         opened.callback(None)
         self.assertTrue(transport.reading)
@@ -209,7 +209,7 @@ class ConnectionTests(CoroutineTestCase):
             raise ZeroDivisionError("a defect")
 
         self.patch(call, "conversations", fail)
-        made, transport = self.connect(call)
+        _, transport = self.connect(call)
         self.assertEqual(transport.ended, "in order")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -221,6 +221,6 @@ class ConnectionTests(CoroutineTestCase):
             raise failure
 
         self.patch(call, "conversations", refuse)
-        made, transport = self.connect(call)
+        _, transport = self.connect(call)
         self.assertEqual(transport.take()[0]["error"]["data"]["code"], "profile_busy")
         self.assertEqual(transport.ended, "in order")

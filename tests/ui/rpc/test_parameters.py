@@ -69,7 +69,8 @@ class GivenTests(SynchronousTestCase):
             self.refused([*all_of_them, one_more])
 
     def test_each_is_described_in_words_and_by_its_pattern(self) -> None:
-        [described] = schema_of([Parameter("id", Text(pattern="^[0-9a-f]{32}$"), "which")])["properties"].items()
+        one = Parameter("id", Text(pattern="^[0-9a-f]{32}$"), "which")
+        [described] = schema_of([one])["properties"].items()
         expected = {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "which"}
         self.assertEqual(described, ("id", expected))
 
