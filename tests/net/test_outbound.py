@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.net.deadlines import Overstay
 from e2ee.net.outbound import TRANSPORT_BUFFER_BYTES, Outbound
 from e2ee.wire import limits
 from e2ee.wire import messages as m
@@ -46,6 +47,42 @@ class BackpressureTests(ConversationCase):
         self.network.settle(0.01)
         [reason] = self.conversation.server.handler.reasons
         self.assertIn("does not read", reason.sentence)
+        self.assertIs(self.conversation.server.latest.overstay, Overstay.UNREAD)
+
+    def test_nor_is_more_handed_on_of_what_has_come_already(self) -> None:
+        """A client that asks for much at once and reads nothing costs the server no more than the limit."""
+        client = self.conversation.log_in()
+        wire, server = self.conversation.wire, self.conversation.server
+        before, answer = len(server.handler.messages), b"x" * 30 * 1024
+
+        def received(message: m.Message) -> None:
+            server.handler.messages.append(message)
+            assert isinstance(message, m.LookUp)
+            server.latest.send(m.LookedUp(message.n, answer))
+
+        server.handler.received = received  # type: ignore[method-assign]
+        wire.server.stalled = True
+        for _ in range(100):
+            client.send(m.LookUp(client.next_number(), NUMBER))
+        self.network.settle()
+        handed_on = len(server.handler.messages) - before
+        self.assertLessEqual((handed_on - 1) * len(answer), limits.UNSENT_BYTES + TRANSPORT_BUFFER_BYTES)
+        wire.server.stalled = False
+        self.network.settle()
+        self.assertEqual(len(server.handler.messages) - before, 100)
+
+    def test_what_is_full_again_before_its_turn_is_not_read_from(self) -> None:
+        self.fill()
+        server, resumed = self.conversation.server.latest, []
+        self.patch(server.transport, "resumeProducing", lambda: resumed.append(True))
+        server.outbound.resumeProducing()
+        server.outbound.writing(limits.UNSENT_BYTES + 1)
+        server.outbound.pauseProducing()
+        self.network.settle()
+        self.assertEqual(resumed, [])
+        server.outbound.resumeProducing()
+        self.network.settle()
+        self.assertEqual(resumed, [True])
 
     def test_a_client_always_reads(self) -> None:
         client = self.conversation.log_in()
@@ -96,3 +133,23 @@ class OutboundTests(SynchronousTestCase):
         outbound.write(transport, bytes(limits.UNSENT_BYTES + 1))
         outbound.pauseProducing()
         self.assertTrue(outbound.full)
+
+    def test_what_waits_already_counts_when_the_transport_says_again_that_it_is_full(self) -> None:
+        outbound = Outbound(lambda: None)
+        outbound.writing(10)
+        outbound.pauseProducing()
+        outbound.writing(limits.UNSENT_BYTES)
+        outbound.writing(1)
+        outbound.pauseProducing()
+        self.assertTrue(outbound.full)
+
+    def test_there_is_room_at_once_or_when_all_was_taken_or_when_nothing_will_be(self) -> None:
+        outbound = Outbound(lambda: None)
+        self.assertTrue(outbound.room().called)
+        for over in (outbound.resumeProducing, outbound.stopProducing):
+            outbound.writing(10)
+            outbound.pauseProducing()
+            waiting = outbound.room()
+            self.assertFalse(waiting.called)
+            over()
+            self.assertTrue(waiting.called)

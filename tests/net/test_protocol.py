@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.errors import Code
 from e2ee.net import protocol as protocol_module
+from e2ee.net.deadlines import Overstay
 from e2ee.net.protocol import MessageProtocol
-from e2ee.wire import limits
+from e2ee.wire import codec, limits
 from e2ee.wire import messages as m
 from e2ee.wire.connection import ServerConnection
 from e2ee.wire.framing import frame
@@ -84,6 +85,7 @@ class ViolationTests(ConversationCase):
 
     def test_too_large(self) -> None:
         self.assert_refused(b"\xff\xff\xff\xff", m.RefusalCode.FRAME_TOO_LARGE)
+        self.assertIs(self.conversation.server.latest.overstay, Overstay.FRAME)
 
     def test_a_violation_that_the_handler_finds(self) -> None:
         client = self.conversation.log_in()
@@ -96,6 +98,53 @@ class ViolationTests(ConversationCase):
         self.network.settle()
         self.assertEqual([each.code for each in self.last_words()], [m.RefusalCode.MALFORMED])
         self.assert_over()
+
+    def test_a_violation_that_is_found_after_the_end_changes_nothing(self) -> None:
+        client = self.conversation.log_in()
+        server = self.conversation.server
+
+        def received(message: m.Message) -> None:
+            server.latest.close(m.RefusalCode.DISPLACED, "a newer connection")
+            raise ProtocolViolation(m.RefusalCode.FRAME_TOO_LARGE, "and it is wrong")
+
+        server.handler.received = received  # type: ignore[method-assign]
+        client.send(m.LookUp(client.next_number(), NUMBER))
+        self.network.settle()
+        self.assertEqual([each.code for each in self.last_words()], [m.RefusalCode.DISPLACED])
+        self.assertIsNone(server.latest.overstay)
+        self.assertNotIn("broke the protocol", server.handler.reasons[0].sentence)
+
+    def test_nothing_behind_the_message_that_ends_it_is_handed_on(self) -> None:
+        client = self.conversation.log_in()
+        server, taken = self.conversation.server, []
+
+        def received(message: m.Message) -> None:
+            taken.append(message)
+            server.latest.close(m.RefusalCode.DISPLACED, "a newer connection")
+
+        server.handler.received = received  # type: ignore[method-assign]
+        for _ in range(3):
+            client.send(m.LookUp(client.next_number(), NUMBER))
+        self.network.settle()
+        self.assertEqual(len(taken), 1)
+        self.assert_over()
+
+    def test_what_comes_while_a_message_is_handled_waits_for_its_turn(self) -> None:
+        client = self.conversation.log_in()
+        server, steps = self.conversation.server, []
+        client.send(m.LookUp(client.next_number(), NUMBER))
+
+        def received(message: m.Message) -> None:
+            assert isinstance(message, m.LookUp)
+            steps.append(f"begin {message.n}")
+            if message.n == 3:
+                # A transport may deliver from within a write.
+                server.latest.dataReceived(frame(codec.encode(m.LookUp(4, NUMBER))))
+            steps.append(f"end {message.n}")
+
+        server.handler.received = received  # type: ignore[method-assign]
+        self.network.settle()
+        self.assertEqual(steps, [f"{step} {n}" for n in (3, 4) for step in ("begin", "end")])
 
     def test_a_defect_in_the_handler_costs_this_connection_only(self) -> None:
         client = self.conversation.log_in()
@@ -136,6 +185,7 @@ class EndTests(ConversationCase):
         self.assertEqual(self.last_words(), [m.Refused(None, m.RefusalCode.DISPLACED, "a newer connection")])
         # At once: both sides close in good order, and nothing had to be cut.
         self.assertEqual(len(self.conversation.server.handler.reasons), 1)
+        self.assertEqual(self.network.getDelayedCalls(), [])
         self.assert_over()
 
     def test_what_was_sent_before_a_close_arrives(self) -> None:
