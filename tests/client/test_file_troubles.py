@@ -311,6 +311,21 @@ class BlockedTests(TroubleCase):
         self.world.settle()
         self.assertEqual(self.kept(), [self.path.name])
 
+    def test_one_whose_last_chunk_is_being_written_gets_no_name(self) -> None:
+        sent = self.send()
+        # Opened, looked at, five chunks.
+        gate = self.slow_thread(self.bob.messenger.files.downloads, free=7)
+        self.want(sent)
+        self.world.settle()
+        self.assertTrue(gate.holds)
+        self.block()
+        gate.open()
+        self.world.settle()
+        self.assertNotIn(self.path.name, self.kept())
+        self.bob.run(self.bob.messenger.book.accept(self.alice.address))
+        self.world.settle()
+        self.assertEqual(self.kept(), [self.path.name])
+
     def test_one_that_is_being_named_is_not_told(self) -> None:
         sent = self.send()
         # Opened, looked at, six chunks.
