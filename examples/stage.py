@@ -16,7 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+"""Until something counts as not happening at all, on a machine that is slow and does much else."""
+COMMAND_SECONDS = 60.0
+"""For a command to reach the server, as its `--timeout`."""
 
 
 class StageError(Exception):
@@ -132,7 +135,7 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.terminate()
-            self._server.wait(PATIENCE_SECONDS)
+            self._server.wait(self.patience)
         self._log.close()
         shutil.rmtree(self.directory)
 
@@ -169,12 +172,20 @@ class Stage:
     def _ended(self) -> bool:
         return self._server is not None and self._server.poll() is not None
 
+    def client_command(self) -> list[str]:
+        """The client's command, up to its options."""
+        return [program("e2ee")]
+
+    def client(self, profile: str, *arguments: str) -> list[str]:
+        """A command of the client. A `--timeout` among the arguments counts instead of the one here."""
+        timeout = ("--timeout", str(COMMAND_SECONDS))
+        return [*self.client_command(), "--profile", profile, *timeout, *arguments]
+
     def run(self, profile: str, *arguments: str) -> str:
         """One command of the client; its standard output. Raises StageError unless it ends with 0."""
-        command = [program("e2ee"), "--profile", profile, *arguments]
         done = subprocess.run(
-            command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", timeout=2 * self.patience, check=False,
+            self.client(profile, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, encoding="utf-8", timeout=2 * self.patience, check=False,
         )
         if done.returncode != 0:
             raise StageError(f"e2ee {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Coroutine
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chaos.proxy import Proxy
 from tests.chaos.weather import End, Fate, Way
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class ProxyTests(SynchronousTestCase):
@@ -80,21 +82,36 @@ class ProxyTests(SynchronousTestCase):
             end.settimeout(0.3)
             self.assertEqual(self.received(end), (b"", "silence"))
 
-    def test_a_hole_in_one_direction_leaves_the_other_open_until_its_end(self) -> None:
-        client, server = self.wire(Fate(End.HOLE_UP, Way.UP, 3, silence=0.5))
+    def test_a_hole_in_one_direction_leaves_the_other_open(self) -> None:
+        client, server = self.wire(Fate(End.HOLE_UP, Way.UP, 3, silence=600.0))
         client.sendall(b"abcdef")
         self.assertEqual(server.recv(100), b"abc")
         server.sendall(b"answer")
-        self.assertEqual(self.received(client), (b"answer", "reset"))
+        self.assertEqual(client.recv(100), b"answer")
+        self.proxy.cut()
+        self.assertEqual(self.received(client), (b"", "reset"))
         self.assertEqual(self.received(server), (b"", "reset"))
 
     def test_a_hole_down_cuts_what_the_server_says_and_not_the_client(self) -> None:
-        client, server = self.wire(Fate(End.HOLE_DOWN, Way.UP, 3, silence=0.5))
+        client, server = self.wire(Fate(End.HOLE_DOWN, Way.UP, 3, silence=600.0))
         client.sendall(b"abcdef")
         self.assertEqual(server.recv(3), b"abc")
+        self.assertEqual(server.recv(3), b"def")
         server.sendall(b"lost")
-        self.assertEqual(self.received(server), (b"def", "reset"))
+        client.settimeout(0.3)
+        self.assertEqual(self.received(client), (b"", "silence"))
+        client.settimeout(PATIENCE_SECONDS)
+        self.proxy.cut()
         self.assertEqual(self.received(client), (b"", "reset"))
+        self.assertEqual(self.received(server), (b"", "reset"))
+
+    def test_after_the_silence_both_sides_are_told(self) -> None:
+        for end, passed in ((End.HOLE_UP, b""), (End.HOLE_DOWN, b"x"), (End.HOLE_BOTH, b"")):
+            with self.subTest(end):
+                client, server = self.wire(Fate(end, Way.UP, 0, silence=0.05))
+                client.sendall(b"x")
+                self.assertEqual(self.received(server), (passed, "reset"))
+                self.assertEqual(self.received(client), (b"", "reset"))
 
     def test_one_side_is_gone_and_the_other_hears_nothing(self) -> None:
         for end, told, untold in ((End.CLIENT_GONE, 0, 1), (End.SERVER_GONE, 1, 0)):
@@ -106,9 +123,20 @@ class ProxyTests(SynchronousTestCase):
                 self.assertEqual(self.received(pair[untold]), (b"", "silence"))
 
     def test_it_dribbles_single_bytes_first(self) -> None:
+        """As it writes them: whoever reads slowly gets some of them together."""
+        pieces: list[bytes] = []
+        send = self.proxy._loop.sock_sendall
+
+        def noted(sink: socket.socket, piece: bytes) -> Coroutine[Any, Any, None]:
+            pieces.append(piece)
+            return send(sink, piece)
+
+        self.patch(self.proxy._loop, "sock_sendall", noted)
         client, server = self.wire(Fate(dribble=5, delay=0.01))
         client.sendall(b"0123456789")
-        self.assertEqual([server.recv(100) for _ in range(6)], [b"0", b"1", b"2", b"3", b"4", b"56789"])
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.received(server), (b"0123456789", "closed"))
+        self.assertEqual(pieces, [b"0", b"1", b"2", b"3", b"4", b"56789"])
 
     def test_it_swallows_on_demand(self) -> None:
         client, server = self.wire()

@@ -99,7 +99,7 @@ class FileTests(SynchronousTestCase):
 class CommandTests(TestCase):
     """The output of a command."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         from twisted.internet import reactor
@@ -138,7 +138,7 @@ class CommandTests(TestCase):
 class StdinTests(TestCase):
     """One line of standard input."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         from twisted.internet import reactor

@@ -48,7 +48,7 @@ class NameTests(SynchronousTestCase):
 class ProfileCase(TestCase):
     """A data directory, a passphrase file, and a double of the server. Argon2id is cheap here."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         from twisted.internet import reactor

@@ -15,7 +15,7 @@ class DemoTests(SynchronousTestCase):
         """Both screens, the server's disk, and a clean end."""
         done = subprocess.run(
             [sys.executable, "-m", "examples.demo"], stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", timeout=120, check=False,
+            encoding="utf-8", timeout=600, check=False,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("Water it, too, please.", done.stdout)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import time
+from hashlib import sha256
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from examples.stage import PATIENCE_SECONDS, program
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.small_disk import SmallDisk
-
-ENDS_WITHIN_SECONDS = 5.0
 
 
 class FullDiskTests(SynchronousTestCase):
@@ -28,8 +26,16 @@ class FullDiskTests(SynchronousTestCase):
         for profile, address in (("alice", ALICE), ("bob", BOB)):
             self.house.register(profile, link, address)
 
-    def send(self, text: str, timeout: str) -> tuple[int, str]:
-        sent = self.house.do("alice", "send", BOB, "-m", text, "--timeout", timeout, "--json")
+    def send(self, text: str) -> tuple[int, str]:
+        sent = self.house.do("alice", "send", BOB, "-m", text, "--json")
+        return sent.status, sent.error["code"] if sent.status else ""
+
+    def is_refused(self, text: str) -> tuple[int, str]:
+        """One message, however often it is tried until the server has answered in time."""
+        sent = self.house.do_in_time(
+            "alice", "send", BOB, "-m", text, "--json", "--id", sha256(text.encode()).hexdigest()[:32],
+            came_so_far=lambda sent: sent.status == 0 or sent.error["code"] not in ("timeout", "unreachable"),
+        )  # fmt: skip
         return sent.status, sent.error["code"] if sent.status else ""
 
     def received(self) -> list[str]:
@@ -37,18 +43,18 @@ class FullDiskTests(SynchronousTestCase):
         return [one["text"] for one in objects if "text" in one]
 
     def test_new_messages_wait_and_old_ones_can_be_fetched_until_there_is_room(self) -> None:
-        self.assertEqual(self.send("one", "20"), (0, ""))
+        self.assertEqual(self.send("one"), (0, ""))
         self.disk.fill()
         # The log of earlier writes gives its room back once; then the disk is full for good.
-        self.assertEqual(self.send("two", "20"), (0, ""))
+        self.assertEqual(self.send("two"), (0, ""))
         self.disk.fill()
-        self.assertEqual(self.send("three", "5"), (5, "unavailable"))
+        self.assertEqual(self.is_refused("three"), (5, "unavailable"))
         waiting = self.house.do("alice", "outbox", "--json").objects
         self.assertEqual([one["state"] for one in waiting], ["queued"])
         self.assertEqual(self.received(), ["one", "two"])
-        self.assertEqual(self.send("four", "5"), (5, "unavailable"))
+        self.assertEqual(self.is_refused("four"), (5, "unavailable"))
         self.disk.make_room()
-        self.assertEqual(self.send("five", "20"), (0, ""))
+        self.assertEqual(self.send("five"), (0, ""))
         self.assertEqual(self.received(), ["three", "four", "five"])
         self.assertEqual(self.house.stop_server(), 0)
         log = (self.house.directory / "server.log").read_text()
@@ -76,16 +82,14 @@ class FailingDiskTests(SynchronousTestCase):
 
     def test_exit_one_with_the_reason_and_the_sender_sends_again(self) -> None:
         self.let_the_disk_fail()
-        began = time.monotonic()
         sending = subprocess.Popen(
-            [program("e2ee"), "--profile", "alice", "send", BOB, "-m", "hello", "--timeout", "60"],
+            [program("e2ee"), "--profile", "alice", "send", BOB, "-m", "hello", "--timeout", "600"],
             env=self.house.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         server = self.house._server
         assert server is not None
         self.assertEqual(server.wait(PATIENCE_SECONDS), 1)
-        self.assertLess(time.monotonic() - began, PATIENCE_SECONDS)
         log = (self.house.directory / "server.log").read_text()
         self.assertIn("e2ee-server: the database failed: disk I/O error", log)
         self.assertNotIn("Traceback", log)

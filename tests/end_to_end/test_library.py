@@ -15,6 +15,7 @@ from e2ee.client import api
 from e2ee.client.events import ShownEvent
 from e2ee.client.past import Past
 from e2ee.client.shared_files import SharedFiles
+from examples.stage import PATIENCE_SECONDS
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.recipes import DOCS, recipes
 
@@ -49,13 +50,13 @@ class LibraryTests(SynchronousTestCase):
         self.assertEqual(bot.stdout.readline(), f"this is {ALICE}\n")
         for asked, answered in (("time", r"\d\d:\d\d UTC"), ("hello", "I know one word: time")):
             self.assertEqual(house.do("bob", "send", ALICE, "-m", asked).status, 0)
-            got = house.do("bob", "receive", "--wait-first", "--max", "1", "--timeout", "50", "--json")
+            got = house.do("bob", "receive", "--wait-first", "--max", "1", "--timeout", "200", "--json")
             texts = [one["text"] for one in got.objects if one["type"] == "message"]
             self.assertEqual(len(texts), 1, got)
             self.assertRegex(texts[0], f"^{answered}$")
         self.assertEqual(house.do("bot", "status").status, 0, "a command beside it")
         bot.send_signal(signal.SIGTERM)
-        _, errors = bot.communicate(timeout=60)
+        _, errors = bot.communicate(timeout=PATIENCE_SECONDS)
         self.assertEqual(errors, "")
         self.assertEqual(house.do("bot", "receive").out, "", "all is shown")
 

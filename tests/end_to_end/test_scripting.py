@@ -19,7 +19,7 @@ from examples.stage import program, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household, Result
 from tests.end_to_end.recipes import DOCS, recipes
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class DocumentTests(SynchronousTestCase):
@@ -121,13 +121,15 @@ class ScriptingTests(SynchronousTestCase):
 
     def waiting_until_it_was_read(self) -> None:
         code = self.recipes["Waiting until it was read"].code
-        short = code.replace("--timeout 30", "--timeout 1")
         path = self.house.directory / "short"
-        path.write_text(short)
-        self.assertNotEqual(short, code)
-        done = subprocess.run(
-            ["sh", str(path)], env=self.environment, capture_output=True, text=True, check=False
-        )
+        for seconds in (1, 5, 20, 60):
+            path.write_text(code.replace("--timeout 30", f"--timeout {seconds}"))
+            done = subprocess.run(
+                ["sh", str(path)], env=self.environment, capture_output=True, text=True, check=False
+            )
+            if done.stdout != "there is no server\n":
+                break  # the machine was fast enough
+        self.assertNotEqual(path.read_text(), code)
         self.assertEqual(done.stdout, "bob has not seen it yet\n")
         reader = self.start(program("e2ee"), "--profile", "bob", "receive", "--follow")
         assert reader.stdout is not None
@@ -151,7 +153,7 @@ class ScriptingTests(SynchronousTestCase):
             bot = self.start(sys.executable, path)
             self.house.do("bob", "send", ALICE, "-m", f"hello {number}")
             answer = self.house.do(
-                "bob", "receive", "--wait-first", "--max", "1", "--timeout", "50", "--json"
+                "bob", "receive", "--wait-first", "--max", "1", "--timeout", "200", "--json"
             )
             texts = [one["text"] for one in answer.objects if one["type"] == "message"]
             self.assertEqual(texts, [f"you said: hello {number}"], answer.err)

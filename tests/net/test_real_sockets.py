@@ -89,7 +89,7 @@ def _reactor() -> Any:
 class RealSocketTests(TestCase):
     """One server on 127.0.0.1."""
 
-    timeout = 30
+    timeout = 300
 
     async def listen(self) -> ConnectLink:
         credentials = self_signed("127.0.0.1", "localhost")
@@ -102,7 +102,7 @@ class RealSocketTests(TestCase):
     async def log_in(self) -> tuple[MessageProtocol, Asking]:
         link = await self.listen()
         handler = Asking()
-        client = await connect(_reactor(), link, (), handler, 20)
+        client = await connect(_reactor(), link, (), handler, 120)
         for message, answer in (
             (m.Hello(client.next_number(), (1,), ()), m.Welcome),
             (m.LogIn(client.next_number(), NUMBER, b"d" * 8, b"s" * 64), m.LoggedIn),
@@ -136,7 +136,7 @@ class RealSocketTests(TestCase):
         handler = Asking()
         wrong = ConnectLink(link.host, link.port, (b"x" * 32,))
         try:
-            await connect(_reactor(), wrong, (), handler, 20)
+            await connect(_reactor(), wrong, (), handler, 120)
         except Failure as failure:
             self.assertEqual(failure.code, Code.PIN_MISMATCH)
         else:
@@ -149,7 +149,7 @@ class RealSocketTests(TestCase):
         link = await self.listen()
         nobody = ConnectLink("127.0.0.1", 1, link.pins)
         try:
-            await connect(_reactor(), nobody, (), Asking(), 20)
+            await connect(_reactor(), nobody, (), Asking(), 120)
         except Failure as failure:
             self.assertEqual(failure.code, Code.UNREACHABLE)
         else:

@@ -209,7 +209,7 @@ class GuessTests(RegistrationTestCase):
 class DatabaseTests(TestCase):
     """The same over the real database with its threads."""
 
-    timeout = 60
+    timeout = 300
 
     async def house(self, path: Path) -> tuple[House, Database]:
         database = await Database.open(path, bytes(32), "server", reactor, self.fail)

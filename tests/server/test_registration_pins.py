@@ -242,7 +242,7 @@ class StepTests(PinTestCase):
 class DatabaseTests(TestCase):
     """The same over the real database."""
 
-    timeout = 60
+    timeout = 300
 
     def test_tries_and_the_pin_survive_a_restart_and_the_database_has_only_a_hash(self) -> Deferred[None]:
         async def try_pin(house: House, stretched: bytes) -> str:

@@ -273,7 +273,7 @@ class CommandTests(SynchronousTestCase):
 class RealCommandTests(TestCase):
     """A real program on the real reactor."""
 
-    timeout = 30
+    timeout = 300
 
     async def test_a_program_gets_number_and_code(self) -> None:
         folder = Path(self.mktemp()).absolute()

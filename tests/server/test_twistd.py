@@ -21,7 +21,7 @@ from e2ee.server import ending, tap
 from e2ee.server.admin import main
 from twisted import internet
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
 

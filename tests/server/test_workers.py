@@ -301,7 +301,7 @@ class ServeTests(SynchronousTestCase):
 class RealProcessTests(TestCase):
     """One real worker process on the real reactor."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.spawned: list[Any] = []

@@ -84,7 +84,7 @@ class SteppedTests(SteppedDatabase):
 class ThreadedTests(TestCase):
     """With threads, as a server has them."""
 
-    timeout = 30
+    timeout = 300
 
     async def opened(self) -> Database:
         from pathlib import Path

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,7 +19,7 @@ ended = run_child(sys.argv[1:])
 print(repr(ended.tail), file=open("tail", "w"))
 sys.exit(ended.exit_code)
 """
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class ChildTests(SynchronousTestCase):
@@ -70,11 +69,10 @@ class ChildTests(SynchronousTestCase):
             self.assertEqual(process.returncode, code)
 
     def test_whoever_is_left_behind_with_the_pipes_is_not_waited_for(self) -> None:
-        began = time.monotonic()
-        code, out, _ = self.run_shell("sleep 60 & echo $!")
+        # It sleeps for longer than anybody here waits.
+        code, out, _ = self.run_shell(f"sleep {10 * PATIENCE} & echo $!")
         os.kill(int(out), signal.SIGKILL)
         self.assertEqual(code, 0)
-        self.assertLess(time.monotonic() - began, 50)
 
     def test_a_command_that_closes_its_outputs_is_waited_for(self) -> None:
         code, _, _ = self.run_shell("exec >&- 2>&-; sleep 0.2; exit 4")

@@ -39,7 +39,7 @@ PASSWORD = "right"
 class MailCase(TestCase):
     """An authority, routes, and a mail server when a test asks for one."""
 
-    timeout = 30
+    timeout = 300
 
     def setUp(self) -> None:
         self.authority = Authority(Path(self.mktemp()).absolute())
