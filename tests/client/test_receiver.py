@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError
+from itertools import count
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.events import Gap, MessageReceived, Undecryptable
+from e2ee.client.events import Drained, Gap, MessageReceived, Undecryptable
 from e2ee.client.incoming import Incoming, Unconfirmed
 from e2ee.client.keeping import Pushed, Taken
-from e2ee.client.receiver import ATTEMPTS
+from e2ee.client.receiver import ATTEMPTS, Receiver
 from e2ee.client.trust import Served
 from e2ee.ids import EnvelopeId
 from e2ee.store.client import envelopes
@@ -53,6 +55,94 @@ class ReceiverCase(SynchronousTestCase):
             for one in self.bob.events
             if isinstance(one, Gap | MessageReceived)
         ]
+
+
+class LateTests(ReceiverCase):
+    """The vault is slower than the connection: what was pushed on one is taken during the next."""
+
+    def hold_up(self, *takings: int) -> list[Deferred[None]]:
+        """These of the takings to come, from 0, wait until theirs is called."""
+        gates = {taking: Deferred[None]() for taking in takings}
+        commit, begun = Receiver._commit, count()
+
+        async def slow(receiver: Receiver, pushed: Pushed, served: Served | None) -> object:
+            gate = gates.get(next(begun))
+            if gate is not None:
+                await gate
+            return await commit(receiver, pushed, served)
+
+        self.patch(Receiver, "_commit", slow)
+        self.addCleanup(lambda: [gate.callback(None) for gate in gates.values() if not gate.called])
+        return list(gates.values())
+
+    def test_it_is_acknowledged_on_its_own_connection_or_not_at_all(self) -> None:
+        self.bob.stored.mailbox += self.mailbox("1")
+        (gate,) = self.hold_up(0)
+        for _ in range(2):
+            self.bob.link.disconnect()
+            self.bob.link.connect()
+            self.world.settle()
+        before = list(self.bob.link.acknowledged)
+        self.assertEqual((self.shown(), self.bob.stored.mailbox), (["1"], []))
+        gate.callback(None)
+        self.world.settle()
+        self.assertEqual(self.bob.link.acknowledged, before)
+        self.assertEqual(self.shown(), ["1"])
+
+    def test_and_none_is_acknowledged_where_there_is_no_connection(self) -> None:
+        self.bob.stored.mailbox += self.mailbox("1")
+        (gate,) = self.hold_up(0)
+        self.bob.link.connect()
+        self.world.settle()
+        self.bob.link.disconnect()
+        sent: list[object] = []
+        self.patch(self.bob.link, "send", sent.append)
+        gate.callback(None)
+        self.world.settle()
+        self.assertEqual((self.shown(), sent), (["1"], []))
+
+    def test_it_does_not_count_for_what_is_pushed_on_the_next(self) -> None:
+        """Else that would be over before all of it is there, and a hole be seen where none is."""
+        one, two, three = self.mailbox("1", "2", "3")
+        first, last = self.hold_up(0, 3)
+        self.bob.stored.mailbox.append(one)
+        self.bob.link.connect()
+        self.world.settle()
+        self.bob.link.disconnect()
+        self.bob.stored.mailbox[:] = [three, one, two]
+        self.bob.link.connect()
+        first.callback(None)
+        self.world.settle()
+        self.assertEqual(self.shown(), ["1"])
+        last.callback(None)
+        self.world.settle()
+        self.assertEqual(self.shown(), ["1", "2", "3"])
+
+
+    def test_nor_does_it_keep_up_what_is_told_once_the_next_mailbox_is_drained(self) -> None:
+        one, _, three = self.mailbox("1", "2", "3")
+        self.hold_up(0)
+        self.bob.stored.mailbox.append(one)
+        self.bob.link.connect()
+        self.world.settle()
+        self.bob.link.disconnect()
+        self.bob.stored.mailbox[:] = [one, three]
+        self.bob.link.connect()
+        self.world.settle()
+        self.assertEqual(self.shown(), ["1", 1, "3"])
+
+    def test_that_one_mailbox_was_drained_says_nothing_of_the_next(self) -> None:
+        self.bob.stored.mailbox += self.mailbox("1")
+        self.hold_up(0)
+        self.bob.link.connect()
+        self.world.settle()
+        self.bob.link.disconnect()
+        push = self.bob.link.push
+        self.patch(self.bob.link, "push", lambda pushed: isinstance(pushed, m.Drained) or push(pushed))
+        self.bob.events.clear()
+        self.bob.link.connect()
+        self.world.settle()
+        self.assertEqual((self.shown(), self.bob.heard(Drained)), (["1"], []))
 
 
 class OrderTests(ReceiverCase):

@@ -16,7 +16,7 @@ from examples.stage import Chat, program, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.small_disk import SmallDisk
 
-LONG = ("--timeout", "120")
+LONG = ("--timeout", "200")
 MIB = 1024 * 1024
 
 
@@ -81,7 +81,7 @@ class FileTests(SynchronousTestCase):
         self.house.start_server()
         before = sum(each.stat().st_size for each in self.files())
         self.assertGreater(before, 0)
-        out, _ = sending.communicate(timeout=120)
+        out, _ = sending.communicate(timeout=240)
         self.assertEqual(sending.returncode, 0)
         self.assertIn(b'"state":"stored"', out)
         receiving = subprocess.Popen(

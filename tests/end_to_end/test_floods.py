@@ -51,7 +51,7 @@ class FloodTests(SynchronousTestCase):
                 found = re.search(f"^{re.escape(sample)} ([0-9.e+]+)", page.read().decode(), re.MULTILINE)
             return int(float(found.group(1))) if found else 0
 
-        wait_until(sample, lambda: counted() >= count, patience=60.0)
+        wait_until(sample, lambda: counted() >= count)
 
     def people_are_served(self, text: str) -> None:
         sent = self.house.do("alice", "send", BOB, "-m", text)

@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from examples.stage import Chat, program, wait_until
+from examples.stage import PATIENCE_SECONDS, Chat, program, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household
 
 LONG = ("--timeout", "240")
@@ -58,7 +58,7 @@ class Follower:
     def end(self) -> int:
         """As a service manager does; its exit status."""
         self.process.terminate()
-        status = self.process.wait(60)
+        status = self.process.wait(PATIENCE_SECONDS)
         self.kill()
         return status
 

@@ -43,7 +43,7 @@ class OperatorCase(SynchronousTestCase):
 
     def admin(self, *arguments: str) -> OperatorResult:
         command = [program("e2ee-admin"), "--state-dir", str(self.house.state), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         self.assertNotIn("Traceback", done.stderr)
         return OperatorResult(done.returncode, done.stdout, done.stderr)
 

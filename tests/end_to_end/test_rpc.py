@@ -15,7 +15,7 @@ from examples.stage import program, wait_until
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.ui.described import check
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Client:
@@ -109,7 +109,7 @@ class RpcTests(SynchronousTestCase):
         one.result("contacts.add", address=BOB, name="bob")
         two.result("subscribe", acknowledge=True)
         for number in range(30):
-            one.say("send", number, to="bob", text=f"text {number}")
+            one.say("send", number, to="bob", text=f"text {number}", timeout=PATIENCE)
         answers = {one.answer()["id"] for _ in range(30)}
         self.assertEqual(answers, set(range(30)))
         texts = [shown["text"] for shown in self.house.do("bob", "receive", "--json").objects]
@@ -164,7 +164,7 @@ class RpcTests(SynchronousTestCase):
         holder.wait(PATIENCE)
         self.house.do("bob", "send", ALICE, "-m", "hello")
         self.assertEqual(client.notified("message")["text"], "hello")
-        self.assertEqual(client.result("send", to=BOB, text="hello")[0]["error"], None)
+        self.assertEqual(client.result("send", to=BOB, text="hello", timeout=PATIENCE)[0]["error"], None)
 
     def test_an_agent_that_is_logged_out_says_so_and_ends(self) -> None:
         agent, path = self.agent()

@@ -116,14 +116,14 @@ class ServiceManagerTests(SynchronousTestCase):
         house.register("bob", link, BOB)
         self.assertEqual(house.stop_server(), 0)
         sending = subprocess.Popen(
-            [program("e2ee"), "--profile", "alice", "--timeout", "60", "send", BOB, "-m", "meanwhile"],
+            [program("e2ee"), "--profile", "alice", "--timeout", "200", "send", BOB, "-m", "meanwhile"],
             env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.addCleanup(sending.communicate)
         self.addCleanup(sending.kill)
         wait_until("somebody at the port", self._somebody_waits)
         house.start_server()
-        out, err = sending.communicate(timeout=60)
+        out, err = sending.communicate(timeout=240)
         self.assertEqual((sending.returncode, err), (0, ""), out)
         received = house.do("bob", "receive", "--json")
         self.assertEqual([one["text"] for one in received.objects if one["type"] == "message"], ["meanwhile"])

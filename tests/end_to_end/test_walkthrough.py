@@ -96,7 +96,7 @@ class WalkCase(SynchronousTestCase):
             return
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self.here(script)], capture_output=True, text=True,
-            timeout=120, check=False, cwd=self.house.directory,
+            timeout=2400, check=False, cwd=self.house.directory,
             env={**self.house.environment, "PATH": f"{self.opt / 'bin'}:{os.environ['PATH']}"},
         )  # fmt: skip
         self.assertEqual(done.returncode, 0, f"{script}\n{done.stdout}{done.stderr}")
@@ -208,7 +208,7 @@ class WrongSecretTests(WalkCase):
         wrong.write_text("ab" * 32)
         done = subprocess.run(
             [*self.house.command(), "--state-dir", str(self.house.state), "--secret", f"file:{wrong}"],
-            env=self.house.environment, capture_output=True, text=True, timeout=60, check=False,
+            env=self.house.environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
         self.assertIn("the key does not open the database", done.stderr)
@@ -242,7 +242,7 @@ class RestoreTests(WalkCase):
     def back_up(self) -> None:
         command = [program("e2ee-admin"), "--state-dir", str(self.house.state), "backup"]
         backup = self.house.directory / "backups" / "backup.sqlite3"
-        subprocess.run([*command, str(backup)], check=True, capture_output=True, timeout=120)
+        subprocess.run([*command, str(backup)], check=True, capture_output=True, timeout=2400)
 
     def test_on_the_same_machine(self) -> None:
         self.send("waited at the backup")
