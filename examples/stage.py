@@ -176,7 +176,7 @@ class Stage:
         """The client's command, up to its options."""
         return [program("e2ee")]
 
-    def client(self, profile: str, *arguments: str) -> list[str]:
+    def command_line(self, profile: str, *arguments: str) -> list[str]:
         """A command of the client. A `--timeout` among the arguments counts instead of the one here."""
         timeout = ("--timeout", str(COMMAND_SECONDS))
         return [*self.client_command(), "--profile", profile, *timeout, *arguments]
@@ -184,7 +184,7 @@ class Stage:
     def run(self, profile: str, *arguments: str) -> str:
         """One command of the client; its standard output. Raises StageError unless it ends with 0."""
         done = subprocess.run(
-            self.client(profile, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
+            self.command_line(profile, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
             capture_output=True, encoding="utf-8", timeout=2 * self.patience, check=False,
         )
         if done.returncode != 0:

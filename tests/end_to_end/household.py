@@ -87,7 +87,7 @@ class Household(Stage):
     def do(self, profile: str, *arguments: str, given: str | bytes = b"", **environment: str) -> Result:
         """Run one client command to its end."""
         done = subprocess.run(
-            self.client(profile, *arguments),
+            self.command_line(profile, *arguments),
             env={**self.environment, **environment},
             input=given.encode() if isinstance(given, str) else given,
             capture_output=True, timeout=2 * self.patience, check=False,
