@@ -267,6 +267,7 @@ class OwedTests(ReceiptCase):
         self.assertEqual(self.bob.look("SELECT kind FROM outbox"), [("receipt",)])
         self.bob.config = Config(receipts=False)
         self.bob.start()
+        self.assertEqual(self.bob.look("SELECT kind FROM outbox"), [])
         self.assertNothingTold(self.sends(self.bob))
 
     def test_texts_of_an_account_key_that_nobody_has_accepted_are_told_of_to_nobody(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -72,8 +73,13 @@ class LateTests(ReceiverCase):
             return await commit(receiver, pushed, served)
 
         self.patch(Receiver, "_commit", slow)
-        self.addCleanup(lambda: [gate.callback(None) for gate in gates.values() if not gate.called])
+        self.addCleanup(self.let_go, gates.values())
         return list(gates.values())
+
+    def let_go(self, gates: Iterable[Deferred[None]]) -> None:
+        for gate in gates:
+            if not gate.called:
+                gate.callback(None)
 
     def test_it_is_acknowledged_on_its_own_connection_or_not_at_all(self) -> None:
         self.bob.stored.mailbox += self.mailbox("1")

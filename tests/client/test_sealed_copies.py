@@ -232,18 +232,34 @@ class HolderTests(CopyCase):
     def test_a_caller_that_goes_while_it_is_made_ends_the_making(self) -> None:
         """Its file is closed when the thread that writes it has ended, not before."""
         borrowed, added = self.table.borrow(), []
-        add = ChunkWriter.add
+        add, closed_too_early = ChunkWriter.add, []
 
         def leave(writer: ChunkWriter, record: bytes) -> None:
             add(writer, record)
             added.append(record)
             if len(added) == 2:
                 self.copies[0].drop()
-                self.assertFalse(self.open_files[0].closed)
+                closed_too_early.append(self.open_files[0].closed)
 
         self.patch(ChunkWriter, "add", leave)
         self.ask(borrowed, ORDER)
         self.assertEqual((len(added), self.open_files[0].closed), (2, True))
+        self.assertEqual(closed_too_early, [False])
+
+    def test_what_has_had_its_time_is_forgotten_before_anything_is_sealed(self) -> None:
+        steps: list[str] = []
+
+        def forget(tx: Any, now: int) -> None:
+            steps.append("forgotten")
+
+        def records(*arguments: Any) -> Any:
+            steps.append("sealed")
+            return vault_records(*arguments)
+
+        self.patch(sealed_copies, "forget_expired", forget)
+        self.patch(sealed_copies, "vault_records", records)
+        self.ask(self.table.borrow(), ORDER)
+        self.assertEqual(steps, ["forgotten", "sealed"])
 
     def test_what_goes_wrong_unforeseen_says_nothing_of_itself(self) -> None:
         async def broken(*_: object) -> None:

@@ -61,7 +61,8 @@ class GivenTests(SynchronousTestCase):
                     self.assertFalse(described.is_valid({"to": "x", name: value}), (name, value))
 
     def test_missing_unknown_and_too_many(self) -> None:
-        for params in ({}, [], {"to": None}, {"to": "x", "other": 1}):
+        wrong: tuple[Any, ...] = ({}, [], {"to": None}, {"to": "x", "other": 1})
+        for params in wrong:
             self.refused(params)
         all_of_them = ["x", "hello", "a", True, 5, 0.5]
         self.assertEqual(len(given(PARAMETERS, all_of_them)), len(PARAMETERS))
