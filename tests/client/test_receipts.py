@@ -391,6 +391,20 @@ class NotingTests(ReceiptCase):
         self.owe(carol, ALICE, MessageId(b"?" * 16))
         self.assertEqual(self.told(), [])
 
+    def test_nobody_can_tell_of_a_text_that_was_sealed_for_an_older_account_key(self) -> None:
+        before = self.alice.say(self.bob, "for the old one")
+        self.world.wait(5)
+        self.bob.stop()
+        self.bob.register()
+        self.bob.start()
+        self.bob.say(self.alice, "it is me")
+        self.alice.run(self.alice.messenger.trust(self.bob.address))
+        after = self.alice.say(self.bob, "for the new one")
+        for sent in (before, after):
+            self.owe(self.bob, ALICE, sent.message_id)
+        self.assertIs(self.state(after), SentState.READ)
+        self.assertIs(self.state(before), SentState.DELIVERED)
+
     def test_the_same_is_told_once(self) -> None:
         sent = self.alice.say(self.bob, "one")
         self.bob.read()

@@ -246,6 +246,22 @@ class HolderTests(CopyCase):
         self.assertEqual((len(added), self.open_files[0].closed), (2, True))
         self.assertEqual(closed_too_early, [False])
 
+    def test_a_part_that_was_read_before_it_was_whole_is_not_the_last(self) -> None:
+        self.ask(self.table.borrow(), ORDER)
+        (copy,) = self.copies
+        made, copy._made = copy._made, None
+        reading: Deferred[None] = Deferred()
+
+        async def slowly(step: Any) -> Any:
+            await reading
+            return step()
+
+        self.patch(copy, "_in_thread", slowly)
+        part = Deferred.fromCoroutine(copy.part(0))
+        copy._made = made
+        reading.callback(None)
+        self.assertIsNone(self.successResultOf(part).made)
+
     def test_what_has_had_its_time_is_forgotten_before_anything_is_sealed(self) -> None:
         steps: list[str] = []
 
