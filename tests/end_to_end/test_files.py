@@ -154,9 +154,12 @@ class FileTests(SynchronousTestCase):
             assert rpc.stdout is not None
             seen: list[dict[str, Any]] = []
             while "saved" not in [each["file"]["state"] for each in seen]:
-                asked = {"jsonrpc": "2.0", "id": 1, "method": "receive", "params": {"wait_first": True}}
+                params = {"wait_first": True, "timeout": 200}
+                asked = {"jsonrpc": "2.0", "id": 1, "method": "receive", "params": params}
                 print(json.dumps(asked), file=rpc.stdin, flush=True)
-                seen += json.loads(rpc.stdout.readline())["result"]
+                answer = json.loads(rpc.stdout.readline())
+                self.assertIn("result", answer)
+                seen += answer["result"]
             rpc.stdin.close()
         self.assertEqual([each["type"] for each in seen], ["message", "file"])
         self.assertEqual(Path(seen[1]["file"]["path"]).read_bytes(), path.read_bytes())

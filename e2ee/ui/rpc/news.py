@@ -55,7 +55,7 @@ class News:
         self._unacknowledged: Deferred[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._telling: list[Deferred[None]] = []
-        self._taken = False
+        self._taken_for: object | None = None
         self._passed_over: list[Bell] = []
         self._failed: Callable[[TwistedFailure], None] = lambda _: None
 
@@ -179,17 +179,22 @@ class News:
 
     # --- asking for it ------------------------------------------------------------------------
 
-    async def take(self, most: int | None) -> list[ShownEvent]:
+    async def take(self, most: int | None, line: object) -> list[ShownEvent]:
         """The first of what is unshown, marked as being told; then `shown` or `give_back`.
 
-        Raises Failure(USAGE) while subscribed, and while what was taken before has not been told: both
-        would be given the same.
+        Waits until what was taken before has been told and marked, or both would be given the same: the
+        program may have read that answer long before we hear that it was taken. What was taken for the same
+        `line` is told only when all of that is answered. Raises Failure(USAGE) then, and while subscribed.
         """
+        while self._taken_for is not None:
+            if self._taken_for is line:
+                raise Failure(Code.USAGE, "an earlier receive of this batch has not been answered yet")
+            bell = Bell(self._clock)
+            self._passed_over.append(bell)
+            await bell.rung()
         if self.subscribed:
             raise Failure(Code.USAGE, "what comes is told already: this program has subscribed")
-        if self._taken:
-            raise Failure(Code.USAGE, "an earlier receive of this program has not been answered yet")
-        self._taken = True
+        self._taken_for = line
         events: list[ShownEvent] = []
         try:
             events = await self._conversations.mark_printing(await self._conversations.take(most))
@@ -198,7 +203,7 @@ class News:
                 self.give_back()
         return events
 
-    async def first(self, seconds: float, most: int | None) -> list[ShownEvent]:
+    async def first(self, seconds: float, most: int | None, line: object) -> list[ShownEvent]:
         """The same, waiting for it, and for those who wait already. Raises Failure(TIMEOUT) after so many
         seconds."""
         until = self._clock.seconds() + seconds
@@ -208,9 +213,10 @@ class News:
         )
         try:
             while True:
-                if self._taken:
-                    self._passed_over.append(bell)
-                elif events := await self.take(most):
+                if self._taken_for is not None:
+                    if bell not in self._passed_over:
+                        self._passed_over.append(bell)
+                elif events := await self.take(most, line):
                     return events
                 if not await bell.rung(until - self._clock.seconds()):
                     raise Failure(Code.TIMEOUT, "no message came in time")
@@ -226,7 +232,7 @@ class News:
 
     def give_back(self) -> None:
         """What was taken has been told, or will not be: the next may take."""
-        self._taken = False
+        self._taken_for = None
         passed_over, self._passed_over = self._passed_over, []
         for bell in passed_over:
             bell.ring()

@@ -56,6 +56,11 @@ class Request(Invocation):
         """The conversations that all requests of this program use."""
         return self.desk.conversations
 
+    @property
+    def line(self) -> object:
+        """The same for all requests of one line, which are answered together, and for no other."""
+        return self._room
+
     def add(self, shown: Mapping[str, Any]) -> None:
         """A part of the answer. Raises Failure(USAGE) when there is too much of it."""
         text = render.as_json(shown)

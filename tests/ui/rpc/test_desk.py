@@ -435,19 +435,64 @@ class NewsTests(DeskTestCase):
         self.assertEqual([one["text"] for one in self.result("receive")], ["text 3"])
         self.assertEqual(self.result("receive"), [])
 
-    def test_two_at_once_are_not_given_the_same(self) -> None:
-        """The second is refused until the first was taken; in one batch as well as on two lines."""
+    def receives(self, *numbers: int) -> list[dict[str, Any]]:
+        """Requests for one message each."""
+        return [
+            {"jsonrpc": "2.0", "id": number, "method": "receive", "params": {"max": 1}} for number in numbers
+        ]
+
+    def test_who_asks_again_before_his_answer_counts_as_taken_waits_for_that(self) -> None:
+        """He may have read it long before we hear of it: that is no wrong use, and he gets the next."""
         for number in (1, 2):
             self.messenger.arrive(message(f"text {number}", number=number))
         self.program.stalls = True
-        for number in (1, 2):
-            self.take(f'{{"jsonrpc":"2.0","id":{number},"method":"receive","params":{{"max":1}}}}')
+        for request in self.receives(1, 2):
+            self.take(json.dumps(request))
+        (first,) = self.said()
+        self.assertEqual([one["text"] for one in first["result"]], ["text 1"])
         self.program.stalls = False
         self.program.take()
-        first, second = self.said()
+        (second,) = self.said()
+        self.assertEqual([one["text"] for one in second["result"]], ["text 2"])
+        self.assertEqual(self.shown(), [1, 2])
+
+    def test_also_while_it_is_being_marked_as_shown(self) -> None:
+        self.messenger.arrive(message("text 1", number=1))
+        marking: Deferred[None] = Deferred()
+        mark_shown = self.messenger.mark_shown
+
+        async def slowly(events: Any) -> None:
+            await marking
+            await mark_shown(events)
+
+        self.patch(self.messenger, "mark_shown", slowly)
+        for request in self.receives(1, 2):
+            self.take(json.dumps(request))
+        self.assertEqual(len(self.said()), 1)
+        marking.callback(None)
+        (second,) = self.said()
+        self.assertEqual(second["result"], [])
+
+    def test_two_in_one_batch_are_not_given_the_same(self) -> None:
+        """The first is answered with the batch, so the second cannot wait for that."""
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        self.successResultOf(self.take(json.dumps(self.receives(1, 2))))
+        ((first, second),) = self.said()
         self.assertEqual([one["text"] for one in first["result"]], ["text 1"])
         self.assertEqual(second["error"]["data"]["code"], "usage")
         self.assertEqual([one["text"] for one in self.result("receive")], ["text 2"])
+
+    def test_who_subscribes_while_another_receive_waits_is_told_what_that_would_be(self) -> None:
+        self.messenger.arrive(message("text 1", number=1))
+        self.program.stalls = True
+        for request in self.receives(1, 2):
+            self.take(json.dumps(request))
+        self.take('{"jsonrpc":"2.0","id":3,"method":"subscribe"}')
+        self.program.stalls = False
+        self.program.take()
+        answers = {one["id"]: one for one in self.said() if "id" in one}
+        self.assertEqual(answers[2]["error"]["data"]["code"], "usage")
 
     def test_who_waits_is_given_what_comes_after_another_has_taken(self) -> None:
         for number in (1, 2):
