@@ -76,7 +76,7 @@ class BackpressureTests(ConversationCase):
         server, resumed = self.conversation.server.latest, []
         self.patch(server.transport, "resumeProducing", lambda: resumed.append(True))
         server.outbound.resumeProducing()
-        server.outbound.writing(limits.UNSENT_BYTES + 1)
+        server.outbound.write(StringTransport(), bytes(limits.UNSENT_BYTES + 1))
         server.outbound.pauseProducing()
         self.network.settle()
         self.assertEqual(resumed, [])
@@ -135,19 +135,19 @@ class OutboundTests(SynchronousTestCase):
         self.assertTrue(outbound.full)
 
     def test_what_waits_already_counts_when_the_transport_says_again_that_it_is_full(self) -> None:
-        outbound = Outbound(lambda: None)
-        outbound.writing(10)
+        outbound, transport = Outbound(lambda: None), StringTransport()
+        outbound.write(transport, bytes(10))
         outbound.pauseProducing()
-        outbound.writing(limits.UNSENT_BYTES)
-        outbound.writing(1)
+        outbound.write(transport, bytes(limits.UNSENT_BYTES))
+        outbound.write(transport, bytes(1))
         outbound.pauseProducing()
         self.assertTrue(outbound.full)
 
     def test_there_is_room_at_once_or_when_all_was_taken_or_when_nothing_will_be(self) -> None:
-        outbound = Outbound(lambda: None)
+        outbound, transport = Outbound(lambda: None), StringTransport()
         self.assertTrue(outbound.room().called)
         for over in (outbound.resumeProducing, outbound.stopProducing):
-            outbound.writing(10)
+            outbound.write(transport, bytes(10))
             outbound.pauseProducing()
             waiting = outbound.room()
             self.assertFalse(waiting.called)
