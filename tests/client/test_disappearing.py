@@ -143,7 +143,8 @@ class AgreementTests(TimerCase):
     def test_times_that_are_refused(self) -> None:
         self.set(self.alice, self.bob, TIMER_SECONDS)
         self.assertEqual(self.both(), (TIMER_SECONDS, TIMER_SECONDS))
-        for address, seconds in ((self.bob.address, TIMER_SECONDS + 1), (self.alice.address, 60)):
+        wrong = ((self.bob.address, TIMER_SECONDS + 1), (self.bob.address, -1), (self.alice.address, 60))
+        for address, seconds in wrong:
             with self.assertRaises(Failure) as caught:
                 self.alice.run(self.alice.messenger.book.set_timer(address, seconds))
             self.assertIs(caught.exception.code, Code.USAGE)
@@ -173,6 +174,58 @@ class AgreementTests(TimerCase):
             return timers.load_timer(tx, Address(BOB))
 
         return self.alice.run(self.alice.vault.write(operation))
+
+
+class NotingTests(TimerCase):
+    """Which of two settings is the newer one, and what of it is told."""
+
+    def note(self, timer: Timer, key: bytes | None = None) -> int:
+        """Alice hears of it from Bob; how many arrivals tell her."""
+
+        def operation(tx: Connection) -> int:
+            contact = contacts.load_contact(tx, Address(BOB))
+            notice = TimerNotice(MessageId(bytes(16)), 1, 0, 1, 1, None, timer)
+            return len(note_timer(tx, contact, key or contact.trusted_key or b"", notice, NOON * 1000))
+
+        return self.alice.run(self.alice.vault.write(operation))
+
+    def kept(self) -> timers.TimerRecord:
+        return self.alice.run(self.alice.vault.read(lambda tx: timers.load_timer(tx, Address(BOB))))
+
+    def test_the_version_counts_then_the_clock_then_the_longer_time(self) -> None:
+        for timer, seconds in (
+            (Timer(60, 1, 5, by_sender=True), 60),
+            (Timer(90, 1, 4, by_sender=True), 60),
+            (Timer(30, 1, 6, by_sender=True), 30),
+            (Timer(20, 1, 6, by_sender=True), 30),
+            (Timer(40, 1, 6, by_sender=True), 40),
+            (Timer(10, 2, 0, by_sender=True), 10),
+            (Timer(99, 1, 9, by_sender=True), 10),
+        ):
+            self.note(timer)
+            self.assertEqual(self.kept().seconds, seconds, timer)
+
+    def test_the_same_setting_is_told_once(self) -> None:
+        told = [self.note(Timer(60, 1, 5, by_sender=True)) for _ in range(2)]
+        self.assertEqual((told, self.kept()), ([1, 0], timers.TimerRecord(60, 1, 5, own=False)))
+
+    def test_a_newer_setting_of_the_same_time_is_kept_and_not_told(self) -> None:
+        told = [self.note(Timer(60, version, 5, by_sender=True)) for version in (1, 2)]
+        self.assertEqual((told, self.kept().version), ([1, 0], 2))
+
+    def test_an_own_setting_that_comes_back_is_an_own_one_and_not_told(self) -> None:
+        self.assertEqual(self.note(Timer(60, 1, 5, by_sender=False)), 0)
+        self.assertEqual(self.kept(), timers.TimerRecord(60, 1, 5, own=True))
+
+    def test_nothing_is_taken_from_another_account_key(self) -> None:
+        self.assertEqual(self.note(Timer(60, 1, 5, by_sender=True), key=b"a" * 32), 0)
+        self.assertEqual(self.kept().seconds, 0)
+
+    def test_it_is_told_with_its_time_unless_that_lies_ahead(self) -> None:
+        self.note(Timer(60, 1, 5, by_sender=True))
+        self.note(Timer(90, 2, NOON * 1000 + 5, by_sender=True))
+        told = [event for event in self.alice.unshown() if isinstance(event, TimerChanged)]
+        self.assertEqual([(event.seconds, event.at) for event in told], [(60, 5), (90, NOON * 1000)])
 
 
 class GoingTests(TimerCase):
