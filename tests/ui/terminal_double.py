@@ -76,7 +76,7 @@ class Desk:
 
     async def until(self, what: str, *rows: str) -> None:
         """Wait until each of these is a row of the screen."""
-        for _ in range(3000):
+        for _ in range(12_000):
             if all(row in self.rows for row in rows):
                 return
             await deferLater(reactor, 0.01)
@@ -91,7 +91,7 @@ def no_suggestions(line: str) -> Iterable[Suggestion]:
 
 async def eventually(what: str, condition: Any) -> None:
     """Wait for what a thread does."""
-    for _ in range(3000):
+    for _ in range(12_000):
         if condition():
             return
         await deferLater(reactor, 0.01)
