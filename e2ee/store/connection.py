@@ -108,6 +108,8 @@ def _prepare(connection: Connection, key: bytes) -> None:
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     # SQLite swallows the errors of its own checkpoints; `GroupCommit` does them instead.
     connection.execute("PRAGMA wal_autocheckpoint = 0")
+    # A log that begins anew is cut to what is in it: so its size says when it is time to move it.
+    connection.execute("PRAGMA journal_size_limit = 0")
 
 
 def _refusal(error: Exception) -> StoreError:
