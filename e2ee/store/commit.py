@@ -21,6 +21,9 @@ from e2ee.store.connection import (
 )
 from e2ee.store.reserve import Reserve
 
+FEW_OPERATIONS = 4
+"""So few are not worth being run twice where one of them fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -132,10 +135,28 @@ class GroupCommit:
         return Outcome(error=StoreUnavailable("there is no room on the disk"))
 
     def _commit(self, batch: Sequence[Operation]) -> list[Outcome]:
-        self._execute("BEGIN IMMEDIATE")
-        outcomes = [self._step(operation) for operation in batch]
+        outcomes = self._together(batch) if len(batch) > FEW_OPERATIONS else []
+        outcomes = outcomes or self._one_by_one(batch)
         self._execute("COMMIT")
         return outcomes
+
+    def _together(self, batch: Sequence[Operation]) -> list[Outcome]:
+        """All of them without savepoints, of which each costs as much as many an operation.
+
+        Empty, with nothing done, if one has failed.
+        """
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            return [Outcome(value=operation.run(self._connection)) for operation in batch]
+        except Exception as error:
+            self._judge(error)
+            self._execute("ROLLBACK")
+            return []
+
+    def _one_by_one(self, batch: Sequence[Operation]) -> list[Outcome]:
+        """Each with a savepoint, so that whoever fails undoes nothing of the others."""
+        self._execute("BEGIN IMMEDIATE")
+        return [self._step(operation) for operation in batch]
 
     def _step(self, operation: Operation) -> Outcome:
         self._execute("SAVEPOINT operation")
@@ -149,7 +170,7 @@ class GroupCommit:
         return outcome
 
     def _judge(self, error: Exception) -> None:
-        """Return if the operation failed alone; raise if the transaction failed with it."""
+        """Return if it is the operation's own failure; raise if the transaction failed with it."""
         if lacks_room(error):
             raise _NoRoom from error
         if is_fatal(error) or not self._connection.in_transaction:

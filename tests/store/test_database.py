@@ -112,6 +112,32 @@ class SteppedDatabase(SynchronousTestCase):
         self.together(*(insert(str(number)) for number in range(lanes_module.BATCH_ITEMS + 1)))
         self.assertEqual(commits.count("COMMIT"), 2)
 
+    def test_many_operations_have_savepoints_only_where_one_fails(self) -> None:
+        def fail(connection: Connection) -> None:
+            raise KeyError("bad")
+
+        statements: list[str] = []
+        self.patch(self.faults, "raise_if_due", statements.append)
+        self.together(*(insert(letter) for letter in "abcde"))
+        self.assertEqual(statements.count("SAVEPOINT operation"), 0)
+        *good, bad = self.together(*(insert(letter) for letter in "fghi"), fail)
+        self.failureResultOf(bad, KeyError)
+        self.assertEqual([self.successResultOf(each) for each in good], list("fghi"))
+        self.assertEqual(statements.count("SAVEPOINT operation"), 5)
+        self.assertEqual(statements.count("COMMIT"), 2)
+        self.assertEqual(self.done(self.database.read(names)), list("abcdefghi"))
+
+    def test_of_few_operations_none_is_run_twice(self) -> None:
+        runs: list[str] = []
+
+        def fail(connection: Connection) -> None:
+            runs.append("bad")
+            raise KeyError
+
+        *_, bad = self.together(insert("a"), insert("b"), insert("c"), fail)
+        self.failureResultOf(bad, KeyError)
+        self.assertEqual(runs, ["bad"])
+
     def test_one_bad_operation_fails_alone_and_undoes_what_it_did(self) -> None:
         def half(connection: Connection) -> None:
             insert("half")(connection)
@@ -320,6 +346,16 @@ class SteppedDatabase(SynchronousTestCase):
         for number in range(8):
             self.done(self.database.write(insert(str(number), bytes(2_000_000))))
         self.assertLess(self.log_size(), 8_000_000)
+
+    def test_a_long_log_that_was_moved_is_not_moved_at_each_commit_from_then_on(self) -> None:
+        self.done(self.database.write(insert("long", bytes(5_000_000))))
+        statements: list[str] = []
+        self.patch(self.faults, "raise_if_due", statements.append)
+        for number in range(20):
+            self.done(self.database.write(insert(str(number))))
+        self.assertEqual(statements.count("COMMIT"), 20)
+        self.assertEqual([each for each in statements if "wal_checkpoint" in each], [])
+        self.assertLess(self.log_size(), 500_000)
 
     def test_reads_alone_schedule_nothing(self) -> None:
         self.clock.advance(TRUNCATE_SECONDS)
