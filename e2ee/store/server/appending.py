@@ -1,17 +1,22 @@
 """One append to mailboxes: each envelope is judged by the counters as those before it leave them.
 
-Knows SQL and quotas; runs inside one operation, in the writer's thread. A mailbox and a sender's
-share of it are read once and counted on here; the schema's triggers keep what is on disk.
+Knows SQL and quotas; runs inside one operation, in the writer's thread. The counters of a mailbox and
+of a sender's share of it are read once, counted on here, and written once, with `finish`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from e2ee.ids import Address, DeviceAddress
 from e2ee.store.connection import Connection
 from e2ee.store.server.ports import Appended, AppendRefused, MailboxLimits, MailItem
 from e2ee.store.server.quotas import Usage, refusal
+
+ONCE_BYTES = 16
+"""Of SHA-256: as hard to meet on purpose as an envelope id."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,7 @@ class _Target:
     last_seq: int
     usage: Usage
     shares: dict[Address, Usage] = field(default_factory=dict)
+    has_grown: bool = False
 
 
 class Appending:
@@ -36,34 +42,39 @@ class Appending:
 
     def append(self, item: MailItem) -> Appended | AppendRefused:
         """Store one envelope; after a refusal, none of the same pair any more (HELD)."""
-        pair = (item.to, item.sender)
-        if pair in self._refused:
+        if self._refused and (item.to, item.sender) in self._refused:
             return AppendRefused.HELD
-        result = self._judged(item)
-        if isinstance(result, AppendRefused):
-            self._refused.add(pair)
-        return result
-
-    def _judged(self, item: MailItem) -> Appended | AppendRefused:
         if item.to not in self._targets:
             self._targets[item.to] = self._target(item.to)
         target = self._targets[item.to]
-        if target is None:
-            return AppendRefused.NO_DEVICE
+        result = AppendRefused.NO_DEVICE if target is None else self._judged(target, item)
+        if isinstance(result, AppendRefused):
+            self._refused.add((item.to, item.sender))
+        return result
+
+    def finish(self) -> None:
+        """Write the counters; to be called once, after the last envelope."""
+        for target in self._targets.values():
+            if target is not None and target.has_grown:
+                self._write_counters(target)
+
+    def _judged(self, target: _Target, item: MailItem) -> Appended | AppendRefused:
         address = item.sender.address
         share = target.shares.get(address)
         if share is None:
-            share = self._share(target.device_id, address)
-        size = len(item.envelope)
+            share = target.shares[address] = self._share(target.device_id, address)
+        size, once = len(item.envelope), _once(item)
         refused = refusal(self._limits, target.usage, share, size, item.known)
         if refused is not None:
-            return self._repeated(target, item) or refused
-        seq = self._insert(target, item)
+            row = self._row(target, once)
+            return refused if row is None else Appended(row[0], repeated=True)
+        seq = self._insert(target, item, size, once)
         if seq <= target.last_seq:
             return Appended(seq, repeated=True)
         target.last_seq = seq
-        target.usage = target.usage.plus(size, item.known)
-        target.shares[address] = share.plus(size, item.known)
+        target.has_grown = True
+        target.usage.add(size, item.known)
+        share.add(size, item.known)
         return Appended(seq)
 
     def _target(self, where: DeviceAddress) -> _Target | None:
@@ -80,36 +91,54 @@ class Appending:
         ).fetchone()
         return Usage(*row) if row else Usage()
 
-    def _insert(self, target: _Target, item: MailItem) -> int:
+    def _insert(self, target: _Target, item: MailItem, size: int, once: bytes) -> int:
         """The seq of the new row, or of the one that has been there before."""
+        seq = target.last_seq + 1
         # Plain types: the binding looks for an adapter of every other one, at the price of the insert.
-        (seq,) = self._connection.execute(
-            "INSERT INTO mail VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (device_id, envelope_id, sender_address, sender_device)"
-            " DO UPDATE SET seq = seq RETURNING seq",
+        inserted = self._connection.execute(
+            "INSERT INTO mail VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (device_id, once) DO NOTHING",
             (
                 target.device_id,
-                target.last_seq + 1,
+                seq,
+                once,
                 str(item.sender.address),
                 bytes(item.sender.device),
                 bytes(item.envelope_id),
                 int(item.known),
-                len(item.envelope),
+                size,
                 self._now,
                 item.envelope,
             ),
-        ).fetchone()
-        return int(seq)
+        )
+        return seq if inserted.rowcount else int(self._row(target, once)[0])
 
-    def _repeated(self, target: _Target, item: MailItem) -> Appended | None:
-        row = self._connection.execute(
-            "SELECT seq FROM mail WHERE device_id = ? AND envelope_id = ?"
-            " AND sender_address = ? AND sender_device = ?",
-            (
-                target.device_id,
-                bytes(item.envelope_id),
-                str(item.sender.address),
-                bytes(item.sender.device),
-            ),
+    def _row(self, target: _Target, once: bytes) -> Any:
+        """The seq of an envelope, if it waits already."""
+        return self._connection.execute(
+            "SELECT seq FROM mail WHERE device_id = ? AND once = ?", (target.device_id, once)
         ).fetchone()
-        return None if row is None else Appended(row[0], repeated=True)
+
+    def _write_counters(self, target: _Target) -> None:
+        """Of the mailbox, and of the senders who have something in it: no other has a row."""
+        usage = target.usage
+        self._connection.execute(
+            "UPDATE device SET last_seq = ?, messages = ?, bytes = ?, strangers = ? WHERE id = ?",
+            (target.last_seq, usage.messages, usage.bytes, usage.strangers, target.device_id),
+        )
+        for address, share in target.shares.items():
+            if share.messages:
+                self._connection.execute(
+                    "INSERT INTO share VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " messages = excluded.messages, bytes = excluded.bytes, strangers = excluded.strangers",
+                    (target.device_id, str(address), share.messages, share.bytes, share.strangers),
+                )
+
+
+def _once(item: MailItem) -> bytes:
+    """What makes an item one in its mailbox, 16 bytes.
+
+    With the sender in it, so that nobody takes the place of another's envelope by sending the same bytes.
+    """
+    sender = item.sender
+    return hashlib.sha256(item.envelope_id + sender.device + sender.address.encode()).digest()[:ONCE_BYTES]

@@ -17,7 +17,7 @@ _ACCOUNTS = """
 """
 _MAILBOXES = """
     SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
-        (SELECT min(at) FROM mail)
+        (SELECT at FROM mail ORDER BY rowid LIMIT 1)
     FROM device
 """
 _FILES = "SELECT count(*), coalesce(sum(chunks), 0) FROM file"

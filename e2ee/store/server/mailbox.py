@@ -1,13 +1,14 @@
 """What waits for devices, in SQL. Knows order, quotas and notices; never looks into an envelope.
 
-The counters of a mailbox and of each sender's share are kept by triggers of the schema, so that an
-append costs the same in a full mailbox as in an empty one.
+A mailbox and each sender's share of it have counters, so that an append costs the same in a full mailbox
+as in an empty one: `Appending` counts what comes, a trigger of the schema what goes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.store.connection import Connection
@@ -50,6 +51,7 @@ class SqlMailbox:
         def store(connection: Connection) -> list[Appended | AppendRefused]:
             appending = Appending(connection, self._limits, now)
             results = [appending.append(item) for item in items]
+            appending.finish()
             for sender, token in state_tokens(items).items():
                 keep_state_token(connection, sender, token)
             return results
@@ -167,11 +169,15 @@ def _after(
 
 
 def _expire(connection: Connection, before: float) -> int:
-    rows = connection.execute(
-        "SELECT rowid, sender_address, sender_device, envelope_id FROM mail WHERE at <= ?"
-        " ORDER BY at, rowid LIMIT ?",
-        (before, EXPIRED_AT_ONCE),
-    ).fetchall()
+    # In the order of arrival, which is that of their times: no index of these, which every append would
+    # have to keep. Only after a crash may service time go on up to a minute before it was, and for so long
+    # what came last before it holds up what is behind it.
+    oldest = connection.execute(
+        "SELECT rowid, sender_address, sender_device, envelope_id, at FROM mail"
+        " WHERE rowid > 0 ORDER BY rowid LIMIT ?",
+        (EXPIRED_AT_ONCE,),
+    )
+    rows = [row[:4] for row in takewhile(lambda row: row[4] <= before, oldest)]
     # First the room is made, then it is needed: so this works on a full disk as well.
     connection.executemany("DELETE FROM mail WHERE rowid = ?", [row[:1] for row in rows])
     leave_notices(connection, (row[1:] for row in rows), NoticeKind.EXPIRED)

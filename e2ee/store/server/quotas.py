@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from e2ee.store.server.ports import AppendRefused, MailboxLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """What waits: messages, their bytes, and how many of them came without contact token."""
 
@@ -15,9 +15,11 @@ class Usage:
     bytes: int = 0
     strangers: int = 0
 
-    def plus(self, size: int, known: bool) -> Usage:
-        """With one more envelope of `size` bytes."""
-        return Usage(self.messages + 1, self.bytes + size, self.strangers + (not known))
+    def add(self, size: int, known: bool) -> None:
+        """Count one more envelope of `size` bytes."""
+        self.messages += 1
+        self.bytes += size
+        self.strangers += not known
 
 
 def refusal(

@@ -51,8 +51,8 @@ class CensusContract(ContractCase):
     def test_sums(self) -> None:
         self.settle_in()
         mailbox = self.stores.mailbox(MAILBOX_LIMITS)
-        self.done(mailbox.append([item(BOB, ALICE, n, 10) for n in (1, 2)], 3.0))
         self.done(mailbox.append([item(CAROL, ALICE, 3, 7)], 2.0))
+        self.done(mailbox.append([item(BOB, ALICE, n, 10) for n in (1, 2)], 3.0))
         upload = ports.PreKeyUpload(
             one_time=[ports.StoredPreKey(n, b"k") for n in (1, 2)], kem_one_time=[ports.StoredPreKey(3, b"k")]
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,12 @@ BUCKET = ports.Bucket(2, 100.0)
 
 
 PAGE, RESERVED, SALT = 4096, 80, 16
+
+SUMS = "count(*), sum(size), sum(NOT known)"
+TRUE_BOXES = f"SELECT device_id, {SUMS} FROM mail GROUP BY 1 ORDER BY 1"
+COUNTED_BOXES = "SELECT id, messages, bytes, strangers FROM device WHERE messages OR bytes OR strangers"
+TRUE_SHARES = f"SELECT device_id, sender_address, {SUMS} FROM mail GROUP BY 1, 2 ORDER BY 1, 2"
+COUNTED_SHARES = "SELECT * FROM share ORDER BY 1, 2"
 
 
 def decrypted(path: Path) -> bytes:
@@ -150,6 +158,28 @@ class Durability(OnDatabase):
         self.done(mailbox.remove(at(ALICE), attached.epoch, [2]))
         self.assertEqual(self.rows("SELECT * FROM share"), [])
         self.assertEqual(self.rows("SELECT * FROM device WHERE messages OR bytes OR strangers"), [])
+
+    def test_counters_say_what_the_rows_do_whatever_came_and_went(self) -> None:
+        """Appends count by themselves, a trigger counts down."""
+        limits = replace(MAILBOX_LIMITS, messages=12, share=0.75, stranger_waiting=3)
+        mailbox, source = self.stores.mailbox(limits), random.Random(7)
+        self.register(new_account(CAROL))
+        for to in (ALICE, BOB):
+            self.done(mailbox.attach(at(to)))
+        for turn in range(60):
+            items = [
+                item(source.choice([ALICE, BOB]), source.choice([ALICE, BOB, CAROL]), source.randrange(40),
+                     source.randrange(1, 90), source.random() < 0.6)
+                for _ in range(source.randrange(6))
+            ]  # fmt: skip
+            self.done(mailbox.append(items, float(turn)))
+            to = source.choice([ALICE, BOB])
+            waiting = [row.seq for row in self.done(mailbox.after(at(to), 0, 100, 10**6))]
+            gone = source.sample(waiting, min(len(waiting), source.randrange(4)))
+            self.done(mailbox.remove(at(to), 1, gone))
+            self.assertEqual(self.rows(COUNTED_BOXES), self.rows(TRUE_BOXES))
+            self.assertEqual(self.rows(COUNTED_SHARES), self.rows(TRUE_SHARES))
+        self.assertGreater(len(self.rows(COUNTED_SHARES)), 3)
 
     def rows(self, sql: str) -> list[Any]:
         return self.done(self.database.read(lambda connection: connection.execute(sql).fetchall()))

@@ -160,7 +160,7 @@ class Churn(TracesCase):
     """Rows of any size come and go, until SQLite has laid out pages anew."""
 
     INSERT = {  # noqa: RUF012 - never changed
-        "mail": "INSERT INTO mail VALUES (1, :n, :who, x'', :id, 1, 1, 0, :body)",
+        "mail": "INSERT INTO mail VALUES (1, :n, :id, :who, x'', :id, 1, 1, 0, :body)",
         "notice": "INSERT INTO notice VALUES (:n, 1, 'expired', :body)",
         "passcode": "INSERT INTO passcode VALUES (:id, :who, :body, 5, 0, NULL, 0)",
         "bucket": "INSERT INTO bucket VALUES ('codes', hex(:body), 0)",

@@ -21,7 +21,8 @@ CREATE TABLE account (
 
 -- One for each account in version 1; every other table speaks of a device by its row id, which is
 -- never used again. last_seq names the last place in its mailbox ever given; messages, bytes and
--- strangers count what waits there. The triggers below keep all four.
+-- strangers count what waits there. An append counts what comes, with the shares of the senders; the
+-- trigger below, what goes.
 CREATE TABLE device (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     address TEXT NOT NULL REFERENCES account ON DELETE CASCADE,
@@ -66,9 +67,12 @@ CREATE TABLE published_prekey (
     PRIMARY KEY (device_id, kind, key_id)
 ) STRICT, WITHOUT ROWID;
 
+-- In the order of its row ids, which is that of arrival: the oldest expire first. `once` is a digest of
+-- the sender and the envelope: an index of these is half as long as one of what they stand for.
 CREATE TABLE mail (
     device_id INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
     seq INTEGER NOT NULL,
+    once BLOB NOT NULL,
     sender_address TEXT NOT NULL,
     sender_device BLOB NOT NULL,
     envelope_id BLOB NOT NULL,
@@ -78,8 +82,7 @@ CREATE TABLE mail (
     envelope BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX mail_order ON mail (device_id, seq);
-CREATE UNIQUE INDEX mail_once ON mail (device_id, envelope_id, sender_address, sender_device);
-CREATE INDEX mail_oldest ON mail (at);
+CREATE UNIQUE INDEX mail_once ON mail (device_id, once);
 
 -- What of a mailbox is one sender's. A row lives as long as a message of that pair waits, no longer.
 CREATE TABLE share (
@@ -90,15 +93,6 @@ CREATE TABLE share (
     strangers INTEGER NOT NULL,
     PRIMARY KEY (device_id, sender_address)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER mail_comes AFTER INSERT ON mail BEGIN
-    UPDATE device SET last_seq = new.seq, messages = messages + 1, bytes = bytes + new.size,
-            strangers = strangers + (NOT new.known)
-        WHERE id = new.device_id;
-    INSERT INTO share VALUES (new.device_id, new.sender_address, 1, new.size, NOT new.known)
-        ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes,
-            strangers = strangers + excluded.strangers;
-END;
 
 CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN
     UPDATE device SET messages = messages - 1, bytes = bytes - old.size, strangers = strangers - (NOT old.known)
