@@ -170,7 +170,7 @@ class Database:
                 await ended
 
     async def _start(self, name: str, worker: Reader | Writer) -> Lane:
-        lane = self._lanes.start(name, worker)
+        lane = self._lanes.start(name, worker, gathers=isinstance(worker, Writer))
         error = await worker.opened
         if error is not None:
             ended: Deferred[None] = Deferred()

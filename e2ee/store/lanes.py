@@ -9,12 +9,18 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorFromThreads
 
 BATCH_ITEMS = 500
 """The most that one turn of a lane takes: what one commit may keep others waiting for."""
+BUSY_ITEMS = 16
+"""A turn with so many is followed by more."""
+TURN_SECONDS = 0.025
+"""Where a lane gathers, the next turn begins so long after a busy one did: what a commit costs is shared
+by all that came meanwhile. On a disk that takes as long to write, or with little to do, nobody waits."""
 
 
 class Worker(Protocol):
@@ -43,8 +49,11 @@ class Lane(Protocol):
 class Lanes(Protocol):
     """Where lanes come from, and how their workers answer."""
 
-    def start(self, name: str, worker: Worker) -> Lane:
-        """A new lane; its worker begins at once."""
+    def start(self, name: str, worker: Worker, *, gathers: bool = False) -> Lane:
+        """A new lane; its worker begins at once.
+
+        `gathers`: a turn costs much whatever is in it, so a busy lane waits for more: see TURN_SECONDS.
+        """
 
     def deliver(self, call: Callable[..., object], *args: object) -> None:
         """Call this on the reactor's thread, soon."""
@@ -56,9 +65,9 @@ class ThreadLanes:
     def __init__(self, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
 
-    def start(self, name: str, worker: Worker) -> Lane:
+    def start(self, name: str, worker: Worker, *, gathers: bool = False) -> Lane:
         """A new thread of this name."""
-        return _ThreadLane(self._reactor, name, worker)
+        return _ThreadLane(self._reactor, name, worker, gathers)
 
     def deliver(self, call: Callable[..., object], *args: object) -> None:
         """Through the reactor's own queue."""
@@ -73,9 +82,12 @@ class _Stop:
 
 
 class _ThreadLane:
-    def __init__(self, reactor: IReactorFromThreads, name: str, worker: Worker) -> None:
+    def __init__(
+        self, reactor: IReactorFromThreads, name: str, worker: Worker, gathers: bool
+    ) -> None:
         self._reactor = reactor
         self._worker = worker
+        self._gathers = gathers
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
@@ -91,8 +103,11 @@ class _ThreadLane:
         stop: _Stop | None = None
         while stop is None:
             batch, stop = self._gather()
+            began = monotonic()
             if batch:
                 self._worker.work(batch)
+            if self._gathers and BUSY_ITEMS <= len(batch) < BATCH_ITEMS:
+                sleep(max(0.0, began + TURN_SECONDS - monotonic()))
         self._worker.end()
         self._reactor.callFromThread(self._ended, stop.ended)
 

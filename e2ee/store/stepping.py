@@ -23,8 +23,8 @@ class SteppedLanes:
         self.automatic = automatic
         self._lanes: list[_SteppedLane] = []
 
-    def start(self, name: str, worker: Worker) -> Lane:
-        """A lane of this name; its worker has begun."""
+    def start(self, name: str, worker: Worker, *, gathers: bool = False) -> Lane:
+        """A lane of this name; its worker has begun. It never waits for more."""
         lane = _SteppedLane(self, worker)
         self._lanes.append(lane)
         worker.begin()

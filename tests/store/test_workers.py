@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from e2ee.errors import StoreLocked
+from e2ee.store import lanes as lanes_module
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
 from tests.store.test_database import KEY, insert, make_table, names
@@ -66,3 +67,48 @@ class ThreadedDatabase(TestCase):
         with self.assertRaises(StoreLocked):
             await self.open(path)
         self.assertEqual([t.name for t in threading.enumerate() if t.name.startswith("e2ee-")], [])
+
+
+class _Patient:
+    """A worker whose first turn lasts until everything is there."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.turns: list[int] = []
+
+    def begin(self) -> None:
+        self.ready.wait(60)
+
+    def work(self, batch: list[object]) -> None:
+        self.turns.append(len(batch))
+
+    def end(self) -> None:
+        pass
+
+
+class GatheringLanes(TestCase):
+    """A lane whose turns are dear waits for more while much comes."""
+
+    async def pauses(self, items: int, gathers: bool) -> list[float]:
+        slept: list[float] = []
+        self.patch(lanes_module, "sleep", slept.append)
+        worker, ended = _Patient(), Deferred[None]()
+        lane = lanes_module.ThreadLanes(real_reactor).start("a lane", worker, gathers=gathers)  # type: ignore[arg-type]
+        for number in range(items):
+            lane.put(number)
+        lane.stop(lambda: ended.callback(None))
+        worker.ready.set()
+        await ended
+        self.assertEqual(sum(worker.turns), items)
+        return slept
+
+    async def test_after_a_busy_turn_it_waits_at_most_until_the_time_of_the_next(self) -> None:
+        (seconds,) = await self.pauses(lanes_module.BUSY_ITEMS, gathers=True)
+        self.assertTrue(0 <= seconds <= lanes_module.TURN_SECONDS)
+
+    async def test_after_a_quiet_turn_or_a_full_one_it_does_not(self) -> None:
+        self.assertEqual(await self.pauses(lanes_module.BUSY_ITEMS - 1, gathers=True), [])
+        self.assertEqual(await self.pauses(lanes_module.BATCH_ITEMS, gathers=True), [])
+
+    async def test_others_never_wait(self) -> None:
+        self.assertEqual(await self.pauses(lanes_module.BUSY_ITEMS, gathers=False), [])
