@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from e2ee.client.channel import Channel, connector, open_channel
-from e2ee.client.known_server import KnownServer
-from e2ee.client.new_identity import make_keys
-from e2ee.client.passcode_run import PasscodeRun
+from e2ee.client.linking.channel import Channel, connector, open_channel
+from e2ee.client.linking.known_server import KnownServer
+from e2ee.client.registering.new_identity import make_keys
+from e2ee.client.registering.passcode_run import PasscodeRun
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.state_token import STATE_TOKEN_BYTES
 from e2ee.ids import Address, EnvelopeId, PasscodeSessionId

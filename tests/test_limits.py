@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import (
-    backoff,
-    enrolment,
-    file_names,
-    gaps,
-    identities,
-    incoming,
-    outgoing,
-    prekeeper,
-    typing_notices,
-    vcard,
-)
-from e2ee.client.authorities import AUTHORITIES
-from e2ee.client.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
-from e2ee.client.contact_values import IMPORTED_CONTACTS
+from e2ee.client import prekeeper
+from e2ee.client.contacts import vcard
+from e2ee.client.contacts.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
+from e2ee.client.contacts.contact_values import IMPORTED_CONTACTS
+from e2ee.client.identification import identities
+from e2ee.client.identification.authorities import AUTHORITIES
+from e2ee.client.linking import backoff
+from e2ee.client.receiving import gaps, incoming
+from e2ee.client.registering import enrolment
+from e2ee.client.sending import outgoing, typing_notices
+from e2ee.client.transfers import file_names
 from e2ee.crypto import file_chunks
 from e2ee.crypto import limits as crypto
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
-from e2ee.client import holder_messages as h
-from e2ee.client.certificates import Certificates
-from e2ee.client.contact_values import Imported, NamedNumber
+from e2ee.client.contacts.contact_values import Imported, NamedNumber
 from e2ee.client.deadline import Deadline
 from e2ee.client.events import (
     Contact,
@@ -26,10 +24,12 @@ from e2ee.client.events import (
     TrustChange,
     UnreadOf,
 )
-from e2ee.client.past import Past
-from e2ee.client.roaming import Roaming
-from e2ee.client.shared_files import SharedFiles
-from e2ee.client.way import Way
+from e2ee.client.holding import holder_messages as h
+from e2ee.client.holding.certificates import Certificates
+from e2ee.client.holding.past import Past
+from e2ee.client.holding.roaming import Roaming
+from e2ee.client.holding.shared_files import SharedFiles
+from e2ee.client.holding.way import Way
 from e2ee.crypto.primitives import Entropy
 from e2ee.ids import Address, MessageId
 

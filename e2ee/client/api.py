@@ -38,8 +38,8 @@ from e2ee.client.events import (
     TimerChanged,
     Undecryptable,
 )
-from e2ee.client.passphrase import Passphrases
-from e2ee.client.profile_directory import Profile
+from e2ee.client.profiles.passphrase import Passphrases
+from e2ee.client.profiles.profile_directory import Profile
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address, DeviceId, MessageId
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from e2ee.client.config import ChangedKey
 from e2ee.client.link import LinkPhase, LinkState
 from e2ee.client.listeners import Listeners
-from e2ee.client.opening import Opening
+from e2ee.client.receiving.opening import Opening
 from e2ee.client.refusals import LinkLost
 from e2ee.client.tasks import Tasks
 from e2ee.crypto.own_device import OwnDevice

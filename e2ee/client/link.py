@@ -16,9 +16,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
-from e2ee.client.backoff import Backoff
-from e2ee.client.channel import Channel, Connect, open_channel
-from e2ee.client.known_server import KnownServer
+from e2ee.client.linking.backoff import Backoff
+from e2ee.client.linking.channel import Channel, Connect, open_channel
+from e2ee.client.linking.known_server import KnownServer
 from e2ee.client.refusals import FINAL, LinkLost
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.errors import Code, E2eeError, Failure

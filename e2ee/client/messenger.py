@@ -10,34 +10,34 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from e2ee.client.address_book import AddressBook
-from e2ee.client.archive import Archive
+from e2ee.client.backups.sealed_copies import SealedCopies
+from e2ee.client.contacts.address_book import AddressBook
 from e2ee.client.context import context_of
-from e2ee.client.departure import Departure
 from e2ee.client.directory import Directory
 from e2ee.client.events import Contact, Event, SafetyNumber, SentMessage, SentState, Status, TrustChange
-from e2ee.client.files import files_of
-from e2ee.client.gaps import Gaps
-from e2ee.client.healing import Healer
-from e2ee.client.identities import Identities
-from e2ee.client.incoming import Incoming
-from e2ee.client.link_watch import LinkWatch
-from e2ee.client.network_link import MakeLink, network_link
-from e2ee.client.outgoing import Outgoing
+from e2ee.client.history.archive import Archive
+from e2ee.client.history.typed import Typed
+from e2ee.client.identification.identities import Identities
+from e2ee.client.linking.link_watch import LinkWatch
+from e2ee.client.linking.network_link import MakeLink, network_link
 from e2ee.client.prekeeper import PreKeeper
 from e2ee.client.presence import Presence
 from e2ee.client.profile import OpenProfile
 from e2ee.client.readers import Readers
-from e2ee.client.receipts import Receipts
-from e2ee.client.receiver import Receiver
-from e2ee.client.registration_pin import RegistrationPin
-from e2ee.client.sealed_copies import SealedCopies
-from e2ee.client.sender import Sender
+from e2ee.client.receiving.gaps import Gaps
+from e2ee.client.receiving.incoming import Incoming
+from e2ee.client.receiving.receiver import Receiver
+from e2ee.client.recovery.healing import Healer
+from e2ee.client.recovery.state_watch import StateWatch
+from e2ee.client.registering.departure import Departure
+from e2ee.client.registering.registration_pin import RegistrationPin
+from e2ee.client.sending.outgoing import Outgoing
+from e2ee.client.sending.receipts import Receipts
+from e2ee.client.sending.sender import Sender
+from e2ee.client.sending.typing_notices import TypingNotices
 from e2ee.client.standing import find_status
-from e2ee.client.state_watch import StateWatch
 from e2ee.client.threads import InThread, threads_of
-from e2ee.client.typed import Typed
-from e2ee.client.typing_notices import TypingNotices
+from e2ee.client.transfers.files import files_of
 from e2ee.client.upkeep import Upkeep
 from e2ee.crypto.kem import encapsulate
 from e2ee.crypto.primitives import Entropy

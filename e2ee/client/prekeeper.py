@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from e2ee.client.context import Context
 from e2ee.client.deadline import Deadline
+from e2ee.client.recovery.unknown_keys import leave_taken_ids, replace_unknown
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.threads import InThread
-from e2ee.client.unknown_keys import leave_taken_ids, replace_unknown
 from e2ee.crypto import limits
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.prekey_secrets import make_one_time_prekey, make_signed_prekey, sign_kem_prekey

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 
+from e2ee.client.contacts.own_token import is_announced, note_announced, own_token
 from e2ee.client.context import Context
 from e2ee.client.events import PresenceChanged
-from e2ee.client.own_token import is_announced, note_announced, own_token
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.ids import Address
 from e2ee.store.client import contacts

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2ee.client.config import ChangedKey, Config
-from e2ee.client.hardening import harden_process
-from e2ee.client.known_server import KnownServer
-from e2ee.client.opening import OpeningFile
-from e2ee.client.passphrase import Passphrase, Passphrases, PassphraseSource
-from e2ee.client.profile_directory import Profile, not_registered, unwrap_key
-from e2ee.client.profile_lock import ProfileLock, take_lock
+from e2ee.client.linking.known_server import KnownServer
+from e2ee.client.profiles.hardening import harden_process
+from e2ee.client.profiles.passphrase import Passphrase, Passphrases, PassphraseSource
+from e2ee.client.profiles.profile_directory import Profile, not_registered, unwrap_key
+from e2ee.client.profiles.profile_lock import ProfileLock, take_lock
+from e2ee.client.receiving.opening import OpeningFile
 from e2ee.client.threads import InThread, threads_of
 from e2ee.crypto.backup_permit import permit_key
 from e2ee.crypto.own_device import OwnDevice

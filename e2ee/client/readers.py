@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 
 from e2ee.client.context import Context
 from e2ee.client.events import Event, MessageReceived, Selection, ShownEvent, UnreadOf
-from e2ee.client.files import Files
-from e2ee.client.receipting import owe_read
-from e2ee.client.receipts import Receipts
+from e2ee.client.sending.receipting import owe_read
+from e2ee.client.sending.receipts import Receipts
 from e2ee.client.shown import choose, event_selected, events_of, gone
+from e2ee.client.transfers.files import Files
 from e2ee.store.client import arrivals
 from e2ee.store.client.arrivals import ArrivalKind
 from e2ee.store.client.contacts import load_contact

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from e2ee.client.certification import issuer_of, keep_identity
-from e2ee.client.receipting import forget_receipts
+from e2ee.client.identification.certification import issuer_of, keep_identity
+from e2ee.client.sending.receipting import forget_receipts
 from e2ee.crypto.account_statement import AccountStatement, verify_statement
 from e2ee.crypto.keys import AccountKey
 from e2ee.crypto.own_device import OwnDevice

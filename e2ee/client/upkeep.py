@@ -6,12 +6,12 @@ Knows when; what is done stands with those who do it.
 from __future__ import annotations
 
 from e2ee.client.context import Context
-from e2ee.client.erasure import Erasure
-from e2ee.client.expiring import Expiring
-from e2ee.client.files import Files
-from e2ee.client.healing import Healer
+from e2ee.client.history.erasure import Erasure
+from e2ee.client.history.expiring import Expiring
 from e2ee.client.prekeeper import PreKeeper
-from e2ee.client.sender import Sender
+from e2ee.client.recovery.healing import Healer
+from e2ee.client.sending.sender import Sender
+from e2ee.client.transfers.files import Files
 from e2ee.crypto.limits import DAY_MS
 from e2ee.store.client import arrivals, envelopes, history
 from e2ee.store.connection import Connection

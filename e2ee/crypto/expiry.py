@@ -1,6 +1,6 @@
 """How long texts stay, as contents say it: the lifetime of one text, and the timer of the conversation.
 
-Knows fields and bounds; which of two timers counts, `e2ee.client.disappearing` says.
+Knows fields and bounds; which of two timers counts, `e2ee.client.history.disappearing` says.
 
 Layout: a timer is its seconds (4), version (8), time (8) and whether the sender of the content has set it
 (1). A text that has one ends with its own lifetime in seconds (4) and the timer.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2ee import __version__
-from e2ee.client.backup import make_backup
-from e2ee.client.restore import restore_backup
+from e2ee.client.backups.backup import make_backup
+from e2ee.client.backups.restore import restore_backup
 from e2ee.errors import Failure
 from e2ee.ui import render
 from e2ee.ui.exit_codes import DONE

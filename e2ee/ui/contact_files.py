@@ -9,14 +9,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from e2ee.client.contact_file import (
+from e2ee.client.contacts.contact_file import (
     ContactFormat,
     ReadContacts,
     format_of,
     read_contacts,
     write_contacts,
 )
-from e2ee.client.contact_values import LeftOut, NamedNumber
+from e2ee.client.contacts.contact_values import LeftOut, NamedNumber
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation

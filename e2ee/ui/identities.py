@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2ee.client.identity_files import key_file, public_file
+from e2ee.client.identification.identity_files import key_file, public_file
 from e2ee.errors import Code, Failure
 from e2ee.ui import trust_records as render
 from e2ee.ui.exit_codes import DONE

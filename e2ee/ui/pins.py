@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from e2ee.client.registration import CodeSource, GivenPin, PinSource, checked_pin, pin_in_file
+from e2ee.client.registering.registration import CodeSource, GivenPin, PinSource, checked_pin, pin_in_file
 from e2ee.errors import Code, Failure
 from e2ee.ui.console import InThread
 from e2ee.ui.exit_codes import DONE

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 
 from e2ee.client.config import default_data_dir
-from e2ee.client.new_passphrase import change_passphrase
 from e2ee.client.profile import Passphrases, PassphraseSource
-from e2ee.client.profile_list import ProfileSummary, profiles_in
+from e2ee.client.profiles.new_passphrase import change_passphrase
+from e2ee.client.profiles.profile_list import ProfileSummary, profiles_in
 from e2ee.ui.exit_codes import DONE
 from e2ee.ui.invocation import Invocation
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2ee.client.registration import CodeSource, register, source_from_options
+from e2ee.client.registering.registration import CodeSource, register, source_from_options
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui.console import InThread

@@ -5,8 +5,8 @@ Knows the client's values, not where they are printed; all else that is printed 
 
 from __future__ import annotations
 
-from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.events import SafetyNumber, TrustChange
+from e2ee.client.identification.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.ids import Address
 from e2ee.ui.render import JsonObject
 from e2ee.ui.times import rfc3339

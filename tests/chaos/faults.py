@@ -20,8 +20,8 @@ def acknowledge_before_commit() -> None:
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
-    from e2ee.client.keeping import Taken
-    from e2ee.client.receiver import Receiver
+    from e2ee.client.receiving.keeping import Taken
+    from e2ee.client.receiving.receiver import Receiver
 
     take = Receiver._take
 
@@ -39,7 +39,7 @@ def acknowledge_before_commit() -> None:
 
 
 def _pushed(receiver: Any, push: Any) -> Any:
-    from e2ee.client.keeping import Pushed
+    from e2ee.client.receiving.keeping import Pushed
     from e2ee.ids import Address, DeviceId, EnvelopeId
 
     envelope_id = EnvelopeId.of(push.envelope)
@@ -71,8 +71,8 @@ def answer_before_commit() -> None:
 
 def no_deduplication() -> None:
     """The recipient shows again what the server pushes again."""
-    from e2ee.client.incoming import Incoming
-    from e2ee.client.keeping import Taken
+    from e2ee.client.receiving.incoming import Incoming
+    from e2ee.client.receiving.keeping import Taken
     from e2ee.store.client.arrivals import Arrival, ArrivalKind, add_arrival
 
     take = Incoming.take
@@ -94,7 +94,7 @@ def no_deduplication() -> None:
 
 def arrives_backwards() -> None:
     """Envelopes come out of order. That is no fault of the recipient's, who must put it right."""
-    from e2ee.client.receiver import Receiver
+    from e2ee.client.receiving.receiver import Receiver
 
     push = Receiver.push
     kept: list[Any] = []
@@ -110,7 +110,7 @@ def arrives_backwards() -> None:
 
 def unordered() -> None:
     """Envelopes come out of order, and the recipient shows them as they come."""
-    from e2ee.client import sequence
+    from e2ee.client.receiving import sequence
 
     arrives_backwards()
     take_text = sequence.take_text
@@ -126,15 +126,15 @@ def unordered() -> None:
             messages.save_stream(tx, stream)
         return taken
 
-    from e2ee.client import keeping
+    from e2ee.client.receiving import keeping
 
     keeping.take_text = at_once  # type: ignore[attr-defined]
 
 
 def swallowed() -> None:
     """The recipient acknowledges some messages, and keeps nothing of them."""
-    from e2ee.client import keeping
-    from e2ee.client.sequence import skip_text
+    from e2ee.client.receiving import keeping
+    from e2ee.client.receiving.sequence import skip_text
 
     take_text = keeping.take_text  # type: ignore[attr-defined]
 

@@ -8,8 +8,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.events import Contact, SafetyNumber
+from e2ee.client.identification.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.crypto.certified_identity import CertifiedIdentity, identity_message
 from e2ee.net.identity_key import sign
 from tests.client.people import Person

@@ -15,11 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.config import Config
 from e2ee.client.events import Event, HistoryEntry, HistoryQuery, MessageReceived, SentMessage, ShownEvent
-from e2ee.client.known_server import KnownServer
+from e2ee.client.linking.known_server import KnownServer
 from e2ee.client.messenger import Messenger
-from e2ee.client.new_identity import make_keys
-from e2ee.client.passphrase import PassphraseSource
 from e2ee.client.profile import OpenProfile, Profile
+from e2ee.client.profiles.passphrase import PassphraseSource
+from e2ee.client.registering.new_identity import make_keys
 from e2ee.crypto.backup_permit import permit_key
 from e2ee.crypto.keys import KemSuite
 from e2ee.crypto.own_device import OwnDevice

@@ -12,8 +12,8 @@ from e2ee.client.api import Account
 from e2ee.client.events import LinkEnded, MessageReceived, SentState, ShownEvent
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
+from tests.client.holding.sharing import Table
 from tests.client.people import World
-from tests.client.sharing import Table
 
 ALICE = Address("+15550100101")
 BOB = Address("+15550100102")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import prekeeper
-from e2ee.client.erasure import ERASE_SECONDS
 from e2ee.client.events import MessageReceived
+from e2ee.client.history.erasure import ERASE_SECONDS
 from e2ee.crypto import chains, labels, ratchet
 from e2ee.crypto.chains import Chain
 from e2ee.crypto.envelope import Envelope, decode_envelope

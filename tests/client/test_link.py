@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.known_server import KnownServer
 from e2ee.client.link import Link, LinkPhase, LinkState
+from e2ee.client.linking.known_server import KnownServer
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.crypto.own_device import OwnDevice, create_device
 from e2ee.errors import Code, Failure

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import SentState
 from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, STOCK, UPLOADS_AT_ONCE
-from e2ee.client.unknown_keys import IDS_SKIPPED
+from e2ee.client.recovery.unknown_keys import IDS_SKIPPED
 from e2ee.crypto.prekeys import verify_signed_prekey
 from e2ee.store.client.prekeys import ONE_TIME_IN_USE, PreKeyKind, newest_prekey, prekey_secret
 from e2ee.wire import messages as m

@@ -12,17 +12,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from e2ee.client import profile_directory
-from e2ee.client.enrolment import Registration
-from e2ee.client.passphrase import Passphrases, PassphraseSource
 from e2ee.client.profile import OpenProfile, Profile, open_with
-from e2ee.client.registration import register
+from e2ee.client.profiles import profile_directory
+from e2ee.client.profiles.passphrase import Passphrases, PassphraseSource
+from e2ee.client.registering.enrolment import Registration
+from e2ee.client.registering.registration import register
 from e2ee.crypto import primitives
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.wire.messages import RequestCode, Welcome
+from tests.client.registering.test_enrolment import RIGHT, WRONG, Codes
 from tests.client.server_double import BACKUP_PIN, LATER_PIN, LINK, ServerDouble
-from tests.client.test_enrolment import RIGHT, WRONG, Codes
 
 ALICE = Address("+15550100101")
 

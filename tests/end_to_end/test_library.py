@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client import api
 from e2ee.client.events import ShownEvent
-from e2ee.client.past import Past
-from e2ee.client.shared_files import SharedFiles
+from e2ee.client.holding.past import Past
+from e2ee.client.holding.shared_files import SharedFiles
 from examples.stage import PATIENCE_SECONDS
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.recipes import DOCS, recipes

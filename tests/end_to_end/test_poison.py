@@ -11,7 +11,7 @@ from tests.end_to_end.household import ALICE, BOB, Household
 
 DEADLY = """
 import os, signal
-from e2ee.client.incoming import Incoming
+from e2ee.client.receiving.incoming import Incoming
 
 def _open(*_):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from e2ee.client import holder_codec
-from e2ee.client import holder_messages as h
 from e2ee.client.events import HistoryQuery
-from e2ee.client.holder_codec import encode_asked
+from e2ee.client.holding import holder_codec
+from e2ee.client.holding import holder_messages as h
+from e2ee.client.holding.holder_codec import encode_asked
 from e2ee.crypto.backup_chunks import BackupKeys, new_head
 from e2ee.crypto.content import encode_content
 from e2ee.wire import codec
 from e2ee.wire.framing import frame
 from e2ee.wire.messages import OutcomeKind, RegistrationBody, RegistrationOutcome
-from tests.client.test_holder_codec import BOB, ID, MESSAGE
-from tests.client.test_holder_codec import unframed as _unframed
+from tests.client.holding.test_holder_codec import BOB, ID, MESSAGE
+from tests.client.holding.test_holder_codec import unframed as _unframed
 from tests.crypto.test_content import NOTICE, RECEIPT, RESUME, TEXT
 from tests.fuzz.decoders import DECODERS
 from tests.wire.examples import CLIENT, SERVER

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from e2ee.client import holder_codec
 from e2ee.client.config import parse_config
+from e2ee.client.holding import holder_codec
 from e2ee.crypto import account_statement, backup_chunks, prekeys
 from e2ee.crypto.certified_identity import CertifiedIdentity
 from e2ee.crypto.content import decode_content, encode_content

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from e2ee.client.outgoing import Outgoing
+from e2ee.client.sending.outgoing import Outgoing
 from e2ee.ids import DeviceId
 from e2ee.store.client import messages
 from e2ee.store.client.contacts import ContactRecord

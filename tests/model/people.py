@@ -13,10 +13,10 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client.channel import connector
 from e2ee.client.config import Config
-from e2ee.client.known_server import KnownServer
 from e2ee.client.link import Link
+from e2ee.client.linking.channel import connector
+from e2ee.client.linking.known_server import KnownServer
 from e2ee.client.refusals import LinkLost
 from e2ee.crypto.keys import KemSuite
 from e2ee.ids import DeviceAddress

@@ -14,7 +14,7 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import WhatWasPutBack
-from e2ee.client.outgoing import Outgoing
+from e2ee.client.sending.outgoing import Outgoing
 from e2ee.server.delivery import Delivery
 from e2ee.store.client.state_counter import answered_counter
 from e2ee.store.memory.state import MemoryStore

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from e2ee.client.known_server import after_greeting
+from e2ee.client.linking.known_server import after_greeting
 from e2ee.errors import StoreUnavailable
 from e2ee.net import x509
 from e2ee.net.connect_link import ConnectLink

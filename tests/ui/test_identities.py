@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.events import SafetyNumber
+from e2ee.client.identification.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.ui import address_book, cli, identities, printer, trust_records

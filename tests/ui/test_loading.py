@@ -33,7 +33,7 @@ class LoadingTests(SynchronousTestCase):
     def test_what_only_a_registration_needs_is_not_loaded_to_send(self) -> None:
         found = loaded("import e2ee.ui.sending, e2ee.client.messenger")
         self.assertIn("e2ee.client.link", found)
-        self.assertEqual(found & {"spake2", "e2ee.client.enrolment", "phonenumbers"}, set())
+        self.assertEqual(found & {"spake2", "e2ee.client.registering.enrolment", "phonenumbers"}, set())
 
     def test_nothing_loads_the_line_editor_before_there_is_a_terminal(self) -> None:
         found = loaded("import e2ee.ui.cli, e2ee.ui.chatting, e2ee.client.messenger")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from twisted.internet.defer import execute
 
 from e2ee.client.refusals import LinkLost
-from e2ee.client.registration import CodeSource
+from e2ee.client.registering.registration import CodeSource
 from e2ee.errors import Code, Failure
 from e2ee.ui.exit_codes import exit_code
 from e2ee.ui.options import Options

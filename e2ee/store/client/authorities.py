@@ -1,7 +1,7 @@
 """Certification authorities that the user trusts, their revocation lists, and identities seen of contacts.
 
 Functions over one transaction of the vault. Knows bytes and times; what any of it proves stands in
-`e2ee.client.certification`.
+`e2ee.client.identification.certification`.
 """
 
 from __future__ import annotations

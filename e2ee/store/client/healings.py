@@ -1,7 +1,7 @@
 """With whom something was lost, and when what there is to do about it was done last.
 
 Functions over one transaction of the vault. Knows one row for each contact; what healing is, and how
-often it may be, stands in `e2ee.client.need`. See `docs/cryptography.md`, "Healing".
+often it may be, stands in `e2ee.client.recovery.need`. See `docs/cryptography.md`, "Healing".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The texts of all conversations, and how far each sender's numbering has come.
 
 Functions over one transaction of the vault. Knows rows, numbers and the order of display; not what is
-shown when (`e2ee.client.sequence`).
+shown when (`e2ee.client.receiving.sequence`).
 """
 
 from __future__ import annotations

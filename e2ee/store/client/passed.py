@@ -1,7 +1,7 @@
 """Numbers of texts that are here already, under another number.
 
 Functions over one transaction of the vault. Such a number comes from a device that was put back to an older
-state and sends what waited there again: it leaves no gap. See `e2ee.client.sequence`.
+state and sends what waited there again: it leaves no gap. See `e2ee.client.receiving.sequence`.
 """
 
 from __future__ import annotations

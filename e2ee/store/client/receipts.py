@@ -1,7 +1,7 @@
 """Receipts that are owed to contacts and not in the outbox yet.
 
 Functions over one transaction of the vault. Knows one row for each text; whom receipts are owed stands in
-`e2ee.client.receipting`. See `docs/protocol.md`, section 6, "Receipts".
+`e2ee.client.sending.receipting`. See `docs/protocol.md`, section 6, "Receipts".
 """
 
 from __future__ import annotations

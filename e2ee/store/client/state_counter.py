@@ -2,7 +2,7 @@
 
 Functions over one transaction. Of the counters given to envelopes, `sent` is the highest one that may have
 left this vault, and `answered` the highest one that the server is known to have on its disk. What follows
-from the two is for `e2ee.client.rollback`. See `docs/cryptography.md`, "State tokens".
+from the two is for `e2ee.client.recovery.rollback`. See `docs/cryptography.md`, "State tokens".
 """
 
 from __future__ import annotations

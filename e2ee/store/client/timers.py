@@ -1,7 +1,7 @@
 """After what time texts disappear, and which have to go now.
 
 Functions over one transaction of the vault. Knows rows and times; not who may set a timer
-(`e2ee.client.disappearing`).
+(`e2ee.client.history.disappearing`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure as TwistedFailure
 
-from e2ee.client.agent_socket import AgentSocket
 from e2ee.client.events import Event, LinkDown, LinkEnded, LinkUp
+from e2ee.client.holding.agent_socket import AgentSocket
 from e2ee.errors import Failure
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.rpc.connection import Connection

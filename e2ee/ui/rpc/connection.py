@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer
 
-from e2ee.client.agent_socket import is_own_user
+from e2ee.client.holding.agent_socket import is_own_user
 from e2ee.errors import Failure
 from e2ee.ui.invocation import Invocation
 from e2ee.ui.rpc.desk import Desk

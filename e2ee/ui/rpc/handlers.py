@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from e2ee.client.contact_file import ContactFormat
+from e2ee.client.contacts.contact_file import ContactFormat
 from e2ee.client.events import HistoryQuery
 from e2ee.errors import Code, Failure, InvalidIdentifier
 from e2ee.ids import MessageId

@@ -128,7 +128,7 @@ def export(file: Path, form: str | None) -> int:
 
     As vCard 4.0 (.vcf) or CSV (.csv). Keys, marks of verification and who is blocked are not in it.
     """
-    from e2ee.client.contact_file import ContactFormat
+    from e2ee.client.contacts.contact_file import ContactFormat
     from e2ee.ui.contact_files import export as run_export
     from e2ee.ui.runner import run
 

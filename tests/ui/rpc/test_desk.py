@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
-from e2ee.client.backup import Backup
+from e2ee.client.backups.backup import Backup
 from e2ee.client.events import (
     LinkDown,
     LinkEnded,

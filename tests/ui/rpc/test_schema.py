@@ -10,7 +10,6 @@ from jsonschema import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 
 import e2ee.ui
-from e2ee.client.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.client.events import (
     Contact,
     FailedReason,
@@ -29,6 +28,7 @@ from e2ee.client.events import (
     Undecryptable,
     WhatWasPutBack,
 )
+from e2ee.client.identification.certificate_values import OwnIdentity, TrustedAuthority
 from e2ee.errors import Code, Failure
 from e2ee.ids import MessageId
 from e2ee.ui import event_render, render, trust_records

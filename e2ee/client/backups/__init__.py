@@ -1,0 +1,1 @@
+"""Everything of a profile in one encrypted file, and back."""

@@ -1,0 +1,1 @@
+"""The address book: names, blocking, tokens, and files of contacts."""

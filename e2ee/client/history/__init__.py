@@ -1,0 +1,1 @@
+"""What is kept of conversations: read, searched, forgotten, and gone by itself."""

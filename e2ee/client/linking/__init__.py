@@ -1,0 +1,1 @@
+"""The one connection to the server: made, kept up, and spoken over."""

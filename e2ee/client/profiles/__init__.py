@@ -1,0 +1,1 @@
+"""The directory of a profile: its key, its lock, its passphrase, and who can read it."""

@@ -1,0 +1,1 @@
+"""From a pushed envelope to a text in the vault, at its place among its sender's."""
