@@ -101,20 +101,20 @@ class Courier:
         submit = _Submit(peer, peer.where, message, answer, self._now())
         lane = self._lanes.get(peer)
         if lane is None:
-            self._admit(submit)
+            self._admit(submit, submit.began)
         else:
             lane.append(submit)
 
-    def _admit(self, submit: _Submit) -> None:
+    def _admit(self, submit: _Submit, now: float) -> None:
         """Everything before the seat: at once, unless the recipient has to be looked up."""
         try:
-            self._permit(submit)
+            self._permit(submit, now)
         except Refusal as refusal:
             self._refuse(submit, refusal)
             return
         account = self._accounts.remembered(submit.message.number)
         if account is not None and _is_for(account, submit.message):
-            self._hand_over(submit, account)
+            self._hand_over(submit, account, now)
             return
         looking_up = run_eagerly(self._look_up(submit))
         if looking_up is not None:
@@ -128,7 +128,7 @@ class Courier:
             if lane is not None:
                 lane.append(submit)
             elif peer.ready:
-                self._admit(submit)
+                self._admit(submit, self._now())
             else:
                 self._refuse(submit, unavailable())
 
@@ -139,7 +139,7 @@ class Courier:
         self._lanes.pop(peer, None)
         peer.abort()
 
-    def _permit(self, submit: _Submit) -> None:
+    def _permit(self, submit: _Submit, now: float) -> None:
         """What is judged without the recipient; raises Refusal."""
         number, held = submit.message.number, submit.peer.held
         if submit.message.restart:
@@ -148,7 +148,7 @@ class Courier:
             raise Refusal(*_REFUSALS[Outcome.HELD])
         if number == submit.sender.address:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
-        wait = self._limits.take_now("messages", submit.sender.address, self._rate, submit.began)
+        wait = self._limits.take_now("messages", submit.sender.address, self._rate, now)
         if wait > 0:
             sentence = "too many messages in a short time"
             raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
@@ -161,13 +161,13 @@ class Courier:
                 # Displaced or logged out meanwhile: nothing of it is processed from then on.
                 raise unavailable()
             if account is not None and _is_for(account, submit.message):
-                self._hand_over(submit, account)
+                self._hand_over(submit, account, self._now())
             else:
                 submit.answer(await self._stale(submit))
         except (Refusal, StoreError) as error:
             self._refuse(submit, error)
 
-    def _hand_over(self, submit: _Submit, account: Account) -> None:
+    def _hand_over(self, submit: _Submit, account: Account, now: float) -> None:
         """To the seat; `delivered`, and the fast path, only for those who may see the recipient."""
         message, envelope = submit.message, submit.message.envelope
         known = shows_token(account, message.token)
@@ -176,7 +176,7 @@ class Courier:
         )
         may_know = self._presence.may_see(account, known)
         delivery = self._deliveries.to(account.where)
-        delivery.submit(item, may_know, partial(self._reached, submit), submit.began)
+        delivery.submit(item, may_know, partial(self._reached, submit), now)
 
     def _reached(self, submit: _Submit, outcome: Outcome) -> None:
         """What became of it; called from within the recipient's delivery, which no defect here may reach.

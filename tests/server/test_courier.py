@@ -117,6 +117,26 @@ class LiveTests(CourierCase):
             self.town.acknowledge(self.bob, push)
         self.assertEqual(self.now(self.town.mailbox.count()), 0)
 
+    def test_the_second_begins_with_the_push_however_long_the_look_up_takes(self) -> None:
+        known, waiting = self.town.rooms.courier._accounts, Deferred[None]()
+        known.forget(BOB)
+        find = known.find
+
+        async def slow(address: Address) -> Account | None:
+            await waiting
+            return await find(address)
+
+        self.patch(known, "find", slow)
+        answers = [self.town.submit(self.alice, self.town.send(BOB, e, TOKEN)) for e in (b"one", b"two")]
+        self.town.network.advance(5)
+        waiting.callback(None)
+        self.assertEqual(self.bob.envelopes, [b"one", b"two"])
+        self.town.network.advance(0.99)
+        self.assertEqual(self.now(self.town.mailbox.count()), 0)
+        for push in self.bob.pushes:
+            self.town.acknowledge(self.bob, push)
+        self.assertEqual([self.successResultOf(answer) for answer in answers], [DELIVERED] * 2)
+
     def test_acknowledged_while_it_is_written(self) -> None:
         answer = self.town.submit(self.alice, self.town.send(BOB, b"one", TOKEN))
         self.town.mailbox.slow = True

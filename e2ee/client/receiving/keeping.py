@@ -107,12 +107,12 @@ def _keep_text(
     tx: Connection, contact: ContactRecord, pushed: Pushed, opened: Opened, content: Text
 ) -> Taken:
     address = pushed.address
-    if is_received(tx, address, content.message_id):
-        known = pass_over(tx, address, pushed.device, content.message_id, content.sequence)
-        return Taken(not contact.blocked, known)
     if contact.blocked:
         skip_text(tx, address, pushed.device, content.sequence)
         return Taken(opened=False)
+    if is_received(tx, address, content.message_id):
+        known = pass_over(tx, address, pushed.device, content.message_id, content.sequence)
+        return Taken(opened=True, arrivals=known)
     contacts.touch_contact(tx, address, accepted=False)
     arrivals, held = take_text(
         tx, _received(tx, pushed, opened, content, contact), pushed.device, file_offered(content)

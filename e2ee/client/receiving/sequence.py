@@ -18,9 +18,19 @@ from e2ee.store.client.files import FileRecord, add_file
 from e2ee.store.client.healings import Wanted
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
 from e2ee.store.client.numbering import begins_numbering, first_of, follows, missing_between, numbering_of
-from e2ee.store.client.passed import count_passed, forget_passed, next_passed, note_passed
+from e2ee.store.client.passed import (
+    count_passed,
+    count_passed_before,
+    forget_passed,
+    next_passed,
+    note_passed,
+)
 from e2ee.store.client.state_counter import put_back_at
 from e2ee.store.connection import Connection
+
+PASSED_NUMBERS = 2_000
+"""Of one device, behind gaps: as many as may be missing at once. Whoever repeats one text for ever under ever
+new numbers, with gaps between them, fills no vault with that."""
 
 
 def take_text(
@@ -51,7 +61,7 @@ def pass_over(
     """A text that is here already, under another number: it leaves no gap behind.
 
     Such a one comes from a device that was put back and did not know that it had been accepted. What is still
-    held has its place where its lowest number is.
+    held has its place where its lowest number is. Of more than PASSED_NUMBERS behind gaps one more is a gap.
     """
     stream = messages.load_stream(tx, address, device)
     if messages.has_sequence(tx, stream, sequence):
@@ -60,7 +70,8 @@ def pass_over(
     if held is not None and sequence < held.sequence:
         messages.set_sequence(tx, held.row, sequence)
         sequence = held.sequence
-    note_passed(tx, stream, sequence)
+    if count_passed(tx, stream) < PASSED_NUMBERS:
+        note_passed(tx, stream, sequence)
     positions: list[int] = []
     stream = advanced(tx, _release_next(tx, stream, positions))
     messages.save_stream(tx, stream)
@@ -89,7 +100,7 @@ def mark_gaps(
     positions: list[int] = []
     for one in held[: due + 1]:
         missing = missing_between(stream.released_up_to, one.sequence)
-        missing -= count_passed(tx, stream, one.sequence)
+        missing -= count_passed_before(tx, stream, one.sequence)
         if missing > 0:
             want(tx, address, Wanted.MISSING)
             gap = Arrival(ArrivalKind.GAP, address, now, missing=missing)

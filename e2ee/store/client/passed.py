@@ -7,6 +7,7 @@ state and sends what waited there again: it leaves no gap. See `e2ee.client.rece
 from __future__ import annotations
 
 from e2ee.store.client.messages import Stream
+from e2ee.store.client.numbering import first_of, numbering_of
 from e2ee.store.connection import Connection
 
 
@@ -27,11 +28,20 @@ def next_passed(tx: Connection, stream: Stream) -> int | None:
     return None if row[0] is None else int(row[0])
 
 
-def count_passed(tx: Connection, stream: Stream, before: int) -> int:
-    """How many there are between what was passed on and this number."""
+def count_passed(tx: Connection, stream: Stream) -> int:
+    """How many of this sender are kept."""
+    row = tx.execute(
+        "SELECT count(*) FROM passed WHERE address = ? AND device = ?", (stream.address, stream.device)
+    ).fetchone()
+    return int(row[0])
+
+
+def count_passed_before(tx: Connection, stream: Stream, sequence: int) -> int:
+    """How many of those that `missing_between` counts, between what was passed on and this number."""
+    after = max(stream.released_up_to, first_of(numbering_of(sequence)) - 1)
     row = tx.execute(
         "SELECT count(*) FROM passed WHERE address = ? AND device = ? AND sequence > ? AND sequence < ?",
-        (stream.address, stream.device, stream.released_up_to, before),
+        (stream.address, stream.device, after, sequence),
     ).fetchone()
     return int(row[0])
 

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.client.receiving import sequence as sequence_module
+from e2ee.client.receiving.keeping import Opened, Pushed, keep
 from e2ee.client.receiving.sequence import mark_gaps, pass_over, take_text
-from e2ee.ids import Address, DeviceId, MessageId
-from e2ee.store.client import messages
+from e2ee.crypto.content import Text
+from e2ee.ids import Address, DeviceId, EnvelopeId, MessageId
+from e2ee.store.client import contacts, messages
 from e2ee.store.client.arrivals import ArrivalKind, unshown_arrivals
 from e2ee.store.client.holes import holes
 from e2ee.store.client.messages import RELEASED, MessageRecord
@@ -137,6 +140,36 @@ class RestoredSenderTests(SynchronousTestCase):
         self.assertEqual(self.shown(), ["1", "2", "3", "4", "5", "n3"])
         self.assertEqual(self.received_up_to(), NEW + 2)
         self.assertEqual(self.tx.execute("SELECT count(*) FROM passed").fetchone()[0], 0)
+
+    def passed(self) -> int:
+        return int(self.tx.execute("SELECT count(*) FROM passed").fetchone()[0])
+
+    def test_a_gap_in_the_old_numbering_hides_none_in_the_new(self) -> None:
+        self.again(3, 6)
+        self.assertTrue(self.take(NEW + 1))
+        mark_gaps(self.tx, BOB, DEVICE, 9, 9)
+        self.assertEqual(self.shown(), ["1", "2", "3", "(1)", "n2"])
+
+    def test_of_more_numbers_than_may_be_behind_gaps_one_more_is_a_gap(self) -> None:
+        self.patch(sequence_module, "PASSED_NUMBERS", 3)
+        for place in (2, 4, 6):
+            self.again(3, 3 + place)
+        self.assertEqual(self.passed(), 3)
+        self.again(3, 3 + 8)
+        self.assertEqual(self.passed(), 3)
+        self.assertTrue(self.take(3 + 9))
+        mark_gaps(self.tx, BOB, DEVICE, 9, 9)
+        self.assertEqual(self.shown(), ["1", "2", "3", "(5)", "12"])
+
+    def test_whoever_is_blocked_leaves_nothing_behind_with_repeats(self) -> None:
+        contacts.touch_contact(self.tx, BOB, accepted=False)
+        contacts.block_contact(self.tx, BOB)
+        for place in (2, 4, 6):
+            text = Text(MessageId(bytes(15) + b"\3"), 1, 0, 1, 1, None, 3 + place, "3")
+            pushed = Pushed(BOB, DEVICE, b"", EnvelopeId.of(bytes([place])), 9)
+            taken = keep(self.tx, pushed, Opened(b"k" * 32, text), receipts=True)
+            self.assertEqual((taken.opened, taken.arrivals), (False, []))
+        self.assertEqual(self.passed(), 0)
 
     def test_a_repeat_under_its_own_number_changes_nothing(self) -> None:
         self.take(5)
