@@ -48,10 +48,21 @@ class FileTarget:
             raise
 
     def _open_partial(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = self._open_own(0)
+        if os.fstat(descriptor).st_nlink == 1:
+            return descriptor
+        os.close(descriptor)
+        # Another name of it belongs to somebody, or to the file that a killed process has just named:
+        # what goes by it must not change any more. Only the partial name is given up.
+        os.unlink(self._partial, dir_fd=self._folder)
+        return self._open_own(os.O_EXCL)
+
+    def _open_own(self, more: int) -> int:
+        """The own regular file of the partial name, with these flags, too; FileExistsError for another."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | more
         descriptor = os.open(self._partial, flags, 0o600, dir_fd=self._folder)
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             os.close(descriptor)
             raise FileExistsError(errno.EEXIST, f"{self._partial} is in the way")
         return descriptor
@@ -101,7 +112,11 @@ class FileTarget:
             if error.errno not in _NO_LINKS:
                 raise
             return self._take_without_link(name)
-        os.unlink(self._partial, dir_fd=self._folder)
+        try:
+            self.discard()
+        except OSError:
+            os.unlink(name, dir_fd=self._folder)
+            raise
         return True
 
     def _take_without_link(self, name: str) -> bool:
@@ -130,7 +145,7 @@ class FileTarget:
             raise
 
     def discard(self) -> None:
-        """Nobody wants it any more."""
+        """Nobody wants it any more under its partial name, which may have gone already."""
         try:
             os.unlink(self._partial, dir_fd=self._folder)
         except FileNotFoundError:

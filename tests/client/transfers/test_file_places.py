@@ -132,6 +132,44 @@ class TargetTests(SynchronousTestCase):
         with mock.patch("os.link", side_effect=PermissionError(1, "no links here")):
             self.assertNoNameAfter("os.rename", errno.ENOSPC)
 
+    def test_a_file_that_keeps_its_partial_name_gets_no_other(self) -> None:
+        target, real = self.filled(), os.unlink
+
+        def unlink(name: str, **where: Any) -> None:
+            if name == PART:
+                raise OSError(errno.EIO, "the disk says no")
+            real(name, **where)
+
+        with mock.patch("os.unlink", unlink):
+            self.assertRaises(OSError, target.finish, "a.txt", DIGEST)
+        self.assertEqual(self.names(), [PART])
+        self.assertEqual(target.finish("a.txt", DIGEST).read_bytes(), CONTENT)
+        self.assertEqual(self.names(), ["a.txt"])
+
+    def test_a_partial_name_that_goes_by_itself_takes_no_other_with_it(self) -> None:
+        """So it looks on a network's disk whose answer was lost, too."""
+        target, real = self.filled(), os.unlink
+
+        def unlink(name: str, **where: Any) -> None:
+            real(name, **where)
+            real(name, **where)
+
+        with mock.patch("os.unlink", unlink):
+            path = target.finish("a.txt", DIGEST)
+        self.assertEqual((path.read_bytes(), self.names()), (CONTENT, ["a.txt"]))
+
+    def test_a_process_that_ended_between_the_two_names_leaves_nothing_in_the_way(self) -> None:
+        """What has its name stays as it is; the vault does not know of it, so the file comes again."""
+        os.link(self.filled().finish("a.txt", DIGEST), self.folder / PART)
+        again = self.target()
+        self.assertEqual(again.resume(), 0)
+        again.add(0, CONTENT[:CHUNK])
+        again.add(1, CONTENT[CHUNK:])
+        self.assertEqual(again.finish("a.txt", DIGEST).name, "a (1).txt")
+        self.assertEqual(self.names(), ["a (1).txt", "a.txt"])
+        for name in self.names():
+            self.assertEqual((self.folder / name).read_bytes(), CONTENT)
+
     def test_a_folder_that_was_not_written_through_has_no_name(self) -> None:
         target, real = self.filled(), os.fsync
         broken = OSError(errno.EIO, "the disk says no")
@@ -220,8 +258,14 @@ class TargetTests(SynchronousTestCase):
             self.assertEqual(len(open_now), 2)
             target.close()
             self.assertEqual(open_now, set())
+            with mock.patch("os.geteuid", return_value=os.geteuid() + 1):
+                self.assertRaises(FileExistsError, FileTarget, self.folder, ID, len(CONTENT), make=True)
+            self.assertEqual(open_now, set())
             os.link(self.folder / PART, self.folder / "another name")
-            self.assertRaises(FileExistsError, FileTarget, self.folder, ID, len(CONTENT), make=True)
+            with mock.patch("os.unlink", side_effect=PermissionError(1, "not yours")):
+                self.assertRaises(PermissionError, FileTarget, self.folder, ID, len(CONTENT), make=True)
+            self.assertEqual(open_now, set())
+            FileTarget(self.folder, ID, len(CONTENT), make=True).close()
             self.assertEqual(open_now, set())
 
     def test_another_users_partial_file_is_in_the_way(self) -> None:
@@ -245,14 +289,41 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(self.target().resume(), 0)
         self.assertEqual((self.folder / PART).stat().st_size, 0)
 
-    def test_links_in_place_of_the_partial_file_are_refused(self) -> None:
+    def victim(self) -> Path:
         self.folder.mkdir()
         victim = self.folder / "victim"
         victim.write_text("precious")
-        for link in (os.symlink, os.link):
-            link(victim.absolute(), self.folder / PART)
-            self.assertRaises((OSError, TargetRefused), FileTarget, self.folder, ID, 9, make=False)
-            (self.folder / PART).unlink()
+        return victim
+
+    def test_a_symbolic_link_in_place_of_the_partial_file_is_refused(self) -> None:
+        victim = self.victim()
+        (self.folder / PART).symlink_to(victim.absolute())
+        self.assertRaises(OSError, FileTarget, self.folder, ID, 9, make=False)
+        self.assertEqual(victim.read_text(), "precious")
+
+    def test_a_hard_link_in_place_of_the_partial_file_costs_the_other_file_nothing(self) -> None:
+        victim = self.victim()
+        os.link(victim, self.folder / PART)
+        self.filled().begin_again()
+        self.assertEqual((victim.read_text(), victim.stat().st_nlink), ("precious", 1))
+
+    def test_a_hard_link_to_another_users_file_is_left_alone(self) -> None:
+        victim = self.victim()
+        os.link(victim, self.folder / PART)
+        with mock.patch("os.geteuid", return_value=os.geteuid() + 1):
+            self.assertRaises(FileExistsError, FileTarget, self.folder, ID, 9, make=False)
+        self.assertEqual((self.names(), victim.read_text()), ([PART, "victim"], "precious"))
+
+    def test_what_takes_the_place_of_the_partial_file_at_that_moment_is_not_opened(self) -> None:
+        victim, real = self.victim(), os.unlink
+        os.link(victim, self.folder / PART)
+
+        def unlink(name: str, **where: Any) -> None:
+            real(name, **where)
+            os.link(victim, self.folder / PART)
+
+        with mock.patch("os.unlink", unlink):
+            self.assertRaises(FileExistsError, FileTarget, self.folder, ID, 9, make=False)
         self.assertEqual(victim.read_text(), "precious")
 
     def test_a_pipe_in_place_of_the_partial_file_is_refused_and_blocks_nobody(self) -> None:

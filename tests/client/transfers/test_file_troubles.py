@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from e2ee.client.api import Account
 from e2ee.client.events import (
@@ -278,6 +279,25 @@ class DiskTests(TroubleCase):
         self.assertEqual(len(self.bob.heard(FileReceived)), 2)
         told = [event for event in self.bob.unshown() if isinstance(event, FileReceived)]
         self.assertEqual(len(told), 1)
+
+    def test_a_process_that_is_killed_while_it_names_the_file_costs_a_second_copy_at_the_most(self) -> None:
+        self.full = False
+        link = os.link
+
+        def killed(*names: Any, **where: Any) -> None:
+            link(*names, **where)
+            raise CancelledError
+
+        with mock.patch("os.link", killed):
+            self.wanted()
+        self.assertEqual(len(self.kept()), 2)
+        self.bob.kill()
+        self.bob.start()
+        first, second = (self.folder / name for name in sorted(self.kept(), key=len))
+        self.assertEqual((first.name, first.read_bytes()), (self.path.name, CONTENT))
+        self.assertEqual(second.read_bytes(), CONTENT)
+        self.assertIs(self.bob.heard(FileReceived)[-1].file.state, FileState.SAVED)
+        self.assertEqual(self.world.relay.files, {})
 
     def test_what_can_never_have_a_name_is_not_left_on_the_disk(self) -> None:
         self.full = False
