@@ -15,6 +15,7 @@ from e2ee.client.identification import identities
 from e2ee.client.identification.authorities import AUTHORITIES
 from e2ee.client.linking import backoff
 from e2ee.client.receiving import gaps, incoming
+from e2ee.client.recovery import unknown_keys
 from e2ee.client.registering import enrolment
 from e2ee.client.sending import outgoing, typing_notices
 from e2ee.client.transfers import file_names
@@ -74,6 +75,7 @@ VALUES = {
         crypto.HEALING_MS, crypto.HEALING_MS_MAX, crypto.HEALING_FORGOTTEN_MS,
         DAY_MS // 24, DAY_MS, 2 * DAY_MS,
     ),
+    "prekeys made anew": (unknown_keys.REPLACE_AGAIN_MS, DAY_MS // 24),
     "sent again": (crypto.SENT_AGAIN_MS, crypto.SENT_AGAIN_TIMES, 30 * DAY_MS, 2),
     "unconfirmed": (crypto.UNCONFIRMED_MS, 10 * 60 * 1000),
     "resume": (crypto.RESUME_RANGES, 64),

@@ -58,7 +58,7 @@ class PreKeeper:
         self._spare: list[KemSecretKey] = []
         self._postponed = False
         self._replacing = False
-        self._conflicts = 0
+        self._resting = False
         self._take_back_timer: Callable[[], None] = _nothing
         self._busy = False
         self._again = False
@@ -92,9 +92,9 @@ class PreKeeper:
             await self.supplied(timeout)
 
     def wake(self) -> None:
-        """Look what there is to do, unless it is being done."""
+        """Look what there is to do, unless it is being done, or the directory has just refused every id."""
         self._again = True
-        if not self._busy and self._context.is_up:
+        if not (self._busy or self._resting) and self._context.is_up:
             self._busy = True
             self._context.tasks.spawn(self._run())
 
@@ -120,19 +120,25 @@ class PreKeeper:
         except Refusal as refusal:
             taken = refusal.refusal is m.RefusalCode.CONFLICT
             pause = await self._leave_taken_ids() if taken else refusal.retry_after or RETRY_SECONDS
+            # Another connection is no reason to ask sooner: that would leave the pace to the server.
+            self._resting = taken and pause > 0
             self._take_back_timer()
-            self._take_back_timer = self._context.tasks.later(pause, self.wake)
+            self._take_back_timer = self._context.tasks.later(pause, self._wake_rested)
             if not taken and refusal.code not in _TRANSIENT:
                 raise
         finally:
             self._busy = self._replacing = False
 
     async def _leave_taken_ids(self) -> float:
-        """This vault is older than what was published; seconds to the next attempt, which is at once the
-        first time."""
-        await self._context.write(lambda tx: leave_taken_ids(tx, self._context.now))
-        self._conflicts += 1
-        return RETRY_SECONDS if self._conflicts > 1 else 0.0
+        """This vault is older than what was published; seconds to the next attempt, which is at once unless
+        that was found within the hour."""
+        now = self._context.now
+        left = await self._context.write(lambda tx: leave_taken_ids(tx, now))
+        return 0.0 if left else RETRY_SECONDS
+
+    def _wake_rested(self) -> None:
+        self._resting = False
+        self.wake()
 
     # --- weekly keys ------------------------------------------------------------------------
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import SentState
-from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, STOCK, UPLOADS_AT_ONCE
-from e2ee.client.recovery.unknown_keys import IDS_SKIPPED
+from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, RETRY_SECONDS, STOCK, UPLOADS_AT_ONCE
+from e2ee.client.recovery.unknown_keys import IDS_SKIPPED, REPLACE_AGAIN_MS, leave_taken_ids
 from e2ee.crypto.prekeys import verify_signed_prekey
-from e2ee.store.client.prekeys import ONE_TIME_IN_USE, PreKeyKind, newest_prekey, prekey_secret
+from e2ee.store.client.prekeys import (
+    ONE_TIME_IN_USE,
+    PreKeyKind,
+    last_key_id,
+    newest_prekey,
+    prekey_secret,
+)
+from e2ee.store.connection import Connection
 from e2ee.wire import messages as m
 from e2ee.wire.limits import KEM_ONE_TIME_UPLOAD
 from tests.client.fake_relay import refused
@@ -193,6 +200,76 @@ class PreKeeperTests(SynchronousTestCase):
         before = len(self.uploads())
         self.world.wait(600)
         self.assertLessEqual(len(self.uploads()) - before, 11)
+
+    def last_id(self) -> int:
+        return self.bob.run(self.bob.vault.read(last_key_id))
+
+    def refuse_all(self) -> None:
+        """Every id names another key, as this directory says."""
+        self.world.relay.intercept[self.bob.address] = lambda message: (
+            refused(m.RefusalCode.CONFLICT) if isinstance(message, m.Publish) else None
+        )
+
+    def reconnect(self) -> None:
+        self.bob.link.disconnect()
+        self.bob.link.connect()
+        self.world.settle()
+
+    def test_a_directory_that_says_that_every_id_is_taken_uses_up_few_of_them(self) -> None:
+        """However often it ends the connection, and whatever process comes next."""
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        self.refuse_all()
+        before = self.last_id()
+        self.bob.start()
+        left = self.last_id()
+        self.assertGreaterEqual(left, before + IDS_SKIPPED)
+        for _ in range(5):
+            self.reconnect()
+            self.world.wait(RETRY_SECONDS)
+            self.bob.kill()
+            self.bob.start()
+        self.assertLess(self.last_id(), left + IDS_SKIPPED)
+        self.assertEqual(len(self.bob.look("SELECT 1 FROM prekey WHERE retired_at IS NULL")), 2)
+
+    def test_it_is_believed_again_after_an_hour_and_once(self) -> None:
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        self.refuse_all()
+        self.bob.start()
+        left = self.last_id()
+        self.world.wait(REPLACE_AGAIN_MS // 1000 - 1)
+        self.assertLess(self.last_id(), left + IDS_SKIPPED)
+        self.world.wait(RETRY_SECONDS + 1)
+        self.assertGreaterEqual(self.last_id(), left + IDS_SKIPPED)
+        left = self.last_id()
+        self.world.wait(10 * RETRY_SECONDS)
+        self.assertLess(self.last_id(), left + IDS_SKIPPED)
+
+    def test_it_is_asked_no_sooner_on_another_connection(self) -> None:
+        self.bob.start()
+        self.bob.stop()
+        self.world.clock.advance(8 * DAY)
+        self.refuse_all()
+        self.bob.start()
+        before = len(self.uploads())
+        for _ in range(5):
+            self.reconnect()
+        self.assertEqual(len(self.uploads()), before)
+        self.world.relay.intercept.clear()
+        self.world.wait(RETRY_SECONDS)
+        self.assertEqual(self.held(), (STOCK, STOCK))
+
+    def test_a_clock_that_was_set_back_does_not_put_it_off(self) -> None:
+        now = 1_800_000_000_000
+
+        def left(tx: Connection) -> list[bool]:
+            times = (now, now + REPLACE_AGAIN_MS - 1, now + REPLACE_AGAIN_MS, now - 1, now)
+            return [leave_taken_ids(tx, time) for time in times]
+
+        self.assertEqual(self.bob.run(self.bob.vault.write(left)), [True, False, True, True, False])
 
     def test_weekly_keys_are_replaced_while_the_client_runs(self) -> None:
         first = self.signed_id()

@@ -18,9 +18,11 @@ IDS_BEGIN = 1_577_836_800
 IDS_SKIPPED = 65_536
 """At the least, whatever the clock says."""
 REPLACE_AGAIN_MS = 60 * 60 * 1000
-"""A stock is replaced once an hour at the most: anybody can name a key that never was."""
+"""At the most once an hour a stock is replaced, since anybody can name a key that never was, and taken ids
+are left, since a server can call all of them taken: they last for years all the same."""
 
 _REPLACED_AT = "stock_replaced_at"
+_LEFT_AT = "taken_ids_left_at"
 
 
 def unused_id(tx: Connection, now: int) -> int:
@@ -30,21 +32,32 @@ def unused_id(tx: Connection, now: int) -> int:
     return max(prekeys.last_key_id(tx) + IDS_SKIPPED, elapsed * IDS_PER_SECOND)
 
 
-def leave_taken_ids(tx: Connection, now: int) -> None:
+def leave_taken_ids(tx: Connection, now: int) -> bool:
     """The directory has other keys under these ids, so another copy of this vault has published there: all
-    keys are made anew, above them."""
+    keys are made anew, above them, unless that was done within the hour; whether they will be."""
+    if not _first_in_an_hour(tx, _LEFT_AT, now):
+        return False
     prekeys.retire_all(tx, now)
     prekeys.skip_key_ids(tx, unused_id(tx, now))
     prekeys.replace_stock(tx)
+    return True
 
 
 def replace_unknown(tx: Connection, now: int) -> bool:
     """Somebody was given a one-time key that is not here: have the stock replaced, unless that was done
     within the hour; whether it will be."""
-    last = load_mark(tx, _REPLACED_AT)
-    if last is not None and now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
+    if not _first_in_an_hour(tx, _REPLACED_AT, now):
         return False
-    save_mark(tx, _REPLACED_AT, now.to_bytes(8, "big"))
     prekeys.replace_stock(tx)
     prekeys.retire_stock(tx, now)
+    return True
+
+
+def _first_in_an_hour(tx: Connection, name: str, now: int) -> bool:
+    """Whether this was not done within the hour; then it counts as done now. A clock that was set back puts
+    nothing off."""
+    last = load_mark(tx, name)
+    if last is not None and 0 <= now - int.from_bytes(last, "big") < REPLACE_AGAIN_MS:
+        return False
+    save_mark(tx, name, now.to_bytes(8, "big"))
     return True

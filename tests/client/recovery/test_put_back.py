@@ -16,6 +16,7 @@ from e2ee.client.events import (
 )
 from e2ee.crypto.prekeys import verify_signed_prekey
 from e2ee.crypto.state_token import make_state_token, read_state_token
+from e2ee.store.client.prekeys import last_key_id
 from e2ee.wire import messages as m
 from tests.client.fake_relay import refused
 from tests.client.people import Person, World
@@ -240,6 +241,40 @@ class OldVaultTests(PutBackCase):
             self.assertIs(self.bob.say(self.alice, f"b{number}").state, SentState.DELIVERED)
             self.assertIs(self.alice.say(self.bob, f"a{number}").state, SentState.DELIVERED)
         self.assertEqual(self.texts(self.bob), [(f"a{number}", False, False) for number in range(3)])
+
+    def take_ids(self, count: int) -> None:
+        """Another copy has published so many keys since, of which the directory hands out none any more."""
+        taken = self.alice.run(self.alice.vault.read(last_key_id)) + count
+        self.alice.stored.one_time.clear()
+        self.alice.stored.kem_one_time.clear()
+        self.world.relay.intercept[self.alice.address] = lambda message: (
+            refused(m.RefusalCode.CONFLICT)
+            if isinstance(message, m.Publish) and any(one.key_id <= taken for one in message.one_time)
+            else None
+        )
+
+    def put_back_unnoticed(self, copy: bytes, taken: int) -> None:
+        self.alice.stop()
+        self.alice.stored.state_token = None
+        self.alice.put_back(copy)
+        self.take_ids(taken)
+        self.alice.start()
+
+    def test_a_second_time_within_an_hour_that_a_server_hides_is_healed_after_the_hour(self) -> None:
+        self.put_back_unnoticed(self.copy, taken=1_000)
+        self.assertEqual(len(self.alice.stored.one_time), 100)
+        self.alice.stop()
+        copy = self.alice.copy_vault()
+        self.alice.start()
+        self.world.wait(60)
+        self.put_back_unnoticed(copy, taken=50_000)
+        self.world.wait(60)
+        self.assertEqual(len(self.alice.stored.one_time), 0)
+        self.world.wait(3600)
+        self.assertEqual(len(self.alice.stored.one_time), 100)
+        carol = self.world.person(CAROL).start()
+        self.assertIs(carol.say(self.alice, "hello").state, SentState.DELIVERED)
+        self.assertEqual(self.alice.read(), ["hello"])
 
     def test_a_token_that_this_device_has_not_made_is_ignored(self) -> None:
         forged = make_state_token(self.bob.own, 1000)
