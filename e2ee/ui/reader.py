@@ -81,7 +81,8 @@ class Reader:
                 if await to_its_end(self._print_one(event)):
                     texts += isinstance(event, MessageReceived)
         finally:
-            await self._mark_flushed()
+            # Who ends the reading does not take back what was printed.
+            await to_its_end(self._mark_flushed())
         return texts
 
     async def _print_one(self, event: ShownEvent) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import CancelledError, Deferred
 
 from e2ee.client.events import FailedReason, Selection, ShownEvent
@@ -90,6 +92,23 @@ class ReaderTests(CoroutineTestCase):
         self.failureResultOf(showing, CancelledError)
         self.assertEqual(self.printed, [1])
         self.assertEqual([event.position for event in self.messenger.waiting], [2])
+
+    def test_what_was_flushed_is_marked_to_the_end_when_interrupted(self) -> None:
+        self.fill(1)
+        marking: Deferred[None] = Deferred()
+        mark_shown = self.messenger.mark_shown
+
+        async def slowly(events: Sequence[ShownEvent]) -> None:
+            await marking
+            await mark_shown(events)
+
+        self.patch(self.messenger, "mark_shown", slowly)
+        showing = self.start(self.reader.show())
+        showing.cancel()
+        self.assertNoResult(showing)
+        marking.callback(None)
+        self.failureResultOf(showing, CancelledError)
+        self.assertEqual(self.messenger.waiting, [])
 
     def test_two_calls_do_not_print_the_same(self) -> None:
         self.fill(2)

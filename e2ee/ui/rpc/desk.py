@@ -132,6 +132,7 @@ class Desk:
         texts = [text for text, _ in found if text is not None]
         said = batch_text(texts) if incoming.batch else (texts[0] if texts else None)
         if said is not None:
+            self.news.answering(room)
             await self._say(said)
         for _, after in found:
             if after is not None:

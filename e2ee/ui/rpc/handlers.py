@@ -55,13 +55,13 @@ async def send(request: Request, asked: Given) -> None:
 async def receive(request: Request, asked: Given) -> None:
     """As the verb, but no more than there is room for in one answer."""
     most, line = asked.get("max", MOST_MESSAGES), request.line
-    events = await request.desk.news.take(most, line)
+    events = await request.desk.news.take(most, line, request.left())
     if not events:
         await request.shared.connected(request.left())
         await drained(request.shared, lambda: 0, request.left())
-        events = await request.desk.news.take(most, line)
+        events = await request.desk.news.take(most, line, request.left())
     if not events and asked.get("wait_first", False):
-        events = await request.desk.news.first(request.left(), most, line)
+        events = await request.desk.news.first(most, line, request.left())
     if not events:
         return
     try:

@@ -56,6 +56,8 @@ class News:
         self._unsubscribe: Callable[[], None] | None = None
         self._telling: list[Deferred[None]] = []
         self._taken_for: object | None = None
+        self._held_up = False
+        """Whether what was taken waits for the other answers of its batch."""
         self._passed_over: list[Bell] = []
         self._failed: Callable[[TwistedFailure], None] = lambda _: None
 
@@ -159,7 +161,15 @@ class News:
     async def _tell_arrivals(self) -> None:
         while True:
             await self._arrivals.rung()
-            await self._reader.show()
+            # What a `receive` has taken is unshown in the vault until it has been told and marked, and what
+            # is told here is so for a `receive` after `unsubscribe`: each would tell the other's again.
+            while self._taken_for is not None:
+                await self._another_look()
+            self._taken_for = self
+            try:
+                await self._reader.show()
+            finally:
+                self.give_back()
 
     async def _tell_changes(self) -> None:
         while True:
@@ -179,21 +189,19 @@ class News:
 
     # --- asking for it ------------------------------------------------------------------------
 
-    async def take(self, most: int | None, line: object) -> list[ShownEvent]:
+    async def take(self, most: int | None, line: object, seconds: float) -> list[ShownEvent]:
         """The first of what is unshown, marked as being told; then `shown` or `give_back`.
 
         Waits until what was taken before has been told and marked, or both would be given the same: the
         program may have read that answer long before we hear that it was taken. What was taken for the same
-        `line` is told only when all of that is answered. Raises Failure(USAGE) then, and while subscribed.
+        `line` is told only when all of that is answered. Raises Failure(USAGE) then, and while subscribed,
+        and Failure(TIMEOUT) if the batch of what was taken before is not answered in so many seconds.
         """
+        until = self._clock.seconds() + seconds
+        self._refuse_in_vain(line)
         while self._taken_for is not None:
-            if self._taken_for is line:
-                raise Failure(Code.USAGE, "an earlier receive of this batch has not been answered yet")
-            bell = Bell(self._clock)
-            self._passed_over.append(bell)
-            await bell.rung()
-        if self.subscribed:
-            raise Failure(Code.USAGE, "what comes is told already: this program has subscribed")
+            await self._another_look(until)
+            self._refuse_in_vain(line)
         self._taken_for = line
         events: list[ShownEvent] = []
         try:
@@ -201,9 +209,12 @@ class News:
         finally:
             if not events:
                 self.give_back()
+        if events:
+            self._held_up = True
+            self._wake_passed_over()
         return events
 
-    async def first(self, seconds: float, most: int | None, line: object) -> list[ShownEvent]:
+    async def first(self, most: int | None, line: object, seconds: float) -> list[ShownEvent]:
         """The same, waiting for it, and for those who wait already. Raises Failure(TIMEOUT) after so many
         seconds."""
         until = self._clock.seconds() + seconds
@@ -213,15 +224,39 @@ class News:
         )
         try:
             while True:
+                self._refuse_in_vain(line)
                 if self._taken_for is not None:
                     if bell not in self._passed_over:
                         self._passed_over.append(bell)
-                elif events := await self.take(most, line):
+                elif events := await self.take(most, line, until - self._clock.seconds()):
                     return events
                 if not await bell.rung(until - self._clock.seconds()):
                     raise Failure(Code.TIMEOUT, "no message came in time")
         finally:
             unsubscribe()
+
+    def _refuse_in_vain(self, line: object) -> None:
+        """Raises Failure(USAGE) for who would wait for himself, or for what is told as it comes."""
+        if self.subscribed:
+            raise Failure(Code.USAGE, "what comes is told already: this program has subscribed")
+        if self._taken_for is line:
+            raise Failure(Code.USAGE, "an earlier receive of this batch has not been answered yet")
+
+    async def _another_look(self, until: float | None = None) -> None:
+        """Wait until it may stand differently with what is taken. Raises Failure(TIMEOUT) if that is held up
+        at `until`. Otherwise it waits for our vault, or for the program, which could not be told anything
+        else before it.
+        """
+        bell = Bell(self._clock)
+        self._passed_over.append(bell)
+        seconds = None if until is None or not self._held_up else until - self._clock.seconds()
+        if not await bell.rung(seconds) and self._held_up:
+            raise Failure(Code.TIMEOUT, "an earlier batch with a receive has not been answered yet")
+
+    def answering(self, line: object) -> None:
+        """All of the line is being told now."""
+        if self._taken_for is line:
+            self._held_up = False
 
     async def shown(self, events: Sequence[ShownEvent]) -> None:
         """The program has these."""
@@ -233,6 +268,10 @@ class News:
     def give_back(self) -> None:
         """What was taken has been told, or will not be: the next may take."""
         self._taken_for = None
+        self._held_up = False
+        self._wake_passed_over()
+
+    def _wake_passed_over(self) -> None:
         passed_over, self._passed_over = self._passed_over, []
         for bell in passed_over:
             bell.ring()

@@ -456,8 +456,8 @@ class NewsTests(DeskTestCase):
         self.assertEqual([one["text"] for one in second["result"]], ["text 2"])
         self.assertEqual(self.shown(), [1, 2])
 
-    def test_also_while_it_is_being_marked_as_shown(self) -> None:
-        self.messenger.arrive(message("text 1", number=1))
+    def mark_slowly(self) -> Deferred[None]:
+        """From now on what was shown is marked as that only once this has a result."""
         marking: Deferred[None] = Deferred()
         mark_shown = self.messenger.mark_shown
 
@@ -466,12 +466,186 @@ class NewsTests(DeskTestCase):
             await mark_shown(events)
 
         self.patch(self.messenger, "mark_shown", slowly)
+        return marking
+
+    def test_also_while_it_is_being_marked_as_shown(self) -> None:
+        self.messenger.arrive(message("text 1", number=1))
+        marking = self.mark_slowly()
         for request in self.receives(1, 2):
             self.take(json.dumps(request))
         self.assertEqual(len(self.said()), 1)
         marking.callback(None)
         (second,) = self.said()
         self.assertEqual(second["result"], [])
+
+    def test_who_asks_again_without_time_has_it_while_that_is_marked(self) -> None:
+        """Nothing is in his hands then."""
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        marking = self.mark_slowly()
+        for request in self.receives(1, 2):
+            request["params"]["timeout"] = 0
+            self.take(json.dumps(request))
+        self.call.reactor.advance(1)
+        self.assertEqual(len(self.said()), 1)
+        marking.callback(None)
+        self.assertEqual([one["text"] for one in self.said()[0]["result"]], ["text 2"])
+
+    def test_what_receive_has_given_is_not_notified_while_it_is_on_its_way(self) -> None:
+        """Neither before it counts as taken nor while that is being marked; the connection's state is."""
+        self.messenger.arrive(message("text 1", number=1))
+        marking = self.mark_slowly()
+        self.program.stalls = True
+        self.take('{"jsonrpc":"2.0","id":1,"method":"receive"}')
+        self.program.stalls = False
+        self.take('{"jsonrpc":"2.0","id":2,"method":"subscribe"}')
+        self.messenger.arrive(message("text 2", number=2))
+        self.messenger.tell(LinkUp(0))
+        said = self.said()
+        self.assertEqual([one["text"] for one in said[0]["result"]], ["text 1"])
+        self.assertEqual([one.get("method") for one in said[1:]], [None, "connection"])
+        self.program.take()
+        self.assertEqual(self.said(), [])
+        marking.callback(None)
+        self.assertEqual(self.texts(), ["text 2"])
+        self.assertEqual(self.shown(), [1, 2])
+
+    def test_what_was_notified_is_not_received_while_it_is_being_marked(self) -> None:
+        for number in (1, 2):
+            self.messenger.arrive(message(f"text {number}", number=number))
+        self.messenger.page = 1
+        marking = self.mark_slowly()
+        self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe"}')
+        self.assertEqual(self.texts_of_all(), ["text 1"])
+        self.take('{"jsonrpc":"2.0","id":2,"method":"unsubscribe"}')
+        self.take('{"jsonrpc":"2.0","id":3,"method":"receive","params":{"timeout":0}}')
+        self.call.reactor.advance(1)
+        self.assertEqual([one["id"] for one in self.said()], [2])
+        marking.callback(None)
+        (answer,) = self.said()
+        self.assertEqual([one["text"] for one in answer["result"]], ["text 2"])
+        self.assertEqual(self.shown(), [1, 2])
+
+    def test_who_subscribes_anew_is_told_nothing_twice(self) -> None:
+        self.messenger.arrive(message("text 1", number=1))
+        marking = self.mark_slowly()
+        for number, method in enumerate(("subscribe", "unsubscribe", "subscribe")):
+            self.take(f'{{"jsonrpc":"2.0","id":{number},"method":"{method}"}}')
+        self.messenger.arrive(message("text 2", number=2))
+        self.assertEqual(self.texts_of_all(), ["text 1"])
+        marking.callback(None)
+        self.assertEqual(self.texts_of_all(), ["text 2"])
+        self.assertEqual(self.shown(), [1, 2])
+
+    def test_who_has_something_to_acknowledge_does_not_receive_and_is_told_at_once(self) -> None:
+        self.messenger.arrive(message("text 1", number=1))
+        self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"acknowledge":true}}')
+        self.said()
+        for params in ({}, {"wait_first": True}):
+            self.assertEqual(self.error("receive", params), (-32602, "usage"))
+        self.result("unsubscribe")
+        self.assertEqual([one["text"] for one in self.result("receive")], ["text 1"])
+        self.assertEqual(self.shown(), [1])
+
+    def test_two_in_one_batch_that_wait_do_not_hold_back_what_comes(self) -> None:
+        batch = self.receives(1, 2)
+        for request in batch:
+            request["params"]["wait_first"] = True
+        answering = self.take(json.dumps(batch))
+        self.call.reactor.advance(1)
+        self.messenger.arrive(message("text 1", number=1))
+        self.successResultOf(answering)
+        ((first, second),) = self.said()
+        self.assertEqual([one["text"] for one in first["result"]], ["text 1"])
+        self.assertEqual(second["error"]["data"]["code"], "usage")
+        self.assertEqual(self.shown(), [1])
+
+    def take_in_a_batch(self) -> None:
+        """A message is taken by a batch that then waits 20 seconds for an answer, and is told with that."""
+        self.messenger.arrive(message("text 1", number=1))
+        slow: Deferred[None] = Deferred()
+        self.call.reactor.callLater(20, slow.callback, None)
+
+        async def outbox() -> list[SentMessage]:
+            await slow
+            return []
+
+        self.patch(self.messenger, "outbox", outbox)
+        batch = [*self.receives(1), {"jsonrpc": "2.0", "id": 2, "method": "outbox"}]
+        self.take(json.dumps(batch))
+
+    def receive_within(self, seconds: float) -> None:
+        (request,) = self.receives(3)
+        request["params"]["timeout"] = seconds
+        self.take(json.dumps(request))
+        self.assertEqual(self.said(), [])
+
+    def test_who_waits_for_the_batch_of_another_waits_no_longer_than_his_time(self) -> None:
+        for seconds in (0, 19.5):
+            self.take_in_a_batch()
+            self.receive_within(seconds)
+            self.call.reactor.advance(seconds)
+            (refused,) = self.said()
+            self.assertEqual((refused["id"], refused["error"]["data"]["code"]), (3, "timeout"))
+            self.call.reactor.advance(20)
+            self.assertEqual(len(self.said()), 1)
+        self.assertEqual(self.shown(), [1, 1])
+
+    def test_who_has_more_time_than_the_batch_of_another_needs_is_given_the_next(self) -> None:
+        self.take_in_a_batch()
+        self.messenger.arrive(message("text 2", number=2))
+        self.receive_within(20.5)
+        self.call.reactor.advance(20)
+        _, answer = self.said()
+        self.assertEqual([one["text"] for one in answer["result"]], ["text 2"])
+        self.assertEqual(self.shown(), [1, 2])
+
+    def test_he_is_not_refused_while_what_was_told_in_time_is_marked(self) -> None:
+        marking = self.mark_slowly()
+        self.take_in_a_batch()
+        self.receive_within(20.5)
+        self.call.reactor.advance(20)
+        self.assertEqual(len(self.said()), 1)
+        self.call.reactor.advance(1)
+        self.assertEqual(self.said(), [])
+        marking.callback(None)
+        self.assertEqual(self.said()[0]["result"], [])
+
+    def look_slowly(self) -> Deferred[None]:
+        """From now on nothing is found before this has a result."""
+        looking: Deferred[None] = Deferred()
+        mark_printing = self.messenger.mark_printing
+
+        async def slowly(events: Any) -> Any:
+            await looking
+            return await mark_printing(events)
+
+        self.patch(self.messenger, "mark_printing", slowly)
+        return looking
+
+    def test_also_if_he_asked_before_that_was_taken(self) -> None:
+        """While it is being looked up, nobody knows yet whether there is anything to wait for."""
+        looking = self.look_slowly()
+        self.take_in_a_batch()
+        self.receive_within(5)
+        looking.callback(None)
+        self.call.reactor.advance(4)
+        self.assertEqual(self.said(), [])
+        self.call.reactor.advance(1)
+        self.assertEqual(self.said()[0]["error"]["data"]["code"], "timeout")
+
+    def test_what_found_no_room_in_an_answer_holds_nobody_up(self) -> None:
+        self.messenger.arrive(message("x" * 300))
+        self.patch(request_module, "ANSWER_BYTES", 400)
+        self.assertEqual(self.error("receive"), (-32602, "usage"))
+        self.patch(request_module, "ANSWER_BYTES", 4000)
+        looking = self.look_slowly()
+        self.take(json.dumps(self.receives(1)[0]))
+        self.receive_within(0)
+        self.call.reactor.advance(1)
+        self.assertEqual(self.said(), [])
+        looking.callback(None)
+        self.assertEqual([len(one["result"]) for one in self.said()], [1, 0])
 
     def test_two_in_one_batch_are_not_given_the_same(self) -> None:
         """The first is answered with the batch, so the second cannot wait for that."""
