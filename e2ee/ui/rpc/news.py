@@ -52,7 +52,7 @@ class News:
         self._changed = Bell(clock)
         self._changes: dict[tuple[str, str], str] = {}
         self._acknowledging = False
-        self._unacknowledged: Deferred[None] | None = None
+        self._unacknowledged: Deferred[bool] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._telling: list[Deferred[None]] = []
         self._taken_for: object | None = None
@@ -99,7 +99,7 @@ class News:
         self._unsubscribe()
         self._unsubscribe = None
         self._changes.clear()
-        self._settle(OutputClosed())
+        self._settle(acknowledged=False)
         telling, self._telling = self._telling, []
         for one in telling:
             one.cancel()
@@ -108,14 +108,12 @@ class News:
         """The arrival that was told last has been dealt with. Raises Failure(USAGE) if there is none."""
         if self._unacknowledged is None:
             raise Failure(Code.USAGE, "there is nothing to acknowledge")
-        self._settle(None)
+        self._settle(acknowledged=True)
 
-    def _settle(self, problem: OutputClosed | None) -> None:
+    def _settle(self, *, acknowledged: bool) -> None:
         waiting, self._unacknowledged = self._unacknowledged, None
-        if waiting is not None and problem is not None:
-            waiting.errback(problem)
-        elif waiting is not None:
-            waiting.callback(None)
+        if waiting is not None:
+            waiting.callback(acknowledged)
 
     def _ended(self, reason: TwistedFailure) -> None:
         if self.subscribed:
@@ -178,14 +176,14 @@ class News:
                 await self._write(self._changes.pop(next(iter(self._changes))))
 
     async def _tell(self, event: ShownEvent) -> None:
-        """Returns when it counts as shown."""
+        """Returns when it counts as shown. Raises OutputClosed if it will not."""
         shown = event_render.event_object(event)
-        waiting: Deferred[None] | None = None
+        waiting: Deferred[bool] | None = None
         if self._acknowledging:
             waiting = self._unacknowledged = Deferred()
         await self._write(notification_text(shown["type"], render.as_json(shown)))
-        if waiting is not None:
-            await waiting
+        if waiting is not None and not await waiting:
+            raise OutputClosed
 
     # --- asking for it ------------------------------------------------------------------------
 

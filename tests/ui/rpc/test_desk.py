@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -357,6 +358,20 @@ class NewsTests(DeskTestCase):
             self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"acknowledge":true}}')
         )
         self.desk.end()
+        self.assertEqual(self.shown(), [])
+
+    def test_who_goes_before_he_has_what_is_to_be_acknowledged_leaves_no_error_behind(self) -> None:
+        self.messenger.arrive(message("text"))
+        self.program.stalls = True
+        self.take('{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"acknowledge":true}}')
+        self.program.take()
+        self.desk.end()
+        (on_its_way,) = self.program.stalled
+        self.program.stalled.clear()
+        on_its_way.errback(OutputClosed())
+        del on_its_way
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(self.shown(), [])
 
     def test_states_connection_and_presence(self) -> None:
