@@ -67,7 +67,7 @@ async def receive(request: Request, asked: Given) -> None:
     try:
         for event in events:
             request.add(event_object(event))
-    except Failure:
+    except Exception:
         request.desk.news.give_back()
         raise
     request.after_flush = lambda: request.desk.news.shown(events)
