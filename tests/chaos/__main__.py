@@ -8,6 +8,7 @@
     E2EE_CHAOS_BYTES=…       typical bytes of a connection before it is struck (4000)
     E2EE_CHAOS_SILENCE=…     the longest black hole in seconds (2)
     E2EE_CHAOS_POWER=1       power cuts as well as kills, where the machine has FUSE (make powerloss)
+    E2EE_CHAOS_KEEP=…        a new directory for what is left of a run that has broken a promise
     E2EE_CHAOS_FAULT=WHO:NAME  plants a fault of `tests.chaos.faults`: the run must fail then
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from pathlib import Path
 
 from tests.chaos.house import Faults
 from tests.chaos.power import missing
@@ -43,6 +45,7 @@ def plan() -> Plan:
         kill_every=number("KILL_EVERY", 8.0 if power else 20.0),
         least_strikes=int(number("STRIKES", 100 if power else 1_000)),
         weather=Weather(seed, int(number("BYTES", 4_000)), number("SILENCE", 2.0)),
+        keep=Path(os.environ["E2EE_CHAOS_KEEP"]) if "E2EE_CHAOS_KEEP" in os.environ else None,
         faults=Faults({who: fault} if fault else {}),
     )
 

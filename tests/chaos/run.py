@@ -7,11 +7,13 @@ Knows the order of a run; what the programs print stands in `talkers`, what is r
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from tests.chaos.house import ChaosHouse, Faults
@@ -56,6 +58,8 @@ class Plan:
     power: bool = False
     least_strikes: int = 0
     weather: Weather | None = None
+    keep: Path | None = None
+    """A new directory for what a run leaves that has broken a promise: databases, vaults, logs, what was shown."""
     faults: Faults = field(default_factory=Faults)
 
 
@@ -129,7 +133,18 @@ class Run:
             finally:
                 for program in self.programs:
                     program.abandon()
-            return self._report(time.monotonic() - began)
+            report = self._report(time.monotonic() - began)
+            if self.plan.keep is not None and not report.good:
+                self._keep(self.plan.keep)
+            return report
+
+    def _keep(self, directory: Path) -> None:
+        self.house.stop_server()
+        shutil.copytree(self.house.directory, directory, ignore=_no_files)
+        for sender, recipient in STREAMS:
+            shown = "".join(f"{one}\n" for one in self._shown(sender, recipient))
+            (directory / f"{sender}-to-{recipient}.shown").write_text(shown, "utf-8")
+        self.say(f"kept in {directory}")
 
     # --- trouble ------------------------------------------------------------------------------
 
@@ -268,3 +283,9 @@ class Run:
             lost = [text for text in writer.kept if text not in known]
             if lost:
                 yield f"{writer.profile} has forgotten {len(lost)} texts, the first being {lost[0]}"
+
+
+def _no_files(directory: str, names: Sequence[str]) -> list[str]:
+    """Sockets, which cannot be copied."""
+    paths = {name: Path(directory, name) for name in names}
+    return [name for name, path in paths.items() if not (path.is_file() or path.is_dir())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 from sqlcipher3 import dbapi2
@@ -24,7 +25,7 @@ from e2ee.store.client.arrivals import Arrival, ArrivalKind
 from e2ee.store.client.messages import HELD, RELEASED, MessageRecord, Stream
 from e2ee.store.client.outbox import OutboxKind
 from e2ee.store.client.prekeys import PreKeyKind, PreKeyRecord
-from e2ee.store.client.sessions import SESSIONS_PER_DEVICE, SessionRecord
+from e2ee.store.client.sessions import SESSIONS_PER_DEVICE, UNANSWERED_SESSIONS, SessionRecord
 from e2ee.store.connection import Connection
 
 ALICE, BOB = Address("+15550100101"), Address("+15550100102")
@@ -136,9 +137,9 @@ class PreKeyTests(TablesCase):
 class SessionTests(TablesCase):
     """Which session is sent on."""
 
-    def add(self, number: int, device: DeviceId = DEVICE) -> SessionRecord:
+    def add(self, number: int, device: DeviceId = DEVICE, *, answered: bool = True) -> SessionRecord:
         record = SessionRecord(BOB, device, bytes([number]) * 8, b"k" * 32, b"h" * 32, b"state")
-        sessions.add_session(self.tx, record)
+        sessions.add_session(self.tx, record, answered=answered)
         return record
 
     def current(self) -> bytes:
@@ -149,7 +150,7 @@ class SessionTests(TablesCase):
     def test_the_one_in_which_a_message_was_opened_last_is_sent_on(self) -> None:
         one, two = self.add(1), self.add(2)
         self.assertEqual(self.current(), two.session_id)
-        sessions.save_opened(self.tx, one)
+        sessions.save_opened(self.tx, one, first=False)
         self.assertEqual(self.current(), one.session_id)
         sessions.save_sent(self.tx, two)
         self.assertEqual(self.current(), one.session_id)
@@ -157,10 +158,27 @@ class SessionTests(TablesCase):
     def test_one_and_four_older_are_kept_of_each_device(self) -> None:
         other = self.add(99, OTHER)
         records = [self.add(number) for number in range(1, SESSIONS_PER_DEVICE + 2)]
-        kept = [sessions.session_by_id(self.tx, BOB, one.session_id) is not None for one in records]
-        self.assertEqual(kept, [False] + [True] * SESSIONS_PER_DEVICE)
+        self.assertEqual(self.kept(records), [False] + [True] * SESSIONS_PER_DEVICE)
         self.assertIsNotNone(sessions.session_by_id(self.tx, BOB, other.session_id))
         self.assertIsNone(sessions.session_by_id(self.tx, ALICE, other.session_id))
+
+    def kept(self, records: Sequence[SessionRecord]) -> list[bool]:
+        return [sessions.session_by_id(self.tx, BOB, one.session_id) is not None for one in records]
+
+    def test_those_that_wait_for_an_answer_push_out_none_that_has_one(self) -> None:
+        spoken = self.add(99)
+        waiting = [self.add(number, answered=False) for number in range(1, UNANSWERED_SESSIONS + 2)]
+        self.assertEqual(self.kept([spoken, *waiting]), [True, False] + [True] * UNANSWERED_SESSIONS)
+        for number in range(SESSIONS_PER_DEVICE):
+            self.add(100 + number)
+        self.assertEqual(self.kept([spoken, *waiting]), [False, False] + [True] * UNANSWERED_SESSIONS)
+
+    def test_one_that_is_answered_counts_as_such_from_then_on(self) -> None:
+        answered = [self.add(100 + number) for number in range(SESSIONS_PER_DEVICE)]
+        waiting = self.add(1, answered=False)
+        sessions.save_opened(self.tx, waiting, first=True)
+        self.assertEqual(self.kept([*answered, waiting]), [False] + [True] * SESSIONS_PER_DEVICE)
+        self.assertEqual(self.current(), waiting.session_id)
 
     def test_states_do_not_show(self) -> None:
         self.assertNotIn("state", repr(self.add(1)).replace("statement", ""))

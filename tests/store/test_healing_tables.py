@@ -215,14 +215,16 @@ class KeptTests(TablesCase):
     """Smaller things that healing needs."""
 
     def test_a_retired_session_is_there_and_not_sent_on(self) -> None:
-        sessions.add_session(self.tx, SessionRecord(BOB, DEVICE, b"s" * 8, KEY, b"h" * 32, b"state"))
+        one = SessionRecord(BOB, DEVICE, b"s" * 8, KEY, b"h" * 32, b"state")
+        sessions.add_session(self.tx, one, answered=True)
         sessions.retire_sessions(self.tx)
         self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, DEVICE))
         record = sessions.session_by_id(self.tx, BOB, b"s" * 8)
         assert record is not None
-        sessions.save_opened(self.tx, record)
+        sessions.save_opened(self.tx, record, first=False)
         self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, DEVICE))
-        sessions.add_session(self.tx, SessionRecord(BOB, DEVICE, b"t" * 8, KEY, b"h" * 32, b"state"))
+        other = SessionRecord(BOB, DEVICE, b"t" * 8, KEY, b"h" * 32, b"state")
+        sessions.add_session(self.tx, other, answered=True)
         newer = sessions.session_to_send_on(self.tx, BOB, DEVICE)
         self.assertEqual(newer and newer.session_id, b"t" * 8)
 

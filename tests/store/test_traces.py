@@ -92,7 +92,10 @@ class SessionTraces(ImageCase):
         keys = [self.chance.randbytes(24) for _ in range(self.chance.randrange(7, 17))]
         state = b"".join(key + bytes(16) for key in keys)
         record = SessionRecord(address, DEVICE, b"s" * 8, b"k" * 32, b"h" * 32, state)
-        (sessions.save_sent if known else sessions.add_session)(self.tx, record)
+        if known:
+            sessions.save_sent(self.tx, record)
+        else:
+            sessions.add_session(self.tx, record, answered=True)
         self.live[address] = keys
 
 
@@ -202,7 +205,7 @@ class VaultTraces(SynchronousTestCase):
 
     def write_session(self) -> None:
         record = SessionRecord(Address("+15550100102"), DEVICE, b"s" * 8, b"k", b"h", b"state")
-        self.done(self.vault.write(lambda tx: sessions.add_session(tx, record)))
+        self.done(self.vault.write(lambda tx: sessions.add_session(tx, record, answered=True)))
 
     def test_after_a_write_before_the_log_is_emptied_and_at_the_end(self) -> None:
         statements: list[str] = []

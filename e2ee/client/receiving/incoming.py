@@ -116,7 +116,8 @@ class Incoming:
         content = decode_content(encoded)
         if not before.opened_any:
             healings.note_answered(tx, pushed.address, session.session_id)
-        sessions.save_opened(tx, replace(record, state=session.encode()))
+        opened = replace(record, state=session.encode())
+        sessions.save_opened(tx, opened, first=not before.opened_any)
         return Opened(record.account_key, content, begins=begins)
 
     def _accept(
@@ -143,6 +144,7 @@ class Incoming:
                 statement_hash=statement_hash(handshake.signed_statement),
                 state=session.encode(),
             ),
+            answered=True,
         )
         use_up(tx, handshake)
         return Opened(account_key, content, key_changed, begins=True)

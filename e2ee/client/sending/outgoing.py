@@ -125,7 +125,7 @@ class Outgoing:
             statement_hash=session.their_statement_hash,
             state=session.encode(),
         )
-        sessions.add_session(tx, record)
+        sessions.add_session(tx, record, answered=False)
         return record
 
     def _seal_all(

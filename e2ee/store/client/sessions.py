@@ -13,7 +13,10 @@ from e2ee.store.client.marks import next_count
 from e2ee.store.connection import Connection
 
 SESSIONS_PER_DEVICE = 5
-"""The one that is sent on, and four older ones that only receive."""
+"""Of those in which something was opened: the one that is sent on, and four older ones that only receive."""
+UNANSWERED_SESSIONS = 32
+"""Of those that we began and that nothing was opened in yet: each may be the next that the other side answers
+in, however many were begun after it. A mailbox and an outbox of 32,000 texts."""
 
 _RANK = "session_rank"
 
@@ -60,10 +63,13 @@ def session_to_send_on(tx: Connection, address: Address, device: DeviceId) -> Se
     return None if row is None else _record(row)
 
 
-def add_session(tx: Connection, record: SessionRecord) -> None:
-    """Keep a new session and send on it from now on; the oldest beyond the limit goes."""
+def add_session(tx: Connection, record: SessionRecord, *, answered: bool) -> None:
+    """Keep a new session and send on it from now on; the oldest beyond the limit of its kind goes.
+
+    `answered`: something was opened in it.
+    """
     tx.execute(
-        f"INSERT INTO session ({_COLUMNS}, rank) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO session ({_COLUMNS}, rank, answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
             record.address,
             record.device,
@@ -72,13 +78,19 @@ def add_session(tx: Connection, record: SessionRecord) -> None:
             record.statement_hash,
             record.state,
             next_count(tx, _RANK),
+            answered,
         ),
     )
+    _forget_oldest(tx, record, answered=answered)
+
+
+def _forget_oldest(tx: Connection, like: SessionRecord, *, answered: bool) -> None:
+    kept = SESSIONS_PER_DEVICE if answered else UNANSWERED_SESSIONS
+    of_kind = "address = :address AND device = :device AND answered = :answered"
     tx.execute(
-        "DELETE FROM session WHERE address = :address AND device = :device AND rank NOT IN"
-        " (SELECT rank FROM session WHERE address = :address AND device = :device"
-        "  ORDER BY rank DESC LIMIT :kept)",
-        {"address": record.address, "device": record.device, "kept": SESSIONS_PER_DEVICE},
+        f"DELETE FROM session WHERE {of_kind} AND rank NOT IN"  # noqa: S608 - constants
+        f" (SELECT rank FROM session WHERE {of_kind} ORDER BY rank DESC LIMIT :kept)",
+        {"address": like.address, "device": like.device, "answered": answered, "kept": kept},
     )
 
 
@@ -90,12 +102,14 @@ def save_sent(tx: Connection, record: SessionRecord) -> None:
     )
 
 
-def save_opened(tx: Connection, record: SessionRecord) -> None:
-    """Keep the state after a message was opened: from now on this session is sent on."""
+def save_opened(tx: Connection, record: SessionRecord, *, first: bool) -> None:
+    """Keep the state after a message was opened, the `first` in it: from now on this session is sent on."""
     tx.execute(
-        "UPDATE session SET state = ?, rank = ? WHERE address = ? AND session_id = ?",
+        "UPDATE session SET state = ?, rank = ?, answered = 1 WHERE address = ? AND session_id = ?",
         (record.state, next_count(tx, _RANK), record.address, record.session_id),
     )
+    if first:
+        _forget_oldest(tx, record, answered=True)
 
 
 def retire_sessions(tx: Connection) -> None:

@@ -142,6 +142,7 @@ CREATE TABLE session (
     statement_hash BLOB NOT NULL,       -- of the statement that it was made with
     state BLOB NOT NULL,
     rank INTEGER NOT NULL,              -- the highest of a device is sent on
+    answered INTEGER NOT NULL,          -- 1: something was opened in it
     retired INTEGER NOT NULL DEFAULT 0, -- 1: only receives, whatever its rank
     PRIMARY KEY (address, session_id)
 ) STRICT;
