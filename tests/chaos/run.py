@@ -59,7 +59,7 @@ class Plan:
     least_strikes: int = 0
     weather: Weather | None = None
     keep: Path | None = None
-    """A new directory for what a run leaves that has broken a promise: databases, vaults, logs, what was shown."""
+    """A new directory for what a run leaves that has broken a promise: databases, logs, what was shown."""
     faults: Faults = field(default_factory=Faults)
 
 

@@ -18,6 +18,7 @@ from e2ee.client.contacts.contact_csv import NotCsv, read_rows, write_rows
 from e2ee.client.contacts.contact_values import IMPORTED_CONTACTS, LeftOut, NamedNumber
 from e2ee.client.contacts.lookalikes import name_refused
 from e2ee.client.contacts.vcard import NotVCard, looks_like_cards, read_cards, write_cards
+from e2ee.client.profiles.private_files import read_public
 from e2ee.crypto.primitives import Entropy
 from e2ee.errors import Code, Failure, InvalidAddress
 from e2ee.ids import Address
@@ -89,13 +90,7 @@ class ReadContacts:
 
 def read_contacts(path: Path) -> ReadContacts:
     """The contacts of a vCard or CSV file, in its order. Raises Failure(USAGE) for anything else."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(FILE_BYTES + 1)
-    except OSError as error:
-        raise Failure(Code.USAGE, f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > FILE_BYTES:
-        raise Failure(Code.USAGE, f"{path} is longer than {FILE_BYTES // 2**20} MiB")
+    content = read_public(path, FILE_BYTES)
     try:
         return contacts_of(content.decode("utf-8-sig"))
     except UnicodeDecodeError:

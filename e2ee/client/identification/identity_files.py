@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from e2ee.client.identification.identity_proof import FILE_BYTES
-from e2ee.client.profiles.private_files import read_secret
-from e2ee.errors import Code, Failure
+from e2ee.client.profiles.private_files import read_public, read_secret
+from e2ee.errors import Code
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
 
 LIMITS: Final = {
@@ -22,15 +22,7 @@ LIMITS: Final = {
 
 def public_file(path: Path, kind: str) -> bytes:
     """The content of a file of a kind of LIMITS, which everybody may read. Raises Failure(USAGE)."""
-    limit = LIMITS[kind]
-    try:
-        with open(path, "rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise Failure(Code.USAGE, f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > limit:
-        raise Failure(Code.USAGE, f"{path} is longer than {limit} bytes: this is no {kind}")
-    return content
+    return read_public(path, LIMITS[kind])
 
 
 def key_file(path: Path) -> bytes:

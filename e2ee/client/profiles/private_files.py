@@ -1,4 +1,5 @@
-"""Files and directories that only their owner can read, from their first moment, whatever the umask.
+"""Files and directories that only their owner can read, from their first moment, whatever the umask; and
+files that a user names, read within bounds.
 
 Knows paths and bytes, not what is in them. Everything here blocks: call it off the reactor's thread.
 """
@@ -74,10 +75,19 @@ def read_secret(path: Path, limit: int, wrong: Code = Code.PASSPHRASE) -> bytes:
     Raises Failure with the code `wrong` where it cannot be read, is longer, or is a regular file
     that others can read, with the command that mends it.
     """
+    return _read(path, limit, wrong, private=True)
+
+
+def read_public(path: Path, limit: int) -> bytes:
+    """The same for a file that everybody may read. Raises Failure(USAGE)."""
+    return _read(path, limit, Code.USAGE, private=False)
+
+
+def _read(path: Path, limit: int, wrong: Code, *, private: bool) -> bytes:
     try:
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())
-            if stat.S_ISREG(found.st_mode) and found.st_mode & OTHERS:
+            if private and stat.S_ISREG(found.st_mode) and found.st_mode & OTHERS:
                 raise Failure(wrong, f"others can read {path}; mend it with: chmod 600 {path}")
             content = file.read(limit + 1)
     except OSError as error:

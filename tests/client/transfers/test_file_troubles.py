@@ -315,44 +315,39 @@ class BlockedTests(TroubleCase):
     def block(self) -> None:
         self.bob.run(self.bob.messenger.block_contact(self.alice.address))
 
-    def test_a_running_download_ends(self) -> None:
+    def hold(self, after: int) -> Gate:
+        """A download whose thread is held up after so many steps: opened, looked at, one for each chunk."""
         sent = self.send()
-        gate = self.slow_thread(self.bob.messenger.files.downloads, free=2)
+        gate = self.slow_thread(self.bob.messenger.files.downloads, free=after)
         self.want(sent)
         self.world.settle()
         self.assertTrue(gate.holds)
+        return gate
+
+    def assertComesOnceAccepted(self) -> None:
+        self.assertNotIn(self.path.name, self.kept())
+        self.bob.run(self.bob.messenger.book.accept(self.alice.address))
+        self.world.settle()
+        self.assertEqual(self.kept(), [self.path.name])
+
+    def test_a_running_download_ends(self) -> None:
+        gate = self.hold(after=2)
         self.block()
         gate.open()
         self.world.settle()
         asked = [one.index for _, one in self.world.relay.requests if isinstance(one, m.FetchChunk)]
         self.assertNotIn(5, asked)
-        self.assertNotIn(self.path.name, self.kept())
-        self.bob.run(self.bob.messenger.book.accept(self.alice.address))
-        self.world.settle()
-        self.assertEqual(self.kept(), [self.path.name])
+        self.assertComesOnceAccepted()
 
     def test_one_whose_last_chunk_is_being_written_gets_no_name(self) -> None:
-        sent = self.send()
-        # Opened, looked at, five chunks.
-        gate = self.slow_thread(self.bob.messenger.files.downloads, free=7)
-        self.want(sent)
-        self.world.settle()
-        self.assertTrue(gate.holds)
+        gate = self.hold(after=7)
         self.block()
         gate.open()
         self.world.settle()
-        self.assertNotIn(self.path.name, self.kept())
-        self.bob.run(self.bob.messenger.book.accept(self.alice.address))
-        self.world.settle()
-        self.assertEqual(self.kept(), [self.path.name])
+        self.assertComesOnceAccepted()
 
     def test_one_that_is_being_named_is_not_told(self) -> None:
-        sent = self.send()
-        # Opened, looked at, six chunks.
-        gate = self.slow_thread(self.bob.messenger.files.downloads, free=8)
-        self.want(sent)
-        self.world.settle()
-        self.assertTrue(gate.holds)
+        gate = self.hold(after=8)
         with mock.patch.object(FileDownload, "end"):
             self.block()
         gate.open()
