@@ -96,19 +96,25 @@ class Outgoing:
             return False
         if contact.trusted_key is None or contact.pending_key is not None:
             return False
-        record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact)
+        record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact, now)
         if record is None:
             return False
         return self._seal_all(tx, contact, record, waiting, now)
 
-    def _session(self, tx: Connection, contact: ContactRecord) -> SessionRecord | None:
-        """The session to send on, if it is with the device of the newest trusted statement."""
+    def _session(self, tx: Connection, contact: ContactRecord, now: int) -> SessionRecord | None:
+        """The session to send on, if it is with the device of the newest trusted statement.
+
+        Where that is worn it stays so until what we have begun since is answered: whatever else is opened in
+        it meanwhile is no reason for one more handshake.
+        """
         signed = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
         if signed is None:
             return None
         record = sessions.session_to_send_on(tx, contact.address, verify_statement(signed).device)
         if record is None or record.statement_hash != statement_hash(signed):
             return None
+        if Session.decode(record.state).is_worn(now):
+            return sessions.begun_since(tx, record) or record
         return record
 
     def _begin(

@@ -63,23 +63,43 @@ def session_to_send_on(tx: Connection, address: Address, device: DeviceId) -> Se
     return None if row is None else _record(row)
 
 
+def begun_since(tx: Connection, record: SessionRecord) -> SessionRecord | None:
+    """The newest session that we began with the same statement later than this one, and that nothing was
+    opened in yet."""
+    row = tx.execute(
+        f"SELECT {_COLUMNS} FROM session WHERE address = :address AND device = :device"  # noqa: S608
+        " AND statement_hash = :statement_hash AND NOT answered AND NOT retired AND begun >"
+        " (SELECT begun FROM session WHERE address = :address AND session_id = :session_id)"
+        " ORDER BY begun DESC LIMIT 1",
+        {
+            "address": record.address,
+            "device": record.device,
+            "statement_hash": record.statement_hash,
+            "session_id": record.session_id,
+        },
+    ).fetchone()
+    return None if row is None else _record(row)
+
+
 def add_session(tx: Connection, record: SessionRecord, *, answered: bool) -> None:
     """Keep a new session and send on it from now on; the oldest beyond the limit of its kind goes.
 
     `answered`: something was opened in it.
     """
     tx.execute(
-        f"INSERT INTO session ({_COLUMNS}, rank, answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (
-            record.address,
-            record.device,
-            record.session_id,
-            record.account_key,
-            record.statement_hash,
-            record.state,
-            next_count(tx, _RANK),
-            answered,
-        ),
+        f"INSERT INTO session ({_COLUMNS}, begun, answered, rank)"  # noqa: S608
+        " VALUES (:address, :device, :session_id, :account_key, :statement_hash, :state, :count, :answered,"
+        " :count)",
+        {
+            "address": record.address,
+            "device": record.device,
+            "session_id": record.session_id,
+            "account_key": record.account_key,
+            "statement_hash": record.statement_hash,
+            "state": record.state,
+            "count": next_count(tx, _RANK),
+            "answered": answered,
+        },
     )
     _forget_oldest(tx, record, answered=answered)
 

@@ -141,6 +141,7 @@ CREATE TABLE session (
     account_key BLOB NOT NULL,
     statement_hash BLOB NOT NULL,       -- of the statement that it was made with
     state BLOB NOT NULL,
+    begun INTEGER NOT NULL,             -- its first rank
     rank INTEGER NOT NULL,              -- the highest of a device is sent on
     answered INTEGER NOT NULL,          -- 1: something was opened in it
     retired INTEGER NOT NULL DEFAULT 0, -- 1: only receives, whatever its rank
