@@ -61,7 +61,8 @@ class Session(NamedTuple):
 
     `their_statement` is the other side's signed account statement at the handshake, `own_generation`
     that of the own one. `handshake` is carried in each message until the first answer.
-    `unanswered_since` is the time of the first message of a sending chain without an answer.
+    `unanswered_since` is the time of the handshake that we began, or of the first message of a later sending
+    chain, without an answer.
     """
 
     session_id: bytes
@@ -89,10 +90,13 @@ class Session(NamedTuple):
         return 0 if chain is None else chain.number
 
     def is_worn(self, now: int) -> bool:
-        """Whether the sending chain has gone too long without an answer: begin a new session."""
+        """Whether the sending chain has gone too long without an answer: begin a new session.
+
+        A clock that was set back as far counts as well: nothing would be worn until it is there again.
+        """
         if self.sending_unanswered >= limits.UNANSWERED_MESSAGES:
             return True
-        return self.unanswered_since is not None and now - self.unanswered_since >= limits.UNANSWERED_MS
+        return self.unanswered_since is not None and abs(now - self.unanswered_since) >= limits.UNANSWERED_MS
 
     def seal(
         self, content: bytes, now: int, entropy: Entropy, encapsulate: Encapsulate
@@ -189,7 +193,7 @@ def begin_session(
         offer = RatchetKemSecretKey.generate(entropy) if due else None
         ratchet = ratchet.made_hybrid(now, due=due, offer=offer)
     handshake = agreement.handshake.encode()
-    return _new(own, agreement, bundle.signed_statement, handshake, ratchet)
+    return _new(own, agreement, bundle.signed_statement, handshake, ratchet, unanswered_since=now)
 
 
 def accept_session(
@@ -214,7 +218,12 @@ def accept_session(
 
 
 def _new(
-    own: OwnDevice, agreement: Agreement, their_statement: bytes, handshake: bytes | None, ratchet: Ratchet
+    own: OwnDevice,
+    agreement: Agreement,
+    their_statement: bytes,
+    handshake: bytes | None,
+    ratchet: Ratchet,
+    unanswered_since: int | None = None,
 ) -> Session:
     return Session(
         session_id=agreement.session_id,
@@ -224,6 +233,6 @@ def _new(
         own_generation=own.generation,
         handshake=handshake,
         opened_any=False,
-        unanswered_since=None,
+        unanswered_since=unanswered_since,
         ratchet=ratchet,
     )

@@ -339,11 +339,25 @@ class Unanswered(SynchronousTestCase):
         self.assertTrue(ours.is_worn(NOW))
 
     def test_a_chain_is_worn_after_7_days(self) -> None:
-        ours = begun(self.alice, self.bob)
+        ours, _ = established(self.alice, self.bob)
         self.assertFalse(ours.is_worn(NOW + 8 * limits.DAY_MS))
         ours, _ = ours.seal(b"x", NOW, self.alice.entropy, encapsulate)
         self.assertFalse(ours.is_worn(NOW + 7 * limits.DAY_MS - 1))
         self.assertTrue(ours.is_worn(NOW + 7 * limits.DAY_MS))
+
+    def test_a_handshake_is_worn_7_days_after_it_was_begun(self) -> None:
+        """Though nothing was sealed: the other side may not have the prekeys any more."""
+        ours = begun(self.alice, self.bob)
+        self.assertFalse(ours.is_worn(NOW + 7 * limits.DAY_MS - 1))
+        self.assertTrue(ours.is_worn(NOW + 7 * limits.DAY_MS))
+        ours, _ = ours.seal(b"x", NOW + limits.DAY_MS, self.alice.entropy, encapsulate)
+        self.assertTrue(ours.is_worn(NOW + 7 * limits.DAY_MS))
+
+    def test_a_chain_of_a_clock_that_was_fast_is_worn_when_it_is_put_right(self) -> None:
+        ours, _ = established(self.alice, self.bob)
+        ours, _ = ours.seal(b"x", NOW + 30 * limits.DAY_MS, self.alice.entropy, encapsulate)
+        self.assertTrue(ours.is_worn(NOW))
+        self.assertFalse(ours.is_worn(NOW + 23 * limits.DAY_MS + 1))
 
 
 class SkippedKeys(SynchronousTestCase):
