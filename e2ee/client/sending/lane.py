@@ -54,6 +54,7 @@ class Lane:
         self._sent_up_to = 0
         self._refused: _Refused | None = None
         self._restart = False
+        self._stale = False
         self._looked_up = False
         self._take_back_timer: Callable[[], None] | None = None
 
@@ -197,7 +198,7 @@ class Lane:
             self._refused = refused
 
     async def _accept(self, entry: OutboxRecord, answer: m.Accepted) -> None:
-        self._restart = False
+        self._restart = self._stale = False
         state = SentState.DELIVERED if answer.outcome is m.Outcome.DELIVERED else SentState.STORED
         now = self._context.now
 
@@ -212,7 +213,8 @@ class Lane:
         """Do what the refusal asks for. `again`: it came in spite of `restart`."""
         context, entry, answer = self._context, refused.entry, refused.answer
         if isinstance(answer, m.StaleDevice):
-            self._tell(await settling.stale_device(context, entry, answer))
+            again, self._stale = self._stale, True
+            self._tell(await settling.stale_device(context, entry, answer, again=again))
         elif _is_held(answer) and not again:
             return
         elif answer.refusal is m.RefusalCode.UNKNOWN_RECIPIENT:

@@ -71,27 +71,33 @@ def _fail_unknown(tx: Connection, entry: OutboxRecord, now: int) -> list[Event]:
     return [*shown, MessageSent(sent_state(tx, text, now))]
 
 
-async def stale_device(context: Context, entry: OutboxRecord, answer: m.StaleDevice) -> list[Event]:
+async def stale_device(
+    context: Context, entry: OutboxRecord, answer: m.StaleDevice, *, again: bool
+) -> list[Event]:
     """The recipient has another device: sealed again if the account key is the trusted one.
 
-    The entry keeps message id, sequence number and time.
+    The entry keeps message id, sequence number and time. `again`: that was said before, and nothing was
+    accepted since. Then it waits for a while: else whoever has both the account and the server would have one
+    handshake after the other from us.
     """
     signed = answer.statement
+    contradiction = Failure(Code.UNAVAILABLE, "the server contradicts itself about the recipient")
     if statement_hash(signed) == entry.statement_hash:
-        return await note_waiting(
-            context, entry, Failure(Code.UNAVAILABLE, "the server contradicts itself about the recipient")
-        )
+        return await note_waiting(context, entry, contradiction)
 
-    def settle(tx: Connection) -> list[Event]:
+    def settle(tx: Connection) -> tuple[bool, list[Event]]:
         noted = _note(tx, context, entry.address, signed, answer.identity)
         if noted.trusted:
             outbox.unseal(tx, entry.address)
-        return list(describe(tx, _news(noted)))
+        return noted.trusted, list(describe(tx, _news(noted)))
 
     try:
-        return await context.write(settle)
+        trusted, news = await context.write(settle)
     except StatementRefused as refused:
         return await _distrust(context, entry, refused)
+    if again and trusted:
+        return [*news, *await note_waiting(context, entry, contradiction)]
+    return news
 
 
 async def fetch_bundle(context: Context, outgoing: Outgoing, address: Address) -> list[Event]:
