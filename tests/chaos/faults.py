@@ -165,7 +165,7 @@ def chain_not_advanced() -> None:
     """The sender does not keep how far the chain has come: the next message takes the same place."""
     from e2ee.store.client import sessions
 
-    def forgotten(tx: Any, record: Any) -> None:
+    def forgotten(tx: Any, record: Any, *, first: bool) -> None:
         """Nothing is kept."""
 
     sessions.save_sent = forgotten

@@ -29,7 +29,7 @@ class HybridConversation(SynchronousTestCase):
         """When the last post-quantum secret came into the session."""
 
         def operation(tx: Connection) -> bytes:
-            record = session_to_send_on(tx, other.address, other.own.device)
+            record = session_to_send_on(tx, other.address, other.own.statement_hash)
             assert record is not None
             return record.state
 

@@ -137,13 +137,15 @@ class PreKeyTests(TablesCase):
 class SessionTests(TablesCase):
     """Which session is sent on."""
 
-    def add(self, number: int, device: DeviceId = DEVICE, *, answered: bool = True) -> SessionRecord:
-        record = SessionRecord(BOB, device, bytes([number]) * 8, b"k" * 32, b"h" * 32, b"state")
+    def add(
+        self, number: int, device: DeviceId = DEVICE, *, answered: bool = True, statement: bytes = b"h" * 32
+    ) -> SessionRecord:
+        record = SessionRecord(BOB, device, bytes([number]) * 8, b"k" * 32, statement, b"state")
         sessions.add_session(self.tx, record, answered=answered)
         return record
 
     def current(self) -> bytes:
-        record = sessions.session_to_send_on(self.tx, BOB, DEVICE)
+        record = sessions.session_to_send_on(self.tx, BOB, b"h" * 32)
         assert record is not None
         return record.session_id
 
@@ -152,8 +154,32 @@ class SessionTests(TablesCase):
         self.assertEqual(self.current(), two.session_id)
         sessions.save_opened(self.tx, one, first=False)
         self.assertEqual(self.current(), one.session_id)
-        sessions.save_sent(self.tx, two)
+        sessions.save_sent(self.tx, two, first=True)
         self.assertEqual(self.current(), one.session_id)
+
+    def test_none_with_another_statement_is_sent_on(self) -> None:
+        one = self.add(1)
+        other = self.add(2, statement=b"o" * 32)
+        sessions.save_opened(self.tx, other, first=False)
+        self.assertEqual(self.current(), one.session_id)
+        sessions.save_sent(self.tx, one, first=True)
+        self.add(3, statement=b"o" * 32)
+        self.assertIsNone(sessions.begun_since(self.tx, one))
+
+    def test_a_worn_one_is_followed_by_the_newest_that_was_begun_since_its_chain(self) -> None:
+        before, worn = self.add(1), self.add(2)
+        self.assertIsNone(sessions.begun_since(self.tx, worn))
+        self.add(3)
+        sessions.save_sent(self.tx, worn, first=True)
+        self.assertIsNone(sessions.begun_since(self.tx, worn))
+        new, newest = self.add(4, answered=False), self.add(5, answered=False)
+        sessions.save_sent(self.tx, worn, first=False)
+        self.assertEqual(sessions.begun_since(self.tx, worn), newest)
+        for one in (newest, new, before):
+            sessions.save_opened(self.tx, one, first=True)
+        self.assertEqual(sessions.begun_since(self.tx, worn), newest)
+        sessions.retire_sessions(self.tx)
+        self.assertIsNone(sessions.begun_since(self.tx, worn))
 
     def test_one_and_four_older_are_kept_of_each_device(self) -> None:
         other = self.add(99, OTHER)
@@ -172,6 +198,20 @@ class SessionTests(TablesCase):
         for number in range(SESSIONS_PER_DEVICE):
             self.add(100 + number)
         self.assertEqual(self.kept([spoken, *waiting]), [False, False] + [True] * UNANSWERED_SESSIONS)
+
+    def test_those_that_wait_are_counted_over_all_devices(self) -> None:
+        waiting = [
+            self.add(number, DeviceId(bytes([number]) * 8), answered=False)
+            for number in range(1, UNANSWERED_SESSIONS + 3)
+        ]
+        self.assertEqual(self.kept(waiting), [False] * 2 + [True] * UNANSWERED_SESSIONS)
+
+    def test_the_one_that_was_begun_last_is_kept_whatever_is_opened_in_others(self) -> None:
+        others = [self.add(100 + number, answered=False) for number in range(SESSIONS_PER_DEVICE)]
+        newest = self.add(1)
+        for one in others:
+            sessions.save_opened(self.tx, one, first=True)
+        self.assertEqual(self.kept([*others, newest]), [False] + [True] * SESSIONS_PER_DEVICE)
 
     def test_one_that_is_answered_counts_as_such_from_then_on(self) -> None:
         answered = [self.add(100 + number) for number in range(SESSIONS_PER_DEVICE)]

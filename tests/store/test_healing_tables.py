@@ -218,14 +218,14 @@ class KeptTests(TablesCase):
         one = SessionRecord(BOB, DEVICE, b"s" * 8, KEY, b"h" * 32, b"state")
         sessions.add_session(self.tx, one, answered=True)
         sessions.retire_sessions(self.tx)
-        self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, DEVICE))
+        self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, b"h" * 32))
         record = sessions.session_by_id(self.tx, BOB, b"s" * 8)
         assert record is not None
         sessions.save_opened(self.tx, record, first=False)
-        self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, DEVICE))
+        self.assertIsNone(sessions.session_to_send_on(self.tx, BOB, b"h" * 32))
         other = SessionRecord(BOB, DEVICE, b"t" * 8, KEY, b"h" * 32, b"state")
         sessions.add_session(self.tx, other, answered=True)
-        newer = sessions.session_to_send_on(self.tx, BOB, DEVICE)
+        newer = sessions.session_to_send_on(self.tx, BOB, b"h" * 32)
         self.assertEqual(newer and newer.session_id, b"t" * 8)
 
     def test_the_newest_prekey_of_an_account_key_outlives_its_statement(self) -> None:

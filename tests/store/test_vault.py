@@ -188,6 +188,6 @@ def _fill(tx: Connection) -> None:
     )
     tx.execute(
         "INSERT INTO session (address, session_id, device, account_key, statement_hash, state, begun,"
-        " rank, answered) VALUES (?, ?, ?, ?, ?, ?, 1, 1, 1)",
+        " chain_begun, rank, answered) VALUES (?, ?, ?, ?, ?, ?, 1, 1, 1, 1)",
         (BOB, b"s" * 8, bytes(DeviceId(b"d" * 8)), b"key", b"hash", b"state"),
     )

@@ -96,30 +96,34 @@ class Outgoing:
             return False
         if contact.trusted_key is None or contact.pending_key is not None:
             return False
-        record = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact, now)
-        if record is None:
+        found = self._begin(tx, contact, bundle, now) if bundle else self._session(tx, contact, now)
+        if found is None:
             return False
-        return self._seal_all(tx, contact, record, waiting, now)
+        return self._seal_all(tx, contact, *found, waiting, now)
 
-    def _session(self, tx: Connection, contact: ContactRecord, now: int) -> SessionRecord | None:
-        """The session to send on, if it is with the device of the newest trusted statement.
+    def _session(
+        self, tx: Connection, contact: ContactRecord, now: int
+    ) -> tuple[SessionRecord, Session] | None:
+        """The session to send on, if there is one with the newest trusted statement.
 
-        Where that is worn it stays so until what we have begun since is answered: whatever else is opened in
-        it meanwhile is no reason for one more handshake.
+        A worn one is followed by the newest that was begun since it was last answered: whatever else is
+        opened in it meanwhile is no reason for one more handshake.
         """
         signed = contacts.load_statement(tx, contact.address, contact.trusted_key or b"")
         if signed is None:
             return None
-        record = sessions.session_to_send_on(tx, contact.address, verify_statement(signed).device)
-        if record is None or record.statement_hash != statement_hash(signed):
+        record = sessions.session_to_send_on(tx, contact.address, statement_hash(signed))
+        if record is None:
             return None
-        if Session.decode(record.state).is_worn(now):
-            return sessions.begun_since(tx, record) or record
-        return record
+        session = Session.decode(record.state)
+        if session.is_worn(now):
+            newer = sessions.begun_since(tx, record)
+            return None if newer is None else (newer, Session.decode(newer.state))
+        return record, session
 
     def _begin(
         self, tx: Connection, contact: ContactRecord, bundle: VerifiedBundle, now: int
-    ) -> SessionRecord | None:
+    ) -> tuple[SessionRecord, Session] | None:
         if bundle.statement.account_key.raw != contact.trusted_key:
             return None
         session = begin_session(self.own, bundle, now, self.entropy, self.encapsulate)
@@ -132,17 +136,18 @@ class Outgoing:
             state=session.encode(),
         )
         sessions.add_session(tx, record, answered=False)
-        return record
+        return record, session
 
     def _seal_all(
         self,
         tx: Connection,
         contact: ContactRecord,
         record: SessionRecord,
+        session: Session,
         waiting: Sequence[OutboxRecord],
         now: int,
     ) -> bool:
-        session = Session.decode(record.state)
+        first = session.sending_unanswered == 0
         done = True
         counter = advance_state(tx)
         for entry in waiting:
@@ -159,7 +164,7 @@ class Outgoing:
                 messages.set_envelope(tx, entry.message, EnvelopeId.of(envelope), record.account_key)
             if entry.kind is OutboxKind.HEALING:
                 healings.note_session(tx, contact.address, record.session_id)
-        sessions.save_sent(tx, replace(record, state=session.encode()))
+        sessions.save_sent(tx, replace(record, state=session.encode()), first=first)
         return done
 
     def _content(

@@ -142,7 +142,8 @@ CREATE TABLE session (
     statement_hash BLOB NOT NULL,       -- of the statement that it was made with
     state BLOB NOT NULL,
     begun INTEGER NOT NULL,             -- its first rank
-    rank INTEGER NOT NULL,              -- the highest of a device is sent on
+    chain_begun INTEGER NOT NULL,       -- the next rank when its sending chain was begun
+    rank INTEGER NOT NULL,              -- the highest of those with a statement is sent on
     answered INTEGER NOT NULL,          -- 1: something was opened in it
     retired INTEGER NOT NULL DEFAULT 0, -- 1: only receives, whatever its rank
     PRIMARY KEY (address, session_id)
