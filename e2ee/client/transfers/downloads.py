@@ -171,4 +171,5 @@ def _next_download(tx: Connection, after: int) -> tuple[FileRecord, MessageRecor
     if file is None:
         return None
     files.set_file_state(tx, file.message, FileState.FETCHING, reason=file.reason)
+    files.note_begun(tx, file.message)
     return file, messages.message_by_row(tx, file.message)

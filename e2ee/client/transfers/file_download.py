@@ -50,7 +50,7 @@ class FileDownload:
         self._ended = True
 
     async def run(self) -> Path:
-        """Fetch what is missing and give the file its name; where it is.
+        """Fetch what is missing and give the file its name, unless it has got it already; where it is.
 
         Nothing is left where that is the end: OpenFailed, DigestRefused, TargetRefused, and the Refusal
         EXPIRED. What is here is gone on from after any other Refusal, LinkLost, DownloadEnded, OSError.
@@ -62,6 +62,10 @@ class FileDownload:
         )
         try:
             here = await self._in_thread(target.resume)
+            if target.is_new and file.begun:
+                named = await self._find(target)
+                if named is not None:
+                    return named
             await self._fetch(target, here)
             try:
                 return await self._finish(target)
@@ -81,6 +85,12 @@ class FileDownload:
             raise
         finally:
             target.close()
+
+    async def _find(self, target: FileTarget) -> Path | None:
+        """Where the file is, if an earlier run has ended before the vault knew of its end."""
+        file = self._file
+        self._check()
+        return await self._in_thread(lambda: target.named(file.name, file.digest or b""))
 
     async def _finish(self, target: FileTarget) -> Path:
         file = self._file

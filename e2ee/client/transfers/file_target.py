@@ -29,8 +29,16 @@ class DigestRefused(E2eeError):
     """What has come together is not the file that was announced."""
 
 
+def _is_own(found: os.stat_result) -> bool:
+    """Whether that is a regular file of this user."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+
+
 class FileTarget:
-    """The partial file of one message; chunks are added in order. Raises TargetRefused and OSError."""
+    """The partial file of one message; chunks are added in order. Raises TargetRefused and OSError.
+
+    `is_new`: there was none, or it had another name as well.
+    """
 
     def __init__(self, directory: Path, file_id: bytes, size: int, *, make: bool) -> None:
         """`make`: the directory is made, for its owner alone, where it is missing."""
@@ -48,10 +56,12 @@ class FileTarget:
             raise
 
     def _open_partial(self) -> int:
+        self.is_new = not self._is_there(self._partial)
         descriptor = self._open_own(0)
         if os.fstat(descriptor).st_nlink == 1:
             return descriptor
         os.close(descriptor)
+        self.is_new = True
         # Another name of it belongs to somebody, or to the file that a killed process has just named:
         # what goes by it must not change any more. Only the partial name is given up.
         os.unlink(self._partial, dir_fd=self._folder)
@@ -61,8 +71,7 @@ class FileTarget:
         """The own regular file of the partial name, with these flags, too; FileExistsError for another."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | more
         descriptor = os.open(self._partial, flags, 0o600, dir_fd=self._folder)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if not _is_own(os.fstat(descriptor)):
             os.close(descriptor)
             raise FileExistsError(errno.EEXIST, f"{self._partial} is in the way")
         return descriptor
@@ -74,6 +83,46 @@ class FileTarget:
             self._hash.update(os.pread(self._descriptor, FILE_CHUNK_BYTES, index * FILE_CHUNK_BYTES))
         os.truncate(self._descriptor, whole * FILE_CHUNK_BYTES)
         return whole
+
+    def named(self, name: str, digest: bytes) -> Path | None:
+        """Where the file is if a process that was killed right then has given it its name; nothing partial is
+        left then.
+
+        Of the names like `name` it has the last before the first free one, and the announced digest.
+        """
+        last = None
+        for taken in candidates(name):
+            if not self._is_there(taken):
+                break
+            last = taken
+        if last is None or not self._has(last, digest):
+            return None
+        self.discard()
+        self._sync_names()
+        return self._directory / last
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _has(self, name: str, digest: bytes) -> bool:
+        """Whether that is an own regular file with the announced content."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(name, flags, dir_fd=self._folder)
+        except OSError:
+            return False
+        try:
+            found = os.fstat(descriptor)
+            if not _is_own(found) or found.st_size != self._size:
+                return False
+            with open(descriptor, "rb", closefd=False) as file:
+                return hashlib.file_digest(file, "sha256").digest() == digest
+        finally:
+            os.close(descriptor)
 
     def begin_again(self) -> None:
         """Forget what is there."""
@@ -134,15 +183,20 @@ class FileTarget:
         return True
 
     def _keep_name(self, name: str) -> None:
-        """Have the name outlive a power cut, where directories can be made to."""
         try:
-            os.fsync(self._folder)
-        except OSError as error:
-            if error.errno in _NO_FSYNC:
-                return
+            self._sync_names()
+        except OSError:
             # It will be tried again, and must not be there twice then.
             os.rename(name, self._partial, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             raise
+
+    def _sync_names(self) -> None:
+        """Have the names outlive a power cut, where directories can be made to."""
+        try:
+            os.fsync(self._folder)
+        except OSError as error:
+            if error.errno not in _NO_FSYNC:
+                raise
 
     def discard(self) -> None:
         """Nobody wants it any more under its partial name, which may have gone already."""

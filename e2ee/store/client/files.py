@@ -13,7 +13,10 @@ from e2ee.store.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """The file of the message in row `message`; the columns stand in the schema. `state` is a FileState."""
+    """The file of the message in row `message`; the columns stand in the schema. `state` is a FileState.
+
+    `begun`: it was to be fetched before.
+    """
 
     name: str
     size: int
@@ -27,11 +30,12 @@ class FileRecord:
     directory: str | None = None
     reason: str | None = None
     message: int = 0
+    begun: bool = False
 
 
 _COLUMNS = (
     "file.name, size, file_id, capability, key, digest, file.state, path, stamp, directory, file.reason,"
-    " file.message"
+    " file.message, begun"
 )
 
 
@@ -179,6 +183,11 @@ def may_be_fetched(tx: Connection, message: int) -> bool:
     """Whether the file of this message is wanted, of somebody who is accepted."""
     query = f"SELECT 1 FROM {_MAY_BE_FETCHED} AND file.message = ?"  # noqa: S608
     return tx.execute(query, (message,)).fetchone() is not None
+
+
+def note_begun(tx: Connection, message: int) -> None:
+    """The file of this message is about to be fetched."""
+    tx.execute("UPDATE file SET begun = 1 WHERE message = ?", (message,))
 
 
 def set_file_state(

@@ -159,7 +159,7 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual((path.read_bytes(), self.names()), (CONTENT, ["a.txt"]))
 
     def test_a_process_that_ended_between_the_two_names_leaves_nothing_in_the_way(self) -> None:
-        """What has its name stays as it is; the vault does not know of it, so the file comes again."""
+        """What has its name stays as it is; where nobody looks for it, the file comes again."""
         os.link(self.filled().finish("a.txt", DIGEST), self.folder / PART)
         again = self.target()
         self.assertEqual(again.resume(), 0)
@@ -169,6 +169,49 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(self.names(), ["a (1).txt", "a.txt"])
         for name in self.names():
             self.assertEqual((self.folder / name).read_bytes(), CONTENT)
+
+    def test_what_such_a_process_has_named_is_found(self) -> None:
+        self.folder.mkdir()
+        (self.folder / "a.txt").write_text("mine")
+        named = self.filled().finish("a.txt", DIGEST)
+        for half_done in (True, False):
+            if half_done:
+                os.link(named, self.folder / PART)
+            again = self.target()
+            self.assertEqual((again.is_new, again.resume()), (True, 0))
+            self.assertEqual(again.named("a.txt", DIGEST), named)
+            self.assertEqual(self.names(), ["a (1).txt", "a.txt"])
+        self.assertTrue(self.target().is_new)
+        self.assertFalse(self.target().is_new)
+
+    def test_nothing_but_the_announced_file_is_found(self) -> None:
+        target = self.target()
+        self.assertIsNone(target.named("a.txt", DIGEST))
+        place = self.folder / "a.txt"
+        whole = self.folder / "whole"
+        whole.write_bytes(CONTENT)
+        for there in (CONTENT[:-1], CONTENT + b"\0", CONTENT[:-1] + b"?"):
+            place.write_bytes(there)
+            self.assertIsNone(target.named("a.txt", DIGEST))
+        place.unlink()
+        for make in (lambda: place.symlink_to("whole"), place.mkdir, lambda: os.mkfifo(place)):
+            make()
+            self.assertIsNone(target.named("a.txt", DIGEST))
+            (place.rmdir if place.is_dir() else place.unlink)()
+        whole.rename(place)
+        with mock.patch("os.geteuid", return_value=os.geteuid() + 1):
+            self.assertIsNone(target.named("a.txt", DIGEST))
+        self.assertEqual(self.names(), [PART, "a.txt"])
+        self.assertEqual(target.named("a.txt", DIGEST), place)
+        self.assertEqual(self.names(), ["a.txt"])
+
+    def test_what_is_found_is_on_the_disk_before_it_is_told(self) -> None:
+        self.filled().finish("a.txt", DIGEST)
+        again = self.target()
+        with mock.patch("os.fsync", side_effect=OSError(errno.EIO, "the disk says no")):
+            self.assertRaises(OSError, again.named, "a.txt", DIGEST)
+        with mock.patch("os.fsync", side_effect=OSError(errno.EINVAL, "not of a folder")):
+            self.assertIsNotNone(again.named("a.txt", DIGEST))
 
     def test_a_folder_that_was_not_written_through_has_no_name(self) -> None:
         target, real = self.filled(), os.fsync

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -280,24 +281,66 @@ class DiskTests(TroubleCase):
         told = [event for event in self.bob.unshown() if isinstance(event, FileReceived)]
         self.assertEqual(len(told), 1)
 
-    def test_a_process_that_is_killed_while_it_names_the_file_costs_a_second_copy_at_the_most(self) -> None:
+    def killed_after(self, step: str) -> None:
+        """A process that is killed behind this call of the system for the folder; what is here then."""
         self.full = False
-        link = os.link
+        real = getattr(os, step)
 
-        def killed(*names: Any, **where: Any) -> None:
-            link(*names, **where)
-            raise CancelledError
+        def killed(*arguments: Any, **where: Any) -> None:
+            real(*arguments, **where)
+            if where or stat.S_ISDIR(os.fstat(arguments[0]).st_mode):
+                raise CancelledError
 
-        with mock.patch("os.link", killed):
+        with mock.patch(f"os.{step}", killed):
             self.wanted()
-        self.assertEqual(len(self.kept()), 2)
         self.bob.kill()
+
+    def test_a_process_that_is_killed_between_the_two_names(self) -> None:
+        self.killed_after("link")
+        self.assertEqual(len(self.kept()), 2)
         self.bob.start()
-        first, second = (self.folder / name for name in sorted(self.kept(), key=len))
-        self.assertEqual((first.name, first.read_bytes()), (self.path.name, CONTENT))
-        self.assertEqual(second.read_bytes(), CONTENT)
-        self.assertIs(self.bob.heard(FileReceived)[-1].file.state, FileState.SAVED)
+        self.assertSaved()
+
+    def test_the_same_when_the_servers_copy_has_expired_since(self) -> None:
+        self.killed_after("link")
+        self.world.relay.files.clear()
+        self.bob.start()
+        self.assertSaved()
+
+    def test_a_process_that_is_killed_behind_the_second(self) -> None:
+        self.killed_after("unlink")
+        self.assertEqual(self.kept(), [self.path.name])
+        self.world.relay.files.clear()
+        self.bob.start()
+        self.assertSaved()
+
+    def test_a_process_that_is_killed_before_the_vault_knows_that_the_file_is_there(self) -> None:
+        self.killed_after("fsync")
+        self.assertEqual(self.kept(), [self.path.name])
+        self.world.relay.files.clear()
+        self.bob.start()
+        self.assertSaved()
+
+    def test_a_process_that_is_killed_where_there_are_no_links(self) -> None:
+        with mock.patch("os.link", side_effect=PermissionError(1, "no links here")):
+            self.killed_after("rename")
+        self.world.relay.files.clear()
+        self.bob.start()
+        self.assertSaved()
+
+    def test_the_same_file_that_somebody_else_has_put_there_is_not_taken_for_it(self) -> None:
+        self.full = False
+        (self.folder / self.path.name).write_bytes(CONTENT)
+        self.wanted()
+        self.assertEqual(len(self.kept()), 2)
         self.assertEqual(self.world.relay.files, {})
+
+    def test_another_file_of_that_name_is_not_taken_for_it(self) -> None:
+        self.killed_after("link")
+        (self.folder / self.path.name).write_bytes(CONTENT[:-1] + b"?")
+        self.bob.start()
+        self.assertEqual(len(self.kept()), 2)
+        self.assertIs(self.bob.heard(FileReceived)[-1].file.state, FileState.SAVED)
 
     def test_what_can_never_have_a_name_is_not_left_on_the_disk(self) -> None:
         self.full = False

@@ -197,6 +197,7 @@ CREATE TABLE file (
     path TEXT,                          -- own: what is sent; in: where it is kept
     stamp TEXT,                         -- own: by which a change of the file is noticed
     directory TEXT,                     -- in: where it is to go; NULL: nobody has read the message
+    begun INTEGER NOT NULL DEFAULT 0,   -- in: 1: it was to be fetched before
     there INTEGER NOT NULL DEFAULT 1,   -- in: 0: the server has been told to forget it
     reason TEXT,                        -- why it failed
     error_code TEXT,                    -- own: why the upload waits
