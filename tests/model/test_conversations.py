@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import WhatWasPutBack
 from e2ee.client.sending.outgoing import Outgoing
+from e2ee.crypto import limits
 from e2ee.server.delivery import Delivery
 from e2ee.store.client.state_counter import answered_counter
 from e2ee.store.memory.state import MemoryStore
@@ -29,9 +30,11 @@ PUT_BACKS = 2
 class Conversations(Talk):
     """Everything that can come between."""
 
-    @initialize(copied=st.booleans())
-    def begin(self, copied: bool) -> None:
-        """With `copied` all know each other, and there is an older copy of everything."""
+    @initialize(copied=st.booleans(), worn=st.sampled_from((limits.UNANSWERED_MESSAGES, 3)))
+    def begin(self, copied: bool, worn: int) -> None:
+        """With `copied` all know each other, and there is an older copy of everything. After `worn` messages
+        without an answer a new session is begun."""
+        self.case.patch(limits, "UNANSWERED_MESSAGES", worn)
         self.begin_talk()
         self.server_copy: MemoryStore | None = None
         self.days = 0
