@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 
 from e2ee.crypto import labels, limits, primitives
-from e2ee.crypto.primitives import HASH_BYTES, KEY_BYTES, Entropy
+from e2ee.crypto.primitives import HASH_BYTES, Entropy
 from e2ee.errors import EncodingRefused, OpenFailed
 
 MAGIC = b"E2EEBKUP"
@@ -56,8 +56,8 @@ class BackupHead:
         master = primitives.argon2id(passphrase, self.salt, *costs)
         facts = self._facts()
         info = labels.BACKUP_KEYS + primitives.sha256(facts)
-        keys = primitives.hkdf_expand(master, info, 2 * KEY_BYTES)
-        return BackupKeys(keys[:KEY_BYTES], primitives.hmac_sha256(keys[KEY_BYTES:], facts))
+        chunk_key, head_key = primitives.hkdf_expand_pair(master, info)
+        return BackupKeys(chunk_key, primitives.hmac_sha256(head_key, facts))
 
     def encode(self, keys: BackupKeys) -> bytes:
         """The first HEAD_BYTES of the file: magic, version, costs, salt, tag."""

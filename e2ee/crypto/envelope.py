@@ -21,6 +21,7 @@ SESSION_ID_BYTES = 8
 _VERSION = 1
 _WITH_HANDSHAKE = 1
 _PLAIN = 2
+_KINDS = _WITH_HANDSHAKE, _PLAIN
 _HEAD = Struct(">BB8s32sIIH")
 _LENGTH = Struct(">H")
 _HEAD_BYTES = _HEAD.size
@@ -53,6 +54,9 @@ def encode_head(
     handshake: bytes | None,
 ) -> bytes:
     """Everything before the IV."""
+    if extension is None and handshake is None:
+        # Most messages: no time for them to ask again for each part what they have not.
+        return _HEAD.pack(_VERSION, _PLAIN, session_id, ratchet_key, previous, number, 0)
     kind = _PLAIN if handshake is None else _WITH_HANDSHAKE
     encoded = b"" if extension is None else encode_extension(extension)
     head = _HEAD.pack(_VERSION, kind, session_id, ratchet_key, previous, number, len(encoded)) + encoded
@@ -64,7 +68,7 @@ def decode_envelope(envelope: bytes) -> Envelope:
     if not _HEAD_BYTES <= len(envelope) <= ENVELOPE_BYTES:
         raise OpenFailed
     version, kind, session_id, ratchet_key, previous, number, length = _HEAD.unpack_from(envelope)
-    if version != _VERSION or kind not in (_WITH_HANDSHAKE, _PLAIN) or length > EXTENSION_BYTES:
+    if version != _VERSION or kind not in _KINDS or length > EXTENSION_BYTES:
         raise OpenFailed
     if previous >= MESSAGE_NUMBERS or number >= MESSAGE_NUMBERS:
         raise OpenFailed

@@ -76,5 +76,5 @@ def derive_file_keys(key: bytes, file_id: bytes, size: int) -> FileKeys:
     """The keys of a file, from the 32 random bytes that its recipient gets. ValueError for other lengths."""
     if len(key) != KEY_BYTES or len(file_id) != FILE_ID_BYTES or not 0 <= size < COUNTERS:
         raise ValueError("no file has such a key, id or size")
-    keys = primitives.hkdf_expand(key, labels.FILE_KEYS + file_id, 2 * KEY_BYTES)
-    return FileKeys(file_id, size, keys[:KEY_BYTES], keys[KEY_BYTES:])
+    cipher_key, mac_key = primitives.hkdf_expand_pair(key, labels.FILE_KEYS + file_id)
+    return FileKeys(file_id, size, cipher_key, mac_key)

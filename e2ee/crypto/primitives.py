@@ -1,15 +1,15 @@
-"""The primitives: hashes, ciphers and curves of the library `cryptography`.
+"""The primitives: ciphers and curves of the library `cryptography`, hashes of the standard library.
 
 Knows algorithms, not protocols; those of key encapsulation stand in `kem_primitives`, and nothing else
-of this package imports the library. Entropy is an argument everywhere. Every comparison of secrets is
+of this package imports either. Entropy is an argument everywhere. Every comparison of secrets is
 in constant time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
+from hmac import compare_digest
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
@@ -43,6 +42,11 @@ BLOCK_BYTES = 16
 NONCE_BYTES = 12
 
 _SHA256 = SHA256()
+_hash = hashlib.sha256
+_HASH_BLOCK_BYTES = 64
+_XOR_IPAD = bytes(byte ^ 0x36 for byte in range(256))
+_XOR_OPAD = bytes(byte ^ 0x5C for byte in range(256))
+"""Tables for `bytes.translate`."""
 _PKCS7 = tuple(bytes((fill,)) * fill for fill in range(BLOCK_BYTES + 1))
 """The padding of each length."""
 _FIELD = 2**255 - 19
@@ -85,24 +89,40 @@ def sha512(message: bytes) -> bytes:
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104), 32 bytes."""
-    keyed = HMAC(key, _SHA256)
-    keyed.update(message)
-    return keyed.finalize()
+    """HMAC-SHA256 (RFC 2104, section 2), 32 bytes."""
+    inner, outer = _hmac_blocks(key)
+    return _hash(outer + _hash(inner + message).digest()).digest()
 
 
 def hmac_sha256_pair(key: bytes, one: bytes, other: bytes) -> tuple[bytes, bytes]:
     """HMAC-SHA256 of two messages under one key, which is set up once."""
-    first = HMAC(key, _SHA256)
-    second = first.copy()
-    first.update(one)
-    second.update(other)
-    return first.finalize(), second.finalize()
+    inner, outer = _hmac_blocks(key)
+    return (
+        _hash(outer + _hash(inner + one).digest()).digest(),
+        _hash(outer + _hash(inner + other).digest()).digest(),
+    )
+
+
+def hkdf_expand_pair(key: bytes, info: bytes) -> tuple[bytes, bytes]:
+    """HKDF-Expand to 64 bytes (RFC 5869, section 2.3), as its two blocks: T(1) and T(2)."""
+    inner, outer = _hmac_blocks(key)
+    first = _hash(outer + _hash(inner + info + b"\x01").digest()).digest()
+    return first, _hash(outer + _hash(inner + first + info + b"\x02").digest()).digest()
+
+
+def _hmac_blocks(key: bytes) -> tuple[bytes, bytes]:
+    """The key XOR ipad, which the inner hash begins with, and XOR opad, which the outer one does.
+
+    HMAC is two hashes. Made of them here, as the standard library does it too, because the objects that
+    libraries have for it take longer to be set up than these hashes take, and a message needs five.
+    """
+    block = (key if len(key) <= _HASH_BLOCK_BYTES else sha256(key)).ljust(_HASH_BLOCK_BYTES, b"\0")
+    return block.translate(_XOR_IPAD), block.translate(_XOR_OPAD)
 
 
 def equal(a: bytes, b: bytes) -> bool:
     """Whether two byte strings are the same, in constant time for equal lengths."""
-    return hmac.compare_digest(a, b)
+    return compare_digest(a, b)
 
 
 def hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:

@@ -125,15 +125,17 @@ class Ratchet(NamedTuple):
 
         ValueError for a recipient before the first message has come, or at the end of the numbers.
         """
-        state = self if self.sending.chain is not None else self._turn(now, entropy, encapsulate)
-        root_key, half, receiving, messages, since = state
+        root_key, half, receiving, messages, since = self
         own, public, chain, previous, offer, answer = half
-        if chain is None or chain.number >= MESSAGE_NUMBERS:
+        if chain is None:
+            return self._turn(now, entropy, encapsulate).send(now, entropy, encapsulate)
+        number = chain.number
+        if number >= MESSAGE_NUMBERS:
             raise ValueError("a sending chain has less than 2**31 messages")
         message_key, advanced = chain.step()
         sent = _tuple(SendingHalf, (own, public, advanced, previous, offer, answer))
-        extension = None if offer is None and answer is None else half.extension(chain.number)
-        header = _tuple(Header, (public, previous, chain.number, extension))
+        extension = None if offer is None and answer is None else half.extension(number)
+        header = _tuple(Header, (public, previous, number, extension))
         return _tuple(Ratchet, (root_key, sent, receiving, messages + 1, since)), header, message_key
 
     def _turn(self, now: int, entropy: Entropy, encapsulate: Encapsulate) -> Ratchet:

@@ -18,6 +18,7 @@ from e2ee.crypto.envelope import SESSION_ID_BYTES, Envelope, decode_envelope, en
 from e2ee.crypto.handshake import Agreement, Handshake, initiate, respond
 from e2ee.crypto.kem import Encapsulate
 from e2ee.crypto.keys import RatchetKey
+from e2ee.crypto.limits import CONTENT_BYTES
 from e2ee.crypto.own_device import OwnDevice
 from e2ee.crypto.prekey_secrets import PreKeySecrets
 from e2ee.crypto.primitives import IV_BYTES, Entropy
@@ -105,11 +106,11 @@ class Session(NamedTuple):
 
         Pass `kem.encapsulate`, for a chain that answers an offer.
         """
-        if len(content) > limits.CONTENT_BYTES:
-            raise ValueError(f"a content has at most {limits.CONTENT_BYTES} bytes, not {len(content)}")
+        if len(content) > CONTENT_BYTES:
+            raise ValueError(f"a content has at most {CONTENT_BYTES} bytes, not {len(content)}")
         session_id, initiator, fixed, statement, generation, handshake, opened_any, since, ratchet = self
-        ratchet, header, message_key = ratchet.send(now, entropy, encapsulate)
-        head = encode_head(session_id, *header, handshake)
+        ratchet, (key, previous, place, extension), message_key = ratchet.send(now, entropy, encapsulate)
+        head = encode_head(session_id, key, previous, place, extension, handshake)
         associated = fixed + (_FROM_INITIATOR if initiator else _FROM_RECIPIENT)
         envelope = seal(message_key, entropy(IV_BYTES), associated, head, content)
         if ratchet.receiving.skipped is not NO_SKIPPED_KEYS:

@@ -50,6 +50,8 @@ class KeyedHashes(SynchronousTestCase):
             extracted = primitives.hmac_sha256(salt or bytes(primitives.HASH_BYTES), secret)
             self.assertEqual(extracted.hex(), record["prk"])
             self.assertEqual(primitives.hkdf_expand(extracted, info, length).hex(), record["okm"])
+            blocks = b"".join(primitives.hkdf_expand_pair(extracted, info))
+            self.assertEqual(blocks[:length].hex(), record["okm"][: 2 * len(blocks)])
             checked += 1
         self.assertEqual(checked, 3)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.crypto import kem_primitives, primitives
@@ -25,6 +29,20 @@ class KeyedHashes(SynchronousTestCase):
             primitives.hmac_sha256_pair(b"key", b"one", b"other"),
             (primitives.hmac_sha256(b"key", b"one"), primitives.hmac_sha256(b"key", b"other")),
         )
+
+    def test_keys_around_the_length_of_a_block_are_those_of_the_standard_library(self) -> None:
+        for size in (0, 1, 31, 32, 33, 63, 64, 65, 127, 128, 129):
+            key = bytes(range(size))
+            self.assertEqual(primitives.hmac_sha256(key, b"text"), hmac.digest(key, b"text", "sha256"), size)
+
+    @given(key=st.binary(max_size=200), text=st.binary(max_size=2000), info=st.binary(max_size=100))
+    @settings(deadline=None, max_examples=100)
+    def test_all_keyed_hashes_are_those_of_the_libraries(self, key: bytes, text: bytes, info: bytes) -> None:
+        theirs = hmac.digest(key, text, "sha256"), hmac.digest(key, info, "sha256")
+        self.assertEqual(primitives.hmac_sha256(key, text), theirs[0])
+        self.assertEqual(primitives.hmac_sha256_pair(key, text, info), theirs)
+        expanded = primitives.hkdf_expand(key, info, 64)
+        self.assertEqual(b"".join(primitives.hkdf_expand_pair(key, info)), expanded)
 
     def test_a_hash_is_compared_whole(self) -> None:
         self.assertTrue(primitives.equal(b"same", b"same"))
