@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.client import prekeeper
+from e2ee.client import prekeeper, prekey_allowance
 from e2ee.client.contacts import vcard
 from e2ee.client.contacts.contact_file import FILE_BYTES as CONTACT_FILE_BYTES
 from e2ee.client.contacts.contact_values import IMPORTED_CONTACTS
@@ -24,7 +24,7 @@ from e2ee.crypto import limits as crypto
 from e2ee.net.authority import AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES
 from e2ee.net.certificate_path import INTERMEDIATES
 from e2ee.server import policy
-from e2ee.store.client import sessions
+from e2ee.store.client import prekeys, sessions
 from e2ee.store.server import devices, ports
 from e2ee.ui import sending, streams
 from e2ee.wire import limits as wire
@@ -57,6 +57,10 @@ VALUES = {
     "skipped keys": (crypto.SKIPPED_GAP, crypto.SKIPPED_STORED, crypto.SKIPPED_MS, 2_000, 2_000, 31 * DAY_MS),
     "post-quantum step": (crypto.HYBRID_MESSAGES, crypto.HYBRID_MS, crypto.OFFERING_MESSAGES, 50, DAY_MS, 8),
     "RSA prekeys": (prekeeper.RSA_STOCK, 10),
+    "one-time prekeys that are made": (
+        prekey_allowance.STOCKS_AT_ONCE, prekey_allowance.STOCK_MS, 3, DAY_MS // 4
+    ),
+    "one-time prekeys that are kept": (prekeys.ONE_TIME_IN_USE, prekeys.RETIRED_KEPT, 200, 12_500),
     "X.509 identity": (crypto.IDENTITY_BYTES, crypto.IDENTITY_CERTIFICATES, INTERMEDIATES, 8 * KIB, 4, 3),
     "authorities": (AUTHORITIES, AUTHORITIES_FILE_BYTES, REVOCATION_FILE_BYTES, 100, 64 * KIB, 512 * KIB),
     "certificates are asked for": (
@@ -150,6 +154,16 @@ class LimitTests(SynchronousTestCase):
         self.assertLess(wire.KEM_ONE_TIME_UPLOAD * wire.KEM_PREKEY_BYTES, wire.FRAME_AFTER_LOGIN_BYTES)
         # An owner who is told that the stock is low thinks so, too.
         self.assertLess(max(policy.ONE_TIME_LOW_WATER, policy.KEM_ONE_TIME_LOW_WATER), prekeeper.LOW_STOCK)
+        # All that are handed out to strangers can be made anew, and none that may be named has to go for it.
+        strangers_a_day = DAY_MS // 1000 / policy.BUNDLE_REFILL_SECONDS
+        made_a_day = prekeeper.STOCK * DAY_MS // prekey_allowance.STOCK_MS
+        self.assertLess(strangers_a_day, made_a_day)
+        retired_meanwhile = (
+            prekeys.ONE_TIME_IN_USE
+            + prekeeper.STOCK * prekey_allowance.STOCKS_AT_ONCE
+            + made_a_day * crypto.RETIRED_PREKEY_MS // DAY_MS
+        )
+        self.assertLessEqual(retired_meanwhile, prekeys.RETIRED_KEPT)
         # What may wait in a mailbox can still be opened when it comes.
         waits_ms = policy.Policy().mailbox_days * DAY_MS
         self.assertLessEqual(waits_ms, min(crypto.RETIRED_PREKEY_MS, crypto.SKIPPED_MS))

@@ -1,8 +1,8 @@
 """Keeps the directory supplied with this device's prekeys.
 
 Rotates the weekly ones, refills the one-time ones, forgets retired private halves. Everything is on
-disk before it is uploaded, and an upload whose answer was lost is repeated with the same bytes. Keys
-are made in the vault's thread, those of RSA in one of their own. See `docs/protocol.md`, section 5.
+disk before it is uploaded, and an upload whose answer was lost is repeated with the same bytes. How keys
+are made, and how many may be, stands in `new_prekeys`. See `docs/protocol.md`, section 5.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 
 from e2ee.client.context import Context
 from e2ee.client.deadline import Deadline
+from e2ee.client.new_prekeys import NewPreKeys
 from e2ee.client.recovery.unknown_keys import leave_taken_ids, replace_unknown
 from e2ee.client.refusals import LinkLost, Refusal
 from e2ee.client.threads import InThread
 from e2ee.crypto import limits
 from e2ee.crypto.keys import KemSuite
-from e2ee.crypto.prekey_secrets import make_one_time_prekey, make_signed_prekey, sign_kem_prekey
-from e2ee.crypto.secret_keys import KemSecretKey
 from e2ee.errors import Code
 from e2ee.store.client import prekeys
 from e2ee.store.client.prekeys import PreKeyKind, PreKeyRecord
@@ -50,12 +49,10 @@ class PreKeeper:
 
     def __init__(self, context: Context, in_thread: InThread) -> None:
         self._context = context
-        self._in_thread = in_thread
-        self._suite = context.own.statement.suite
-        kems = RSA_STOCK if self._suite is KemSuite.RSA_3072 else STOCK
+        kems = RSA_STOCK if context.own.statement.suite is KemSuite.RSA_3072 else STOCK
         self._full = {PreKeyKind.ONE_TIME: STOCK, PreKeyKind.KEM_ONE_TIME: kems}
+        self._new = NewPreKeys(context, in_thread, self._full)
         self._stock = dict(self._full)
-        self._spare: list[KemSecretKey] = []
         self._postponed = False
         self._replacing = False
         self._resting = False
@@ -148,7 +145,7 @@ class PreKeeper:
         # Asked first: a read costs no commit, and at most logins there is nothing to do.
         if not await read(self._is_weekly_due):
             return
-        await self._make_spare(1 if await read(self._is_week_over) else 0)
+        await self._new.make_spare(1 if await read(self._is_week_over) else 0)
         fresh = await self._context.write(self._make_weekly)
         signed = next((one for one in fresh if one.kind is PreKeyKind.SIGNED), None)
         last_resort = next((one for one in fresh if one.kind is PreKeyKind.LAST_RESORT), None)
@@ -168,7 +165,7 @@ class PreKeeper:
         for kind in prekeys.ROTATED_KINDS:
             newest = prekeys.newest_prekey(tx, kind)
             if newest is None or self._is_old(newest):
-                newest = self._make(tx, kind, 1)[0]
+                newest = self._new.weekly(tx, kind)
             if not newest.published:
                 fresh.append(newest)
         return fresh
@@ -195,16 +192,20 @@ class PreKeeper:
         if replace:
             self._stock = dict.fromkeys(self._stock, 0)
         refused = uploads = 0
-        while replace or (uploads < UPLOADS_AT_ONCE and any(self._missing(kind) for kind in self._stock)):
-            await self._make_spare(min(self._missing(PreKeyKind.KEM_ONE_TIME), KEM_ONE_TIME_UPLOAD))
+        read = self._context.vault.read
+        # Replaced is at once, if by nothing; what may not be made yet comes with a later round.
+        while replace or (uploads < UPLOADS_AT_ONCE and await read(self._has_upload)):
+            await self._new.make_spare(await read(self._kems_to_make))
             records = await self._context.write(self._next_upload)
             try:
                 await self._upload(records, replace)
             except Refusal as refusal:
-                refused += 1
-                if refusal.code in _TRANSIENT or refused >= UPLOAD_ATTEMPTS:
+                if refusal.code in _TRANSIENT:
                     raise
-                await self._context.write(lambda tx, bad=records: _drop(tx, bad))  # type: ignore[misc]
+                await self._context.write(lambda tx, bad=records: self._new.drop(tx, bad))  # type: ignore[misc]
+                refused += 1
+                if refused >= UPLOAD_ATTEMPTS:
+                    raise
             else:
                 replace = False
                 uploads += 1
@@ -250,51 +251,28 @@ class PreKeeper:
         """As many of each kind as are missing and fit, those first whose upload was not confirmed."""
         records: list[PreKeyRecord] = []
         for kind, most in _UPLOADS:
-            wanted = min(most, self._missing(kind))
-            waiting = prekeys.unpublished_prekeys(tx, kind, most)
-            missing = wanted - len(waiting)
-            records += waiting
-            if missing > 0:
-                records += self._make(tx, kind, missing)
+            wanted = self._wanted(tx, kind, most)
+            records += prekeys.unpublished_prekeys(tx, kind, most)
+            records += self._new.one_time(tx, kind, wanted)
         return records
 
-    # --- making -----------------------------------------------------------------------------
+    def _has_upload(self, tx: Connection) -> bool:
+        """Whether a kind is missing of which some wait here, or may be made."""
+        return any(
+            prekeys.count_unpublished(tx, kind) or self._new.one_time_makeable(tx, kind, most) > 0
+            for kind, most in _UPLOADS
+            if self._missing(kind)
+        )
 
-    async def _make_spare(self, count: int) -> None:
-        """Have so many RSA keys at hand: they take long, and the vault's thread is not kept waiting."""
-        if self._suite is not KemSuite.RSA_3072:
-            return
-        entropy = self._context.entropy
-        while len(self._spare) < count:
-            self._spare.append(await self._in_thread(lambda: KemSecretKey.generate(self._suite, entropy)))
+    def _kems_to_make(self, tx: Connection) -> int:
+        """How many KEM keys the next upload needs that are not here."""
+        kind = PreKeyKind.KEM_ONE_TIME
+        return self._new.one_time_makeable(tx, kind, self._wanted(tx, kind, KEM_ONE_TIME_UPLOAD))
 
-    def _kem_key(self) -> KemSecretKey:
-        """A new one for the KEM of the own statement."""
-        return self._spare.pop() if self._spare else KemSecretKey.generate(self._suite, self._context.entropy)
-
-    def _make(self, tx: Connection, kind: PreKeyKind, count: int) -> list[PreKeyRecord]:
-        records = [self._make_one(kind, key_id) for key_id in prekeys.next_key_ids(tx, count)]
-        prekeys.add_prekeys(tx, records)
-        return records
-
-    def _make_one(self, kind: PreKeyKind, key_id: int) -> PreKeyRecord:
-        context = self._context
-        owner, entropy, now = context.own.device_signing_secret, context.entropy, context.now
-        if kind is PreKeyKind.SIGNED:
-            signed, public = make_signed_prekey(owner, key_id, now, entropy)
-            return PreKeyRecord(key_id, kind, signed.encode(), public, now)
-        if kind is PreKeyKind.ONE_TIME:
-            one_time, half = make_one_time_prekey(key_id, entropy)
-            return PreKeyRecord(key_id, kind, one_time.encode(), half.key.raw, now)
-        kem, public = sign_kem_prekey(owner, key_id, now, kind is PreKeyKind.KEM_ONE_TIME, self._kem_key())
-        return PreKeyRecord(key_id, kind, kem.encode(), public, now)
+    def _wanted(self, tx: Connection, kind: PreKeyKind, most: int) -> int:
+        """How many of an upload of `most` are still to be made."""
+        return max(0, min(most, self._missing(kind)) - prekeys.count_unpublished(tx, kind))
 
 
 def _nothing() -> None:
     """No timer runs."""
-
-
-def _drop(tx: Connection, records: Sequence[PreKeyRecord]) -> None:
-    """Keys that the directory does not take: others will be made."""
-    for one in records:
-        prekeys.delete_prekey(tx, one.kind, one.key_id)

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.client.events import SentState
 from e2ee.client.prekeeper import LOW_STOCK, REFILL_SECONDS, RETRY_SECONDS, STOCK, UPLOADS_AT_ONCE
+from e2ee.client.prekey_allowance import STOCK_MS
 from e2ee.client.recovery.unknown_keys import IDS_SKIPPED, REPLACE_AGAIN_MS, leave_taken_ids
 from e2ee.crypto.prekeys import verify_signed_prekey
 from e2ee.store.client.prekeys import (
@@ -305,6 +306,7 @@ class PreKeeperTests(SynchronousTestCase):
             self.bob.stored.kem_one_time.clear()
             self.bob.link.push(m.StockLow(0, 0))
             self.world.settle()
+            self.world.clock.advance(STOCK_MS // 1000)
         status = self.bob.run(self.bob.messenger.status())
         kept = (status.one_time_prekeys, status.kem_one_time_prekeys)
         self.assertEqual((kept, self.held()), ((ONE_TIME_IN_USE, ONE_TIME_IN_USE), (STOCK, STOCK)))

@@ -23,6 +23,10 @@ from e2ee.store.connection import Connection
 ONE_TIME_IN_USE = 200
 """Published one-time keys of a kind that count as unused: twice what the directory holds. It hands out
 the oldest first, so that those before them went to people of whom most never wrote."""
+RETIRED_KEPT = 12_500
+"""Retired keys of a kind, the oldest of which go first. As many as can be made and retired while one of them
+may be named (`prekey_allowance`), so that none goes early; a bound for a server that never says that the
+mailbox is empty, which is what they otherwise wait for."""
 
 _COUNTER = "prekey_id"
 _REPLACE = "replace_stock"
@@ -43,7 +47,10 @@ ROTATED_KINDS = (PreKeyKind.SIGNED, PreKeyKind.LAST_RESORT)
 
 @dataclass(frozen=True, slots=True)
 class PreKeyRecord:
-    """A prekey of this device: the encoded private half, and what the directory gets of it."""
+    """A prekey of this device: the encoded private half, and what the directory gets of it.
+
+    `public` is empty once that cannot be uploaded again: of KEM keys it is by far the larger half.
+    """
 
     key_id: int
     kind: PreKeyKind
@@ -107,6 +114,12 @@ def unpublished_prekeys(tx: Connection, kind: PreKeyKind, limit: int) -> list[Pr
     return _select(tx, "kind = ? AND NOT published ORDER BY key_id LIMIT ?", (kind, limit))
 
 
+def count_unpublished(tx: Connection, kind: PreKeyKind) -> int:
+    """How many of this kind the directory has not confirmed."""
+    row = tx.execute("SELECT count(*) FROM prekey WHERE kind = ? AND NOT published", (kind,)).fetchone()
+    return int(row[0])
+
+
 def count_prekeys(tx: Connection, kind: PreKeyKind) -> int:
     """How many private halves of this kind wait to be used."""
     row = tx.execute("SELECT count(*) FROM prekey WHERE kind = ? AND retired_at IS NULL", (kind,)).fetchone()
@@ -118,13 +131,16 @@ def mark_published(tx: Connection, records: Sequence[PreKeyRecord], now: int) ->
 
     These are older signed and last-resort ones, and one-time ones before the newest ONE_TIME_IN_USE.
     """
-    tx.executemany(
-        "UPDATE prekey SET published = 1 WHERE kind = ? AND key_id = ?", [(r.kind, r.key_id) for r in records]
-    )
+    for record in records:
+        kept = b"" if record.kind in ONE_TIME_KINDS else record.public
+        tx.execute(
+            "UPDATE prekey SET published = 1, public = ? WHERE kind = ? AND key_id = ?",
+            (kept, record.kind, record.key_id),
+        )
     for kind in ROTATED_KINDS:
         tx.execute(
-            "UPDATE prekey SET retired_at = :now WHERE kind = :kind AND retired_at IS NULL AND key_id <"
-            " (SELECT max(key_id) FROM prekey WHERE kind = :kind AND published)",
+            "UPDATE prekey SET retired_at = :now, public = x'' WHERE kind = :kind AND retired_at IS NULL"
+            " AND key_id < (SELECT max(key_id) FROM prekey WHERE kind = :kind AND published)",
             {"now": now, "kind": kind},
         )
     for kind in ONE_TIME_KINDS:
@@ -134,12 +150,13 @@ def mark_published(tx: Connection, records: Sequence[PreKeyRecord], now: int) ->
             "  ORDER BY key_id DESC LIMIT -1 OFFSET ?)",
             (now, kind, ONE_TIME_IN_USE),
         )
+    _bound_retired(tx)
 
 
 def retire_stock(tx: Connection, now: int) -> None:
     """Retire all one-time keys, published or not: others will take their place."""
     tx.execute(
-        "UPDATE prekey SET retired_at = ?, published = 1 WHERE retired_at IS NULL"
+        "UPDATE prekey SET retired_at = ?, published = 1, public = x'' WHERE retired_at IS NULL"
         " AND kind IN ('one_time', 'kem_one_time')",
         (now,),
     )
@@ -147,7 +164,9 @@ def retire_stock(tx: Connection, now: int) -> None:
 
 def retire_all(tx: Connection, now: int) -> None:
     """Retire every key: the directory may have others of this device by now. They can still be named."""
-    tx.execute("UPDATE prekey SET retired_at = ?, published = 1 WHERE retired_at IS NULL", (now,))
+    tx.execute(
+        "UPDATE prekey SET retired_at = ?, published = 1, public = x'' WHERE retired_at IS NULL", (now,)
+    )
 
 
 def publish_again(tx: Connection) -> None:
@@ -174,12 +193,29 @@ def note_stock_replaced(tx: Connection) -> None:
 
 def delete_retired(tx: Connection, before: int) -> int:
     """Forget what was retired before this time (ms), and the first messages to it; their number."""
+    return _delete(tx, "retired_at < ?", (before,))
+
+
+def _bound_retired(tx: Connection) -> None:
+    """Forget the oldest of a kind of which too many are retired."""
+    for kind in PreKeyKind:
+        last = tx.execute(
+            "SELECT key_id FROM prekey WHERE kind = ? AND retired_at IS NOT NULL"
+            " ORDER BY key_id DESC LIMIT 1 OFFSET ?",
+            (kind, RETIRED_KEPT),
+        ).fetchone()
+        if last is not None:
+            _delete(tx, "retired_at IS NOT NULL AND kind = ? AND key_id <= ?", (kind, last[0]))
+
+
+def _delete(tx: Connection, where: str, parameters: Sequence[object]) -> int:
+    """Forget these, and the first messages to them; how many they were."""
     tx.execute(
-        "DELETE FROM first_message WHERE signed_prekey IN"
-        " (SELECT key_id FROM prekey WHERE kind = 'signed' AND retired_at < ?)",
-        (before,),
+        "DELETE FROM first_message WHERE signed_prekey IN"  # noqa: S608 - constants
+        f" (SELECT key_id FROM prekey WHERE kind = 'signed' AND {where})",
+        parameters,
     )
-    return tx.execute("DELETE FROM prekey WHERE retired_at < ?", (before,)).rowcount
+    return tx.execute(f"DELETE FROM prekey WHERE {where}", parameters).rowcount  # noqa: S608
 
 
 def first_message_seen(tx: Connection, ephemeral_key: bytes) -> bool:

@@ -59,7 +59,7 @@ CREATE TABLE prekey (
     key_id INTEGER NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('signed', 'last_resort', 'one_time', 'kem_one_time')),
     secret BLOB NOT NULL,
-    public BLOB NOT NULL,               -- as it is uploaded: signed, or 32 bytes for one_time
+    public BLOB NOT NULL,               -- as it is uploaded: signed, or 32 bytes for one_time; empty after
     created_at INTEGER NOT NULL,        -- ms since 1970
     published INTEGER NOT NULL DEFAULT 0,
     retired_at INTEGER,                 -- ms since 1970: its replacement was published
