@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from benchmarks.contestants import OurPair, OurPeople, Pair, People, PythonPeople, RustPeople
 
-ROUNDS = 15
+ROUNDS = 45
+"""So many, because a shared machine changes its speed within a round; their median then differs little."""
 SET_UPS = 5
 MESSAGES = 200
 HYBRID_STEPS = 50
