@@ -6,8 +6,8 @@ Knows how names are spelled, not what they name. A value of one of these types i
 
 from __future__ import annotations
 
-import hashlib
 import re
+from hashlib import sha256
 from typing import ClassVar, NamedTuple, Self
 
 from e2ee.errors import InvalidAddress, InvalidIdentifier
@@ -128,7 +128,7 @@ class EnvelopeId(_FixedBytes):
     @classmethod
     def of(cls, envelope: bytes) -> Self:
         """The id of these bytes."""
-        return bytes.__new__(cls, hashlib.sha256(envelope).digest()[: cls.SIZE])
+        return bytes.__new__(cls, sha256(envelope).digest()[:16])
 
 
 class PasscodeSessionId(_FixedBytes):

@@ -173,18 +173,18 @@ class MessageProtocol(Protocol):
 
     def _take(self, data: bytes) -> None:
         """Hand on what is complete, as long as reading goes on; what is left waits in the core."""
-        messages = self._connection.receive(data)
+        self._connection.feed(data)
         if self._taking:
             return
         self._taking = True
         try:
             while self._state is _OPEN and (self._always_reads or not self.outbound.full):
-                message = next(messages, None)
+                message = self._connection.next_message()
                 if message is None:
                     break
-                if isinstance(message, Ping):
+                if type(message) is Ping:
                     self.send(Pong(message.n))
-                elif not isinstance(message, Pong):
+                elif type(message) is not Pong:
                     self._handler.received(message)
         except ProtocolViolation as violation:
             self._violated(violation)

@@ -21,6 +21,7 @@ from e2ee.server.refusal import Refusal, logged_out, unavailable
 from e2ee.server.registration import Attempt
 from e2ee.server.rooms import Rooms
 from e2ee.server.seat_terms import WrongAcknowledgement
+from e2ee.store.server.ports import Account
 from e2ee.wire import messages as m
 from e2ee.wire.limits import PROTOCOL_VERSION
 from e2ee.wire.messages import Message, RefusalCode
@@ -33,6 +34,8 @@ class Connection:
 
     _log = Logger()
     protocol: MessageProtocol
+    where: DeviceAddress
+    """See `Peer.where`; there is none before the login."""
 
     def __init__(self, rooms: Rooms, source: str) -> None:
         """`source` is who this connection counts as: see `source.source_of`."""
@@ -41,13 +44,14 @@ class Connection:
         self._exporter = b""
         self._attempt: Attempt | None = None
         self._proving: Deferred[None] | None = None
-        self._where: DeviceAddress | None = None
+        self._identified = False
         self._epoch: int | None = None
         self._ended = False
         self._displaced = False
         self._stock_told = False
         self._fetching = DeferredLock()
         self.held: set[str] = set()
+        self.shown: Account | None = None
 
     # --- the handler --------------------------------------------------------------------------
 
@@ -58,6 +62,7 @@ class Connection:
     def secured(self, tls: TlsFacts) -> None:
         """The handshake is done."""
         self._exporter = tls.exporter
+        self._tell = self.protocol.send  # one for all that are on their way
         self._rooms.counters.handshakes += 1
         if tls.group != EXPECTED_GROUP:
             self._rooms.counters.fallbacks += 1
@@ -67,14 +72,16 @@ class Connection:
         if self._ended:
             return
         try:
-            if isinstance(message, m.Send):
-                self._rooms.courier.submit(self, message, self.push)
-            elif isinstance(message, m.Acknowledge):
+            if type(message) is m.Send:
+                self._rooms.courier.submit(self, message, self._tell)
+            elif type(message) is m.Acknowledge:
                 self._rooms.courier.acknowledge(self, message)
             else:
                 self._asked(message)
         except WrongAcknowledgement as error:
             raise ProtocolViolation(RefusalCode.ILLEGAL, str(error)) from None
+        except ProtocolViolation:
+            raise
         except Exception:
             self._failed(TwistedFailure())
 
@@ -91,19 +98,12 @@ class Connection:
         if overstay is not None:
             self._rooms.counters.hit(Limit(overstay.title))
         self._rooms.admission.left(self)
-        if self._where is not None:
+        if self._identified:
             self._rooms.login.leave(self, self._epoch, self._displaced)
         if self._proving is not None:
             self._proving.cancel()
 
     # --- the peer -----------------------------------------------------------------------------
-
-    @property
-    def where(self) -> DeviceAddress:
-        """See `Peer.where`; legal after login."""
-        if self._where is None:
-            raise logged_out()
-        return self._where
 
     @property
     def ready(self) -> bool:
@@ -190,6 +190,8 @@ class Connection:
 
     async def _answer_peer(self, message: Message) -> Message | None:
         """What only a logged-in device asks."""
+        if not self._identified:
+            raise logged_out()
         rooms, where = self._rooms, self.where
         match message:
             case m.LookUp():
@@ -260,7 +262,7 @@ class Connection:
         account = await login.identify(message, self._exporter)
         if self._ended:
             return
-        self._where = account.where
+        self.where, self._identified = account.where, True
         entered = await login.enter(self, account, message.n)
         self._epoch = entered.attached.epoch
         if self._ended:

@@ -7,16 +7,14 @@ survives every look-up.
 
 from __future__ import annotations
 
-import hmac
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from hmac import compare_digest
 
-from msgspec import Struct
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from e2ee.errors import StoreError
+from e2ee.errors import InvalidAddress, StoreError
 from e2ee.ids import Address, DeviceAddress, EnvelopeId
 from e2ee.server.counters import Counters, Limit
 from e2ee.server.deliveries import Deliveries
@@ -27,12 +25,13 @@ from e2ee.server.peer import Peer
 from e2ee.server.policy import HELD_RECIPIENTS, Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
-from e2ee.server.seat_terms import Outcome
+from e2ee.server.seat_terms import Outcome, Waiter
 from e2ee.server.state_tokens import StateTokens
 from e2ee.store.memory.limits import MemoryLimits
 from e2ee.store.server.ports import Account, MailItem
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
+from e2ee.wire.violations import ProtocolViolation
 
 FULL_RETRY_SECONDS = 30.0
 """A mailbox or a share empties when its owner comes back, and then within seconds. The same for owners
@@ -48,12 +47,15 @@ Answer = Callable[[m.Message], None]
 _DELIVERED, _TOLD_DELIVERED = Outcome.DELIVERED, m.Outcome.DELIVERED
 
 
-class _Submit(Struct, frozen=True, gc=False):
-    """A `Send` on its way, and who waits for its answer. `began` is service time in seconds."""
+class _Submit(Waiter, gc=False):
+    """Who waits for the answer to a `Send`, and what is needed of it until then: the message itself, of
+    which there may be many on their way, is not kept. `began` is service time in seconds."""
 
     peer: Peer
     sender: DeviceAddress
-    message: m.Send
+    n: int
+    number: Address
+    state_token: bytes
     answer: Answer
     began: float
 
@@ -84,8 +86,9 @@ class Courier:
         self._rate = policy.messages()
         self._now = now
         self._counters = counters
-        self._lanes: dict[Peer, deque[_Submit]] = {}
+        self._lanes: dict[Peer, deque[tuple[_Submit, m.Send]]] = {}
         """What waits behind the send whose recipient is being looked up."""
+        deliveries.reached = self._reached
 
     def apply(self, policy: Policy) -> None:
         """Go on with other limits."""
@@ -96,39 +99,41 @@ class Courier:
         """Carry an envelope; it is answered after the recipient's acknowledgement or the commit.
 
         Refused with UNKNOWN_RECIPIENT, RATE_LIMITED, QUOTA, MAILBOX_FULL, BUSY, UNAVAILABLE; and with
-        HELD every later send to that recipient until one says `restart`.
+        HELD every later send to that recipient until one says `restart`. Raises ProtocolViolation for
+        what is no number.
         """
-        submit = _Submit(peer, peer.where, message, answer, self._now())
+        account = self._accounts.remembered(message.number)
+        number = _judged(message.number) if account is None else account.address
+        submit = _Submit(False, peer, peer.where, message.n, number, message.state_token, answer, self._now())
         lane = self._lanes.get(peer)
         if lane is None:
-            self._admit(submit, submit.began)
+            self._admit(submit, message, account, submit.began)
         else:
-            lane.append(submit)
+            lane.append((submit, message))
 
-    def _admit(self, submit: _Submit, now: float) -> None:
+    def _admit(self, submit: _Submit, message: m.Send, account: Account | None, now: float) -> None:
         """Everything before the seat: at once, unless the recipient has to be looked up."""
         try:
-            self._permit(submit, now)
+            self._permit(submit, message.restart, now)
         except Refusal as refusal:
             self._refuse(submit, refusal)
             return
-        account = self._accounts.remembered(submit.message.number)
-        if account is not None and _is_for(account, submit.message):
-            self._hand_over(submit, account, now)
+        if account is not None and compare_digest(account.statement_hash, message.statement_hash):
+            self._hand_over(submit, message, account, now)
             return
-        looking_up = run_eagerly(self._look_up(submit))
+        looking_up = run_eagerly(self._look_up(submit, message))
         if looking_up is not None:
             self._lanes[submit.peer] = deque()
             looking_up.addCallback(lambda _: self._admit_next(submit.peer))
             looking_up.addErrback(self._failed, submit.peer)
 
     def _admit_next(self, peer: Peer) -> None:
-        for submit in self._lanes.pop(peer):
+        for submit, message in self._lanes.pop(peer):
             lane = self._lanes.get(peer)
             if lane is not None:
-                lane.append(submit)
+                lane.append((submit, message))
             elif peer.ready:
-                self._admit(submit, self._now())
+                self._admit(submit, message, self._accounts.remembered(submit.number), self._now())
             else:
                 self._refuse(submit, unavailable())
 
@@ -139,10 +144,10 @@ class Courier:
         self._lanes.pop(peer, None)
         peer.abort()
 
-    def _permit(self, submit: _Submit, now: float) -> None:
+    def _permit(self, submit: _Submit, restart: bool, now: float) -> None:
         """What is judged without the recipient; raises Refusal."""
-        number, held = submit.message.number, submit.peer.held
-        if submit.message.restart:
+        number, held = submit.number, submit.peer.held
+        if restart:
             held.discard(number)
         elif number in held:
             raise Refusal(*_REFUSALS[Outcome.HELD])
@@ -153,30 +158,32 @@ class Courier:
             sentence = "too many messages in a short time"
             raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
 
-    async def _look_up(self, submit: _Submit) -> None:
+    async def _look_up(self, submit: _Submit, message: m.Send) -> None:
         """For an account that is not in memory, or has another device than the one that was sent to."""
         try:
-            account = await self._accounts.find(Address(submit.message.number))
+            account = await self._accounts.find(submit.number)
             if not submit.peer.ready:
                 # Displaced or logged out meanwhile: nothing of it is processed from then on.
                 raise unavailable()
-            if account is not None and _is_for(account, submit.message):
-                self._hand_over(submit, account, self._now())
+            if account is not None and compare_digest(account.statement_hash, message.statement_hash):
+                self._hand_over(submit, message, account, self._now())
             else:
                 submit.answer(await self._stale(submit))
         except (Refusal, StoreError) as error:
             self._refuse(submit, error)
 
-    def _hand_over(self, submit: _Submit, account: Account, now: float) -> None:
+    def _hand_over(self, submit: _Submit, message: m.Send, account: Account, now: float) -> None:
         """To the seat; `delivered`, and the fast path, only for those who may see the recipient."""
-        message, envelope = submit.message, submit.message.envelope
-        known = shows_token(account, message.token)
-        item = MailItem(
-            account.where, submit.sender, EnvelopeId.of(envelope), envelope, known, message.state_token
+        where, envelope = account.where, message.envelope
+        # Who has shown it on this connection has it: an account with another token is another object.
+        known = message.token is not None and (
+            account is submit.peer.shown or shows_token(account, message.token)
         )
-        may_know = self._presence.may_see(account, known)
-        delivery = self._deliveries.to(account.where)
-        delivery.submit(item, may_know, partial(self._reached, submit), now)
+        if known:
+            submit.peer.shown = account
+        item = MailItem(where, submit.sender, EnvelopeId.of(envelope), envelope, known, submit.state_token)
+        submit.may_know = self._presence.may_see(account, known)
+        self._deliveries.to(where).submit(item, submit, now)
 
     def _reached(self, submit: _Submit, outcome: Outcome) -> None:
         """What became of it; called from within the recipient's delivery, which no defect here may reach.
@@ -185,7 +192,7 @@ class Courier:
         """
         try:
             if outcome is _DELIVERED:
-                self._tokens.note(submit.sender, submit.message.state_token)
+                self._tokens.note(submit.sender, submit.state_token)
                 self._accepted(submit, _TOLD_DELIVERED)
             elif outcome is Outcome.STORED:
                 self._accepted(submit, m.Outcome.STORED)
@@ -203,7 +210,7 @@ class Courier:
         try:
             if outcome is Outcome.SET_ASIDE:
                 # Told as `stored`, and no row of the mailbox has the token with it.
-                await self._tokens.write(submit.sender, submit.message.state_token)
+                await self._tokens.write(submit.sender, submit.state_token)
                 self._accepted(submit, m.Outcome.STORED)
             else:
                 submit.answer(await self._stale(submit))
@@ -217,28 +224,27 @@ class Courier:
             counters.delivered += 1
         else:
             counters.stored += 1
-        submit.answer(m.Accepted(submit.message.n, outcome))
+        submit.answer(m.Accepted(submit.n, outcome))
 
     def _refuse(self, submit: _Submit, error: Refusal | StoreError) -> None:
         """A refusal never lets a later message of the same pair pass."""
         refusal = error if isinstance(error, Refusal) else unavailable()
         held = submit.peer.held
-        held.add(submit.message.number)
+        held.add(submit.number)
         if len(held) > HELD_RECIPIENTS:
             submit.peer.abort()
-        self._counters.refused(submit.message, refusal.code, refusal.limit)
-        submit.answer(refusal.answer(submit.message.n))
+        self._counters.refused(m.Send, refusal.code, refusal.limit)
+        submit.answer(refusal.answer(submit.n))
 
     async def _stale(self, submit: _Submit) -> m.StaleDevice:
         """The envelope is for a device that is not there: say which one is. Counts as a look-up."""
-        address = Address(submit.message.number)
-        self.lookups.charge(submit.sender.address, address)
-        account = await self._accounts.find(address)
+        self.lookups.charge(submit.sender.address, submit.number)
+        account = await self._accounts.find(submit.number)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
         identity = await self._accounts.identity_of(account)
         self._counters.stale += 1
-        return m.StaleDevice(submit.message.n, account.statement, identity)
+        return m.StaleDevice(submit.n, account.statement, identity)
 
     def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
         """The recipient has kept an envelope; raises WrongAcknowledgement."""
@@ -247,9 +253,12 @@ class Courier:
             delivery.acknowledge(peer, message)
 
 
-def _is_for(account: Account, message: m.Send) -> bool:
-    """Whether the envelope is for the device that this account has now."""
-    return hmac.compare_digest(account.statement_hash, message.statement_hash)
+def _judged(number: str) -> Address:
+    """Only of numbers that nobody here is known by: see `Recipient`."""
+    try:
+        return Address(number)
+    except InvalidAddress:
+        raise ProtocolViolation(RefusalCode.MALFORMED, "this is not a number") from None
 
 
 _REFUSALS: dict[Outcome, tuple[RefusalCode, str, float | None, Limit | None]] = {

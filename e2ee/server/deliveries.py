@@ -12,13 +12,16 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 from e2ee.ids import DeviceAddress
-from e2ee.server.delivery import Delivery
+from e2ee.server.delivery import Delivery, Reached
 from e2ee.server.peer import Peer
 from e2ee.store.server.ports import Mailbox
 
 
 class Deliveries:
     """One delivery for each device, made when it is needed and forgotten when it is at rest."""
+
+    reached: Reached
+    """Who is told what became of each envelope: the one that hands them over."""
 
     def __init__(self, mailbox: Mailbox, clock: IReactorTime, now: Callable[[], float]) -> None:
         self.mailbox = mailbox
@@ -31,7 +34,7 @@ class Deliveries:
         """The delivery to this device."""
         delivery = self._here.get(where)
         if delivery is None:
-            delivery = Delivery(where, self.mailbox, self._clock, self._now, self._forget)
+            delivery = Delivery(where, self.mailbox, self._clock, self._now, self.reached, self._forget)
             if self._stopping:
                 delivery.stop()
             self._here[where] = delivery

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -35,8 +35,8 @@ from e2ee.server.seat_terms import (
 from e2ee.store.server.ports import Appended, AppendRefused, Attached, Mailbox, MailItem
 from e2ee.wire.messages import Acknowledge, Drained, Push, Verdict
 
-Reached = Callable[[Outcome], None]
-"""Who is told the outcome of a submit; the ticket by which a seat knows him."""
+Reached = Callable[[Any, Outcome], None]
+"""Who is told the one outcome of each submit, and for whom."""
 
 
 _OPENED = Verdict.OPENED  # by the class, Python 3.11 calls a function for it: too dear for every message
@@ -53,6 +53,7 @@ class Delivery:
         mailbox: Mailbox,
         clock: IReactorTime,
         now: Callable[[], float],
+        reached: Reached,
         on_idle: Callable[[DeviceAddress], None],
     ) -> None:
         """`now` is service time in seconds, `clock` only schedules."""
@@ -60,10 +61,13 @@ class Delivery:
         self._mailbox = mailbox
         self._clock = clock
         self._now = now
+        self._reached = reached
         self._on_idle = on_idle
         self._seat = Seat()
         self.peer: Peer | None = None
         self._attaching: Deferred[Attached | None] | None = None
+        self._sender: DeviceAddress | None = None
+        self._plain_sender = "", b""  # of whom the last push was; most often the next one is, too
         self._effects: deque[Effect] = deque()
         self._carrying = False
         self._timer: IDelayedCall | None = None
@@ -73,9 +77,9 @@ class Delivery:
 
     # --- events -------------------------------------------------------------------------------
 
-    def submit(self, item: MailItem, may_know: bool, reached: Reached, now: float) -> None:
-        """An envelope for this device; `reached` is called with its one outcome."""
-        self._do(self._seat.submit(item, Waiter(reached, may_know), now))
+    def submit(self, item: MailItem, waiter: Waiter, now: float) -> None:
+        """An envelope for this device."""
+        self._do(self._seat.submit(item, waiter, now))
 
     async def attach(self, peer: Peer) -> Attached | None:
         """Make `peer` the device's connection; an older one is displaced.
@@ -138,13 +142,14 @@ class Delivery:
 
     def _do(self, effects: Sequence[Effect]) -> None:
         """Carry out in order; what a callback brings about comes after what was there before."""
-        self._effects.extend(effects)
+        due = self._effects
+        due.extend(effects)
         if self._carrying:
             return
         self._carrying = True
         try:
-            while self._effects:
-                self._carry_out(self._effects.popleft())
+            while due:
+                self._carry_out(due.popleft())
         finally:
             self._carrying = False
         if self._timer is None:
@@ -154,11 +159,15 @@ class Delivery:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case PushItem():
-                item, sender = effect.item, effect.item.sender
-                self._push(Push(effect.push, str(sender.address), bytes(sender.device), item.envelope))
             case Answer():
-                cast("Reached", effect.ticket)(effect.outcome)
+                self._reached(effect.waiter, effect.outcome)
+            case PushItem():
+                item = effect.item
+                if item.sender is not self._sender:
+                    self._sender = item.sender
+                    self._plain_sender = str(item.sender.address), bytes(item.sender.device)
+                number, device = self._plain_sender
+                self._push(Push(effect.push, number, device, item.envelope))
             case PushDrained():
                 self._push(Drained())
             case Append():

@@ -6,9 +6,8 @@ server. Unknown numbers are not remembered.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections import OrderedDict
+from hashlib import sha256
+from hmac import compare_digest
 
 from e2ee.ids import Address, DeviceAddress
 from e2ee.store.server.ports import Account, Accounts
@@ -22,15 +21,18 @@ class KnownAccounts:
 
     def __init__(self, accounts: Accounts, remembered: int = REMEMBERED_ACCOUNTS) -> None:
         self._accounts = accounts
-        self._remembered = remembered
-        self._known: OrderedDict[str, Account] = OrderedDict()
+        self._most = remembered // 2
+        self._known: dict[str, Account] = {}
+        self._older: dict[str, Account] = {}
+        """Those that `_known` had when it was full; who is asked for goes back to it. So the ones used last
+        stay, at the price of one look-up."""
         self._changes = 0
 
     def remembered(self, number: str) -> Account | None:
         """The account of this number, if it is in memory."""
         known = self._known.get(number)
-        if known is not None:
-            self._known.move_to_end(number)
+        if known is None and (known := self._older.get(number)) is not None:
+            self._remember(known)
         return known
 
     async def find(self, address: Address) -> Account | None:
@@ -42,10 +44,13 @@ class KnownAccounts:
         found = await self._accounts.find(address)
         if found is not None and changes == self._changes:
             # Otherwise something was changed while the database was read: this may be the old state.
-            self._known[address] = found
-            while len(self._known) > self._remembered:
-                self._known.popitem(last=False)
+            self._remember(found)
         return found
+
+    def _remember(self, account: Account) -> None:
+        if len(self._known) >= self._most:
+            self._known, self._older = {}, self._known
+        self._known[account.address] = account
 
     async def identity_of(self, account: Account) -> bytes | None:
         """The X.509 identity kept with an account. Not remembered: it is long, and seldom asked for."""
@@ -61,10 +66,11 @@ class KnownAccounts:
         """This account has been changed on disk."""
         self._changes += 1
         self._known.pop(address, None)
+        self._older.pop(address, None)
 
 
 def shows_token(account: Account, token: bytes | None) -> bool:
     """Whether `token` is the contact token of this account."""
     if token is None or account.token_hash is None:
         return False
-    return hmac.compare_digest(hashlib.sha256(token).digest(), account.token_hash)
+    return compare_digest(sha256(token).digest(), account.token_hash)

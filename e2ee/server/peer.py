@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from e2ee.ids import DeviceAddress
+from e2ee.store.server.ports import Account
 from e2ee.wire.messages import Message
 
 
@@ -22,6 +23,9 @@ class Peer(Protocol):
     @property
     def held(self) -> set[str]:
         """Recipients to whom nothing passes until this peer says `restart`."""
+
+    shown: Account | None
+    """Whose contact token this peer has shown last, as the account was then."""
 
     def push(self, message: Message) -> None:
         """Send a message that answers nothing; after the end it goes nowhere."""

@@ -35,8 +35,8 @@ from e2ee.server.window import Key, Window
 from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
 from e2ee.wire.limits import ACKNOWLEDGE_SECONDS
 
-# By their classes, Python 3.11 calls a function for each: too dear for every message.
-_LIVE, _DELIVERED = State.LIVE, Outcome.DELIVERED
+# By its class, Python 3.11 calls a function for it: too dear for every message.
+_DELIVERED = Outcome.DELIVERED
 
 
 @dataclass(slots=True)
@@ -67,9 +67,11 @@ class Seat:
             return State.AWAY
         if not self._attached:
             return State.SETTLING
-        if self._pushed_to < self._highest or self._writing or self._queue:
-            return State.DRAINING
-        return _LIVE
+        return State.LIVE if self._live() else State.DRAINING
+
+    def _live(self) -> bool:
+        """Whether this is its state, for every message."""
+        return self._attached and self._pushed_to >= self._highest and not self._writing and not self._queue
 
     @property
     def settled(self) -> bool:
@@ -88,37 +90,29 @@ class Seat:
     def submit(self, item: MailItem, waiter: Waiter, now: float) -> list[Effect]:
         """An envelope for this device. Pushed at once only if its sender may know; else written."""
         if self._stopping:
-            return [Answer(waiter.ticket, Outcome.UNAVAILABLE)]
+            return [Answer(waiter, Outcome.UNAVAILABLE)]
         key = item.key
-        if waiter.may_know and self._may_push(key, len(item.envelope)):
-            return self._push_held(key, Entry(item, [waiter], pushed_at=now))
+        if waiter.may_know and self._live():
+            # The fast path: acknowledged in time, the envelope never touches a disk. No earlier entry is
+            # unpushed or being inserted, and this one is on its way already only if the window has it.
+            push = self._window.push_new(key, len(item.envelope))
+            if push is not None:
+                self._held[key] = Entry(item, (waiter,), push, now)
+                return [PushItem(push, item)]
         if self._joined(key, waiter):
             return self._fall_back() if key in self._held and not waiter.may_know else []
         if len(self._queue) >= SEAT_QUEUE_MESSAGES or self._queued_bytes >= SEAT_QUEUE_BYTES:
-            return [Answer(waiter.ticket, Outcome.BUSY)]
-        self._queue[key] = Entry(item, [waiter])
+            return [Answer(waiter, Outcome.BUSY)]
+        self._queue[key] = Entry(item, (waiter,))
         self._queued_bytes += len(item.envelope)
         return self._fall_back()
-
-    def _may_push(self, key: Key, size: int) -> bool:
-        """The fast path's condition: no earlier entry is unpushed or being inserted, and there is room.
-
-        Then this one is on its way already only if the window has it: all that is held has been pushed.
-        """
-        return self.state is _LIVE and key not in self._window and self._window.takes(size)
 
     def _joined(self, key: Key, waiter: Waiter) -> bool:
         """Whether the envelope is on its way already: then there is a second waiter."""
         entry = self._held.get(key) or self._writing.get(key) or self._queue.get(key)
         if entry is not None:
-            entry.waiters.append(waiter)
+            entry.waiters += (waiter,)
         return entry is not None
-
-    def _push_held(self, key: Key, entry: Entry) -> list[Effect]:
-        """The fast path: acknowledged in time, the envelope never touches a disk."""
-        entry.push = self._window.push(key, len(entry.item.envelope), key)
-        self._held[key] = entry
-        return [PushItem(entry.push, entry.item)]
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -154,7 +148,7 @@ class Seat:
             effects.append(Remove(self._epoch, tuple(removed)))
         if self._attach_waits:
             effects += self._attach()
-        return effects + self._fall_back() + self._advance()
+        return self._advance(effects + self._fall_back())
 
     def _stored(self, entry: Entry, seq: int, removed: list[int]) -> list[Effect]:
         """An entry has become a row, which goes at once if it was acknowledged meanwhile."""
@@ -166,7 +160,7 @@ class Seat:
             removed.append(seq)
         elif entry.push is not None:
             self._window.settle(entry.push, seq)
-        return [Answer(waiter.ticket, Outcome.STORED) for waiter in entry.waiters]
+        return [Answer(waiter, Outcome.STORED) for waiter in entry.waiters]
 
     def _refused(self, entry: Entry, outcome: Outcome, refused: set[DeviceAddress]) -> list[Effect]:
         """An entry was not stored; if it was pushed, its acknowledgement is still to be expected."""
@@ -174,7 +168,7 @@ class Seat:
             self._window.settle(entry.push, None)
         if entry.waiters:
             refused.add(entry.item.sender)
-        return [Answer(waiter.ticket, outcome) for waiter in entry.waiters]
+        return [Answer(waiter, outcome) for waiter in entry.waiters]
 
     def _held_back(self, senders: set[DeviceAddress]) -> list[Effect]:
         """No later message passes a refused one: what these senders have queued is refused, too."""
@@ -182,7 +176,7 @@ class Seat:
         for key in [key for key in self._queue if key[0] in senders]:
             entry = self._queue.pop(key)
             self._queued_bytes -= len(entry.item.envelope)
-            effects += [Answer(waiter.ticket, Outcome.HELD) for waiter in entry.waiters]
+            effects += [Answer(waiter, Outcome.HELD) for waiter in entry.waiters]
         return effects
 
     # --- the recipient ------------------------------------------------------------------------
@@ -208,7 +202,7 @@ class Seat:
         self._pushed_to = 0
         self._highest = max(self._highest, end)
         self._drained_at = end
-        return self._advance()
+        return self._advance([])
 
     def lost(self) -> list[Effect]:
         """The connection is gone: what was pushed and not acknowledged goes out again later."""
@@ -241,37 +235,40 @@ class Seat:
             self._pushed_to = row.seq
         if not rows:
             self._pushed_to = max(self._pushed_to, self._read_target)
-        return effects + self._advance()
+        return self._advance(effects)
 
     def acknowledge(self, push: int, envelope_id: bytes, opened: bool) -> list[Effect]:
         """The recipient's vault has kept this push; raises WrongAcknowledgement."""
-        if not 0 < push <= self._window.last_push:
-            raise WrongAcknowledgement("an acknowledgement of what was never pushed")
         pushed = self._window.get(push)
         if pushed is None:
+            if not 0 < push <= self._window.last_push:
+                raise WrongAcknowledgement("an acknowledgement of what was never pushed")
             return []
         if pushed.key[1] != envelope_id:
             raise WrongAcknowledgement("an acknowledgement of another envelope")
-        self._window.free(push)
+        self._window.free(push, pushed)
         place = pushed.place
         effects: list[Effect] = []
         if isinstance(place, int):
             effects.append(Remove(self._epoch, (place,)))
         elif place is not None:
-            effects = self._acknowledged(place, _DELIVERED if opened else Outcome.SET_ASIDE)
-        return effects + self._advance()
+            self._acknowledged(place, _DELIVERED if opened else Outcome.SET_ASIDE, effects)
+        return self._advance(effects)
 
-    def _acknowledged(self, key: Key, outcome: Outcome) -> list[Effect]:
+    def _acknowledged(self, key: Key, outcome: Outcome, effects: list[Effect]) -> None:
         """An entry in memory: those who may know are answered now, the others after the commit."""
         entry = self._held.pop(key, None) or self._writing[key]
         entry.acknowledged = True
-        told: list[Effect] = [Answer(waiter.ticket, outcome) for waiter in entry.waiters if waiter.may_know]
-        entry.waiters = [waiter for waiter in entry.waiters if not waiter.may_know]
-        return told
+        waiters, entry.waiters = entry.waiters, ()
+        for waiter in waiters:
+            if waiter.may_know:
+                effects.append(Answer(waiter, outcome))
+            else:
+                entry.waiters += (waiter,)
 
-    def _advance(self) -> list[Effect]:
-        """Say `drained` when it is due, and read on while something is unpushed and there is room."""
-        effects: list[Effect] = []
+    def _advance(self, effects: list[Effect]) -> list[Effect]:
+        """Say `drained` when it is due, and read on while something is unpushed and there is room: after
+        these effects."""
         if not self._attached or self._stopping:
             return effects
         if self._drained_at is not None and self._pushed_to >= self._drained_at:

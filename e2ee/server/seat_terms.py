@@ -5,7 +5,7 @@ Knows no rules (`seat`) and nobody who carries the effects out (`courier`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -41,10 +41,12 @@ class WrongAcknowledgement(E2eeError):
     """An acknowledgement of what was never pushed, or of another envelope: a protocol error."""
 
 
-class Waiter(Struct, frozen=True, gc=False):
-    """Who waits for an answer. `may_know`: may see, now, whether the recipient is connected."""
+class Waiter(Struct, gc=False):
+    """Who waits for an answer: a seat hands him back with it, whatever else he knows of himself.
 
-    ticket: Hashable
+    `may_know`: may see, now, whether the recipient is connected.
+    """
+
     may_know: bool
 
 
@@ -52,7 +54,7 @@ class Entry(Struct, gc=False):
     """A submit on its way. `push` is its number on the present connection."""
 
     item: MailItem
-    waiters: list[Waiter]
+    waiters: tuple[Waiter, ...]
     push: int | None = None
     pushed_at: float = 0.0
     acknowledged: bool = False
@@ -95,9 +97,9 @@ class Remove(Struct, frozen=True, gc=False):
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """Answer the one who waits under this ticket; each ticket is answered once."""
+    """Answer the one who waits; each is answered once."""
 
-    ticket: Hashable
+    waiter: Waiter
     outcome: Outcome
 
 

@@ -52,22 +52,25 @@ class Window:
         """Whether it is worth while to fetch the next envelope."""
         return self.free_messages > 0 and self.free_bytes >= max(1, self.needs)
 
-    def __contains__(self, key: Key) -> bool:
-        """Whether this envelope has been pushed and is not acknowledged."""
-        return key in self._keys
-
     def takes(self, size: int) -> bool:
         """Whether an envelope of this size fits now."""
         return len(self._pushed) < WINDOW_MESSAGES and self._bytes + size <= WINDOW_BYTES
 
     def push(self, key: Key, size: int, place: Place) -> int:
         """Count an envelope in; its push number, from 1."""
-        self.last_push += 1
-        self._pushed[self.last_push] = Pushed(key, size, place)
+        number = self.last_push = self.last_push + 1
+        self._pushed[number] = Pushed(key, size, place)
         self._keys.add(key)
         self._bytes += size
         self.needs = 0
-        return self.last_push
+        return number
+
+    def push_new(self, key: Key, size: int) -> int | None:
+        """The same for an entry in memory, None if there is no room, or if it was pushed and is not
+        acknowledged."""
+        if key in self._keys or self._bytes + size > WINDOW_BYTES or len(self._pushed) >= WINDOW_MESSAGES:
+            return None
+        return self.push(key, size, key)
 
     def get(self, push: int) -> Pushed | None:
         """The push of this number, if it is not acknowledged."""
@@ -77,8 +80,8 @@ class Window:
         """The entry of this push has become a row, or has been refused (None)."""
         self._pushed[push].place = place
 
-    def free(self, push: int) -> None:
+    def free(self, push: int, pushed: Pushed) -> None:
         """Acknowledged."""
-        pushed = self._pushed.pop(push)
+        del self._pushed[push]
         self._bytes -= pushed.size
         self._keys.discard(pushed.key)

@@ -19,8 +19,6 @@ from e2ee.wire.messages import Message, RefusalCode, Refused
 from e2ee.wire.phases import Phase, Role, next_phase, settled_transitions
 from e2ee.wire.violations import OutOfTurn, ProtocolViolation
 
-_CLOSING = Phase.CLOSING  # by the class, Python 3.11 calls a function for it: too dear for every message
-
 
 class Connection(ABC):
     """What both roles share; use ClientConnection or ServerConnection."""
@@ -60,8 +58,12 @@ class Connection(ABC):
         ProtocolViolation at the first frame that is too large, malformed or out of turn; the
         phase is closing then.
         """
+        self.feed(data)
+        return iter(self.next_message, None)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the network; `next_message` cuts them up."""
         self._reader.feed(data)
-        return iter(self._next_message, None)
 
     def send(self, message: Message) -> bytes:
         """The frame of this message. Raises OutOfTurn, and changes nothing, if it is not legal now."""
@@ -69,49 +71,58 @@ class Connection(ABC):
         if phase is None:
             raise OutOfTurn(f"{type(message).__name__} is not legal while {self.phase.value}")
         payload = codec.encode(message)
-        if len(payload) > self._limit:
+        size = len(payload)
+        if size > self._limit:
             raise OutOfTurn(f"{type(message).__name__} does not fit into a frame")
         if complaint := step(self._exchange, message):
             raise OutOfTurn(complaint)
         if phase is not self.phase:
             self._go_to(phase)
-        return frame(payload)
+        return size.to_bytes(limits.LENGTH_PREFIX_BYTES, "big") + payload
 
     def close(self) -> None:
         """Nothing more is said or heard; what has arrived and was not taken is forgotten."""
         self._go_to(Phase.CLOSING)
 
-    def _next_message(self) -> Message | None:
-        """The next legal message, or None: see `receive`."""
-        if self.phase is _CLOSING or len(self._exchange.unanswered) >= self.most_unanswered:
+    def next_message(self) -> Message | None:
+        """The next legal message, or None for now: see `receive`."""
+        if len(self._exchange.unanswered) >= self.most_unanswered:
             return None
         try:
             payload = self._reader.next_frame(self._limit)
             if payload is None:
                 return None
             message = self._decode(payload)
-            phase, step = self._hear.get(type(message)) or self._unsettled(self.peer, message)
-            if phase is None:
-                raise _illegal(f"{type(message).__name__} is not legal while {self.phase.value}")
-            if complaint := step(self._exchange, message):
-                raise _illegal(complaint)
         except ProtocolViolation:
             self.close()
             raise
+        except Exception:
+            self.close()
+            raise codec.malformed() from None
+        phase, step = self._hear.get(type(message)) or self._unsettled(self.peer, message)
+        if phase is None:
+            raise self._illegal(f"{type(message).__name__} is not legal while {self.phase.value}")
+        if complaint := step(self._exchange, message):
+            raise self._illegal(complaint)
         if phase is not self.phase:
             self._go_to(phase)
         return message
 
+    def _illegal(self, sentence: str) -> ProtocolViolation:
+        """The end of the conversation."""
+        self.close()
+        return ProtocolViolation(RefusalCode.ILLEGAL, sentence)
+
     def _unsettled(self, speaker: Role, message: Message) -> tuple[Phase | None, Step]:
         """For what is not in the table of this phase: it is legal only if it ends the conversation."""
-        return next_phase(speaker, self.phase, message), step_for(type(message))
+        return next_phase(speaker, self.phase, message), step_for(self.role, type(message))
 
     def _go_to(self, phase: Phase) -> None:
         """Enter a phase: what may be said and heard in it, and how long a frame may be."""
         self.phase = phase
         """What the conversation is about at the moment; others only read it."""
-        self._say = _settled(self.role, phase)
-        self._hear = _settled(self.peer, phase)
+        self._say = _settled(self.role, self.role, phase)
+        self._hear = _settled(self.role, self.peer, phase)
         ready = phase is Phase.READY
         self._limit = limits.FRAME_AFTER_LOGIN_BYTES if ready else limits.FRAME_BEFORE_LOGIN_BYTES
         if phase is Phase.CLOSING:
@@ -124,7 +135,7 @@ class ClientConnection(Connection):
     role = Role.CLIENT
     peer = Role.SERVER
     most_unanswered = inf  # a client always reads, or two sides that wait for each other would wait for ever
-    _decode = staticmethod(codec.decode_server)
+    _decode = staticmethod(codec.decode_server_unguarded)
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +153,7 @@ class ServerConnection(Connection):
     role = Role.SERVER
     peer = Role.CLIENT
     most_unanswered = limits.REQUESTS_IN_FLIGHT
-    _decode = staticmethod(codec.decode_client)
+    _decode = staticmethod(codec.decode_client_unguarded)
 
     def next_push(self) -> int:
         """The number that the next Push must have."""
@@ -159,10 +170,6 @@ class ServerConnection(Connection):
 
 
 @cache
-def _settled(speaker: Role, phase: Phase) -> Mapping[type[Message], tuple[Phase, Step]]:
+def _settled(role: Role, speaker: Role, phase: Phase) -> Mapping[type[Message], tuple[Phase, Step]]:
     """What follows from a message, and how its number counts: one look-up for each that is said or heard."""
-    return {kind: (then, step_for(kind)) for kind, then in settled_transitions(speaker, phase).items()}
-
-
-def _illegal(sentence: str) -> ProtocolViolation:
-    return ProtocolViolation(RefusalCode.ILLEGAL, sentence)
+    return {kind: (then, step_for(role, kind)) for kind, then in settled_transitions(speaker, phase).items()}

@@ -26,7 +26,7 @@ class FrameReader:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._taken = 0  # of the buffer; cut off once for all the frames that came together
         self._stopped = False
 
@@ -37,8 +37,14 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Add what arrived; after `stop` it is dropped."""
-        if not self._stopped:
-            self._buffer += data
+        if self._stopped:
+            return
+        if not self._buffer:
+            self._buffer = data  # most often whole frames, which are cut out of it as they are
+            return
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(self._buffer)
+        self._buffer += data
 
     def next_frame(self, limit: int) -> bytes | None:
         """The next whole frame of at most `limit` bytes, or None until more has arrived.
@@ -67,11 +73,12 @@ class FrameReader:
 
     def _forget_taken(self) -> None:
         """It needs no memory while the rest is waited for."""
-        del self._buffer[: self._taken]
-        self._taken = 0
+        if self._taken:
+            self._buffer = self._buffer[self._taken :]
+            self._taken = 0
 
     def stop(self) -> None:
         """Forget what is here and keep nothing more."""
         self._stopped = True
-        self._buffer.clear()
+        self._buffer = b""
         self._taken = 0

@@ -25,6 +25,8 @@ KeyId = Annotated[int, Meta(ge=0, lt=2**32)]
 PushNumber = Annotated[int, Meta(ge=1, lt=2**53)]
 NoticeNumber = Annotated[int, Meta(ge=1, lt=2**53)]
 Number = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{1,14}\Z")]
+Recipient = Annotated[str, Meta(min_length=3, max_length=16)]
+"""A number again, in what comes most often: looked up at once, and judged only if nobody is known by it."""
 Sentence = Annotated[str, Meta(max_length=limits.SENTENCE_CHARACTERS)]
 Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -79,7 +81,7 @@ _HIDDEN = frozenset({"token", "invite", "capability", "chunk"})
 """Fields whose holder may do what others may not, and one that is long: no repr shows them."""
 
 
-class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The base of every message."""
 
     def __repr__(self) -> str:
@@ -305,7 +307,7 @@ class Send(Message, tag="send", frozen=True):
     """
 
     n: RequestNumber
-    number: Number
+    number: Recipient
     statement_hash: Bytes32
     token: Bytes16 | None
     envelope: Envelope

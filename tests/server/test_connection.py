@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
@@ -225,6 +226,20 @@ class ConversationTests(ConnectionCase):
         self.ask(bob, m.Acknowledge(1, bytes(16), m.Verdict.OPENED))
         self.assertEqual((bob.refusals, bob.over), ([RefusalCode.ILLEGAL], True))
         self.assertEqual(self.alice.told[-1], m.Accepted(3, m.Outcome.STORED))
+
+    def test_a_recipient_that_is_no_number_ends_the_connection(self) -> None:
+        for wrong in ("15550100101", "+1555010010\u0661", "+0555", "+15550100101\n", str(BOB) + " "):
+            sender = self.log_in(self.town.devices[ALICE])
+            send = replace(self.town.send(BOB, b"sealed", TOKEN, n=3), number=wrong)
+            self.ask(sender, send)
+            self.assertEqual((sender.refusals, sender.over), ([RefusalCode.MALFORMED], True), wrong)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_number_that_nobody_has_is_refused_and_the_connection_goes_on(self) -> None:
+        send = replace(self.town.send(BOB, b"sealed", TOKEN, n=3), number="+15550100199")
+        answer = self.ask(self.alice, send)
+        assert isinstance(answer, m.Refused)
+        self.assertEqual((answer.code, self.alice.over), (RefusalCode.UNKNOWN_RECIPIENT, False))
 
     def test_refusals_answer_their_request_and_the_connection_goes_on(self) -> None:
         refused = self.ask(self.alice, m.LookUp(3, str(CAROL)))

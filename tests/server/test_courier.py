@@ -106,6 +106,20 @@ class LiveTests(CourierCase):
         answer = self.town.submit(self.alice, self.town.send(BOB, b"one", TOKEN))
         self.assertEqual(self.successResultOf(answer), STORED)
 
+    def test_who_has_shown_the_token_is_known_on_this_connection_until_there_is_another(self) -> None:
+        wrong, other = b"another's token.", self.town.peer(ALICE)
+        self.town.submit(self.alice, self.town.send(BOB, b"one", TOKEN))
+        self.town.submit(self.alice, self.town.send(BOB, b"two", wrong))
+        self.assertEqual(self.bob.envelopes, [b"one", b"two"])
+        for sender, token in ((self.alice, None), (other, wrong)):
+            answer = self.town.submit(sender, self.town.send(BOB, b"three", token))
+            self.assertEqual(self.successResultOf(answer), STORED)
+        for push in self.bob.pushes:
+            self.town.acknowledge(self.bob, push)
+        self.now(self.town.rooms.set_presence(self.bob, m.SetPresence(1, token_hash(wrong[::-1]), False)))
+        answer = self.town.submit(self.alice, self.town.send(BOB, b"four", TOKEN))
+        self.assertEqual(self.successResultOf(answer), STORED)
+
     def test_one_second_without_acknowledgement_and_it_is_stored(self) -> None:
         answers = [self.town.submit(self.alice, self.town.send(BOB, e, TOKEN)) for e in (b"one", b"two")]
         self.town.network.advance(0.99)

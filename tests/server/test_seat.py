@@ -17,12 +17,16 @@ from e2ee.server.seat_terms import (
     Read,
     Remove,
     State,
-    Waiter,
     WrongAcknowledgement,
 )
 from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
 from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
-from tests.server.seat_model import SENDERS, envelope_item
+from tests.server.seat_model import SENDERS, Ticket, envelope_item
+
+
+def answer(name: int | str, outcome: Outcome) -> Answer:
+    """What becomes of the submit of this name."""
+    return Answer(Ticket(True, name), outcome)
 
 
 class SeatCase(SynchronousTestCase):
@@ -37,7 +41,7 @@ class SeatCase(SynchronousTestCase):
     def send(
         self, number: int, may_know: bool = True, size: int = 40, sender: int = 0, now: float = 0.0
     ) -> list[Effect]:
-        return self.seat.submit(self.item(number, size, sender), Waiter(number, may_know), now)
+        return self.seat.submit(self.item(number, size, sender), Ticket(may_know, number), now)
 
     def acknowledge(self, push: int, number: int, opened: bool = True, size: int = 40) -> list[Effect]:
         return self.seat.acknowledge(push, self.item(number, size).envelope_id, opened)
@@ -58,7 +62,7 @@ class LiveTests(SeatCase):
 
     def test_who_may_know_is_pushed_at_once(self) -> None:
         self.assertEqual(self.send(1), [PushItem(1, self.item(1))])
-        self.assertEqual(self.acknowledge(1, 1), [Answer(1, Outcome.DELIVERED)])
+        self.assertEqual(self.acknowledge(1, 1), [answer(1, Outcome.DELIVERED)])
         self.assertTrue(self.seat.settled)
 
     def test_every_other_submit_is_written_with_all_that_is_held_before_it(self) -> None:
@@ -67,7 +71,7 @@ class LiveTests(SeatCase):
         self.assertEqual(self.send(3, may_know=False), [Append((self.item(1), self.item(2), self.item(3)))])
         self.assertIs(self.seat.state, State.DRAINING)
         effects = self.seat.appended([Appended(1), Appended(2), Appended(3)])
-        self.assertEqual(effects[:3], [Answer(n, Outcome.STORED) for n in (1, 2, 3)])
+        self.assertEqual(effects[:3], [answer(n, Outcome.STORED) for n in (1, 2, 3)])
         read = effects[3]
         assert isinstance(read, Read)
         self.assertEqual(read.after, 2)
@@ -107,22 +111,22 @@ class LiveTests(SeatCase):
 
     def test_a_stranger_who_repeats_a_held_envelope_learns_nothing(self) -> None:
         self.send(1)
-        again = self.seat.submit(self.item(1), Waiter("stranger", may_know=False), 0.0)
+        again = self.seat.submit(self.item(1), Ticket(False, "stranger"), 0.0)
         self.assertEqual(again, [Append((self.item(1),))])
-        self.assertEqual(self.acknowledge(1, 1), [Answer(1, Outcome.DELIVERED)])
+        self.assertEqual(self.acknowledge(1, 1), [answer(1, Outcome.DELIVERED)])
         self.assertEqual(self.seat.appended([Appended(1)]),
-                         [Answer("stranger", Outcome.STORED), Remove(1, (1,))])
+                         [answer("stranger", Outcome.STORED), Remove(1, (1,))])
 
     def test_the_same_bytes_from_another_are_another_envelope(self) -> None:
         self.send(1)
         copy = MailItem(self.item(1).to, SENDERS[1], self.item(1).envelope_id, self.item(1).envelope)
-        self.assertEqual(self.seat.submit(copy, Waiter("copy", True), 0.0), [PushItem(2, copy)])
+        self.assertEqual(self.seat.submit(copy, Ticket(True, "copy"), 0.0), [PushItem(2, copy)])
 
     def test_acknowledgements(self) -> None:
         self.send(1)
         for push, number in ((0, 1), (2, 1), (1, 2)):
             self.assertRaises(WrongAcknowledgement, self.acknowledge, push, number)
-        self.assertEqual(self.acknowledge(1, 1, opened=False), [Answer(1, Outcome.SET_ASIDE)])
+        self.assertEqual(self.acknowledge(1, 1, opened=False), [answer(1, Outcome.SET_ASIDE)])
         self.assertEqual(self.acknowledge(1, 1), [])
 
     def test_no_room_on_the_disk(self) -> None:
@@ -132,14 +136,14 @@ class LiveTests(SeatCase):
         self.send(3, sender=1)
         effects = self.seat.appended(None)
         self.assertEqual(effects, [
-            Answer(1, Outcome.UNAVAILABLE), Answer(2, Outcome.HELD), Append((self.item(3, sender=1),)),
+            answer(1, Outcome.UNAVAILABLE), answer(2, Outcome.HELD), Append((self.item(3, sender=1),)),
         ])  # fmt: skip
         self.assertEqual(self.acknowledge(1, 1), [])
 
     def test_refusals_of_the_mailbox(self) -> None:
         for refused in AppendRefused:
             self.send(1, may_know=False)
-            self.assertEqual(self.seat.appended([refused]), [Answer(1, Outcome(refused.value))])
+            self.assertEqual(self.seat.appended([refused]), [answer(1, Outcome(refused.value))])
 
 
 class SettlingTests(SeatCase):
@@ -150,7 +154,7 @@ class SettlingTests(SeatCase):
         self.send(1)
         self.assertEqual(self.seat.attach(), [Append((self.item(1),))])
         self.assertIs(self.seat.state, State.SETTLING)
-        self.assertEqual(self.seat.appended([Appended(1)]), [Answer(1, Outcome.STORED), Attach()])
+        self.assertEqual(self.seat.appended([Appended(1)]), [answer(1, Outcome.STORED), Attach()])
         self.assertEqual(self.seat.attached(2, 1), [Read(1, 0, WINDOW_MESSAGES, WINDOW_BYTES)])
         self.assertEqual(self.seat.rows_read(1, [MailRow(1, self.item(1))]),
                          [PushItem(1, self.item(1)), PushDrained()])
@@ -200,7 +204,7 @@ class BoundTests(SeatCase):
         self.send(0)
         for number in range(1, SEAT_QUEUE_MESSAGES + 1):
             self.assertEqual(self.send(number), [])
-        self.assertEqual(self.send(SEAT_QUEUE_MESSAGES + 1), [Answer(SEAT_QUEUE_MESSAGES + 1, Outcome.BUSY)])
+        self.assertEqual(self.send(SEAT_QUEUE_MESSAGES + 1), [answer(SEAT_QUEUE_MESSAGES + 1, Outcome.BUSY)])
         batch = self.seat.appended([Appended(1)])[-1]
         assert isinstance(batch, Append)
         self.assertEqual(len(batch.items), BATCH_MESSAGES)
@@ -210,7 +214,7 @@ class BoundTests(SeatCase):
         size = SEAT_QUEUE_BYTES // 4
         for number in (1, 2, 3, 4):
             self.assertEqual(self.send(number, size=size), [])
-        self.assertEqual(self.send(5), [Answer(5, Outcome.BUSY)])
+        self.assertEqual(self.send(5), [answer(5, Outcome.BUSY)])
         self.seat.appended([Appended(1)])
         self.assertEqual(self.send(6), [])
 
@@ -218,7 +222,7 @@ class BoundTests(SeatCase):
         self.go_live()
         self.send(1)
         self.assertEqual(self.seat.stop(), [Append((self.item(1),))])
-        self.assertEqual(self.send(2), [Answer(2, Outcome.UNAVAILABLE)])
+        self.assertEqual(self.send(2), [answer(2, Outcome.UNAVAILABLE)])
         self.assertFalse(self.seat.settled)
         self.seat.appended([Appended(1)])
         self.assertTrue(self.seat.settled)

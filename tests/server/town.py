@@ -52,6 +52,7 @@ class PeerDouble:
         self.where = where
         self.ready = True
         self.held: set[str] = set()
+        self.shown: Account | None = None
         self.told: list[m.Message] = []
         self.ended = ""
 

@@ -28,7 +28,7 @@ class MemoryLimits:
         full_at = self._full_at.get(which, now)
         missing = shortfall(bucket, full_at, now, cost)
         if not missing:
-            self._full_at[which] = max(full_at, now) + cost * bucket.refill_seconds
+            self._full_at[which] = (full_at if full_at > now else now) + cost * bucket.refill_seconds
         return missing
 
     def missing(self, name: str, key: str, bucket: Bucket, now: float, cost: float = 1.0) -> float:
