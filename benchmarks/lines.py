@@ -7,6 +7,7 @@ are answered. There is one kind for e2ee and one for each yardstick; all carry t
 from __future__ import annotations
 
 import hashlib
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -32,7 +33,6 @@ from e2ee.wire import messages as m
 from e2ee.wire.limits import ALPN, PROTOCOL_VERSION
 
 Done = Callable[[], None]
-STATE_TOKEN = bytes(40)
 AT_ONCE = 50
 """Connections that are being made at one time."""
 
@@ -94,7 +94,7 @@ class OurLine(Line):
         self._last += 1
         self._answers[self._last] = done
         own = other.resident.own
-        self._say(m.Send(self._last, str(own.address), own.statement_hash, TOKEN, envelope, STATE_TOKEN))
+        self._say(m.Send(self._last, str(own.address), own.statement_hash, TOKEN, envelope, _state_token()))
 
     def stringReceived(self, string: bytes) -> None:
         message = codec.decode_server(string)
@@ -132,7 +132,7 @@ class BareLine(Line):
     """What the yardsticks share. Payloads are as long as the messages of e2ee."""
 
     log_in = b""
-    example = m.Send(1000, "+15550100101", bytes(32), TOKEN, b"x" * 300, STATE_TOKEN)
+    example = m.Send(1000, "+15550100101", bytes(32), TOKEN, b"x" * 300, bytes(40))
     send_overhead = len(codec.encode(example)) - 300
     acknowledgement = codec.encode(m.Acknowledge(1000, bytes(16), m.Verdict.OPENED))
 
@@ -237,3 +237,8 @@ def pair_up(lines: Sequence[Line]) -> list[Line]:
     for sender, recipient in zip(lines[::2], lines[1::2], strict=True):
         sender.partner = recipient
     return list(lines[::2])
+
+
+def _state_token() -> bytes:
+    """As long as a client's, and with a counter that grows with each envelope, as theirs."""
+    return time.monotonic_ns().to_bytes(8, "big") + bytes(32)

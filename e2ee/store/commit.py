@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from e2ee.errors import StoreUnavailable
 from e2ee.store.connection import (
@@ -38,6 +38,25 @@ class Operation:
     traceless: bool = False
 
 
+Joint = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+"""Statements for many callers at once: what each has asked for, oldest first, to what becomes of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one caller has asked a joint operation for: run with all the others of its batch, or alone."""
+
+    joint: Joint
+    asked: Any = field(repr=False)
+    frees_room: ClassVar[bool] = False
+    traceless: ClassVar[bool] = False
+
+    def run(self, connection: Connection) -> Any:
+        """Nobody else's."""
+        (result,) = self.joint(connection, [self.asked])
+        return result
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an operation returned, or its error; true only after the commit."""
@@ -57,7 +76,7 @@ class GroupCommit:
         self._connection = connection
         self._reserve = reserve
 
-    def run(self, batch: Sequence[Operation]) -> list[Outcome]:
+    def run(self, batch: Sequence[Operation | Part]) -> list[Outcome]:
         """One outcome for each operation, all of them on disk.
 
         Without room the whole batch is rolled back and answered StoreUnavailable, but for what
@@ -126,7 +145,7 @@ class GroupCommit:
     def _wait_at_most(self, seconds: float) -> None:
         self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
-    def _alone(self, operation: Operation) -> Outcome:
+    def _alone(self, operation: Operation | Part) -> Outcome:
         if operation.frees_room:
             try:
                 return self._commit([operation])[0]
@@ -134,31 +153,47 @@ class GroupCommit:
                 self._roll_back()
         return Outcome(error=StoreUnavailable("there is no room on the disk"))
 
-    def _commit(self, batch: Sequence[Operation]) -> list[Outcome]:
+    def _commit(self, batch: Sequence[Operation | Part]) -> list[Outcome]:
         outcomes = self._together(batch) if len(batch) > FEW_OPERATIONS else []
         outcomes = outcomes or self._one_by_one(batch)
         self._execute("COMMIT")
         return outcomes
 
-    def _together(self, batch: Sequence[Operation]) -> list[Outcome]:
-        """All of them without savepoints, of which each costs as much as many an operation.
+    def _together(self, batch: Sequence[Operation | Part]) -> list[Outcome]:
+        """All of them without savepoints, of which each costs as much as many an operation; the joint
+        ones last, behind what has made room.
 
         Empty, with nothing done, if one has failed.
         """
         self._execute("BEGIN IMMEDIATE")
         try:
-            return [Outcome(value=operation.run(self._connection)) for operation in batch]
+            return self._joined(batch)
         except Exception as error:
             self._judge(error)
             self._execute("ROLLBACK")
             return []
 
-    def _one_by_one(self, batch: Sequence[Operation]) -> list[Outcome]:
+    def _joined(self, batch: Sequence[Operation | Part]) -> list[Outcome]:
+        values: list[Any] = [None] * len(batch)
+        joints: dict[Joint, tuple[list[int], list[Any]]] = {}
+        for index, operation in enumerate(batch):
+            if isinstance(operation, Part):
+                places, asked = joints.setdefault(operation.joint, ([], []))
+                places.append(index)
+                asked.append(operation.asked)
+            else:
+                values[index] = operation.run(self._connection)
+        for joint, (places, asked) in joints.items():
+            for index, value in zip(places, joint(self._connection, asked), strict=True):
+                values[index] = value
+        return [Outcome(value) for value in values]
+
+    def _one_by_one(self, batch: Sequence[Operation | Part]) -> list[Outcome]:
         """Each with a savepoint, so that whoever fails undoes nothing of the others."""
         self._execute("BEGIN IMMEDIATE")
         return [self._step(operation) for operation in batch]
 
-    def _step(self, operation: Operation) -> Outcome:
+    def _step(self, operation: Operation | Part) -> Outcome:
         self._execute("SAVEPOINT operation")
         try:
             outcome = Outcome(value=operation.run(self._connection))

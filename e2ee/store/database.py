@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
 from e2ee.errors import StoreBroken, StoreError, StoreUnavailable
 from e2ee.store.aside import Aside, Stopped
-from e2ee.store.commit import Operation, Outcome
+from e2ee.store.commit import Joint, Operation, Outcome, Part
 from e2ee.store.connection import Connection, connect
 from e2ee.store.figures import CommitFigures
 from e2ee.store.lanes import Lane, Lanes, ThreadLanes
@@ -119,6 +119,16 @@ class Database:
         call = Call(Operation(operation, frees_room, traceless), Deferred())
         self._put(self._writer, call)
         return cast(T, await call.answer)
+
+    async def write_with_others(self, joint: Joint, asked: object) -> Any:
+        """Like `write`, but all that is `asked` of the same `joint` in one batch is one call of it: its
+        result for this one.
+
+        Where something of the batch fails it is called again, for each alone.
+        """
+        call = Call(Part(joint, asked), Deferred())
+        self._put(self._writer, call)
+        return await call.answer
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
         """Run `operation`, which only reads, on one consistent state of the database.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from e2ee.errors import StoreBroken, StoreUnavailable
-from e2ee.store.commit import GroupCommit, Operation, Outcome
+from e2ee.store.commit import GroupCommit, Operation, Outcome, Part
 from e2ee.store.connection import Connection, broken, is_fatal
 from e2ee.store.figures import CommitFigures
 from e2ee.store.reserve import Reserve
@@ -28,7 +28,7 @@ LOG_BYTES = 4 * 1024 * 1024
 class Call:
     """An operation and who waits for it. `answer` belongs to the reactor's thread."""
 
-    operation: Operation
+    operation: Operation | Part
     answer: Deferred[Any]
     reads: bool = False
 
@@ -199,7 +199,7 @@ class Reader(_Opener):
         if self._connection is not None:
             self._connection.close()
 
-    def _read(self, connection: Connection, operation: Operation) -> Outcome:
+    def _read(self, connection: Connection, operation: Operation | Part) -> Outcome:
         try:
             connection.execute("BEGIN")
             try:

@@ -6,7 +6,7 @@ no such switch. Knows the insides of both programs, as far as it breaks them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 LATE_SECONDS: Final = 3_600.0
@@ -54,17 +54,18 @@ def answer_before_commit() -> None:
     from twisted.internet.task import deferLater
 
     from e2ee.store.server.mailbox import SqlMailbox
-    from e2ee.store.server.ports import Appended
+    from e2ee.store.server.ports import Appended, MailItem
 
     append = SqlMailbox.append
 
-    async def write(self: SqlMailbox, items: Sequence[Any], now: float) -> None:
+    async def write(self: SqlMailbox, items: Iterable[MailItem], now: float) -> None:
         await deferLater(reactor, LATE_SECONDS)
         await append(self, items, now)
 
-    async def answer(self: SqlMailbox, items: Sequence[Any], now: float) -> Any:
+    async def answer(self: SqlMailbox, items: Iterable[MailItem], now: float) -> Any:
+        begun = list(items)
         Deferred.fromCoroutine(write(self, items, now))
-        return [Appended(seq) for seq in range(len(items))]
+        return [Appended(seq) for seq in range(len(begun))]
 
     SqlMailbox.append = answer  # type: ignore[method-assign]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -149,6 +150,39 @@ class SteppedDatabase(SynchronousTestCase):
         self.assertIn("UNIQUE", self.failureResultOf(doubled).getErrorMessage())
         self.assertEqual(self.successResultOf(last), "b")
         self.assertEqual(self.done(self.database.read(names)), ["a", "b"])
+
+    def joined(self, *asked: str, first: Any = ()) -> list[Deferred[Any]]:
+        """All asked of one joint operation, in one batch behind `first`."""
+        self.calls: list[list[str]] = []
+
+        def joint(connection: Connection, parts: Sequence[Any]) -> list[str]:
+            self.calls.append(list(parts))
+            return [insert(part)(connection) for part in parts]
+
+        self.lanes.automatic = False
+        waiting = [Deferred.fromCoroutine(self.database.write_with_others(joint, each)) for each in asked]
+        waiting += [Deferred.fromCoroutine(self.database.write(operation)) for operation in first]
+        self.lanes.run()
+        self.lanes.automatic = True
+        return waiting
+
+    def test_what_is_asked_of_a_joint_operation_is_asked_together(self) -> None:
+        answers = self.joined(*"abcdef", first=[lambda connection: self.calls.append(["removed"])])
+        self.assertEqual([self.successResultOf(each) for each in answers[:6]], list("abcdef"))
+        self.assertEqual(self.calls, [["removed"], list("abcdef")])
+
+    def test_one_bad_part_of_a_joint_operation_fails_alone(self) -> None:
+        *good, doubled = self.joined(*"abcdea")
+        self.assertEqual([self.successResultOf(each) for each in good], list("abcde"))
+        self.assertIn("UNIQUE", self.failureResultOf(doubled).getErrorMessage())
+        self.assertEqual(self.calls, [list("abcdea"), *([letter] for letter in "abcdea")])
+        self.assertEqual(self.done(self.database.read(names)), list("abcde"))
+
+    def test_a_full_disk_answers_all_parts_of_a_joint_operation(self) -> None:
+        self.faults.add("COMMIT", sqlite_error(13, "database or disk is full"))
+        for each in self.joined(*"abcdef"):
+            self.failureResultOf(each, StoreUnavailable)
+        self.assertEqual(self.done(self.database.read(names)), [])
 
     def test_a_full_disk_answers_the_whole_batch_unavailable_and_recovers(self) -> None:
         self.done(self.database.write(_room_for(2)))

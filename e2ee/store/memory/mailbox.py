@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from e2ee.ids import DeviceAddress
 from e2ee.store.memory.state import Device, MemoryStore
-from e2ee.store.server.mailbox import state_tokens
 from e2ee.store.server.ports import (
     Appended,
     AppendRefused,
@@ -17,7 +16,7 @@ from e2ee.store.server.ports import (
     NoticeKind,
     StoredNotice,
 )
-from e2ee.store.server.quotas import Usage, refusal
+from e2ee.store.server.quotas import Quotas, Usage
 
 
 class MemoryMailbox:
@@ -41,7 +40,7 @@ class MemoryMailbox:
             device.epoch, max(device.mail, default=0), len(device.mail), device.state_token
         )
 
-    async def append(self, items: Sequence[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
+    async def append(self, items: Iterable[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
         """See `ports.Mailbox.append`."""
         refused: set[tuple[DeviceAddress, DeviceAddress]] = set()
         results: list[Appended | AppendRefused] = []
@@ -51,8 +50,8 @@ class MemoryMailbox:
             if isinstance(result, AppendRefused):
                 refused.add(pair)
             results.append(result)
-        for sender, token in state_tokens(items).items():
-            await self.keep_state_token(sender, token)
+            if item.state_token:
+                await self.keep_state_token(item.sender, item.state_token)
         return results
 
     async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
@@ -116,8 +115,7 @@ class MemoryMailbox:
         for seq, (there, _) in device.mail.items():
             if (there.envelope_id, there.sender) == (item.envelope_id, item.sender):
                 return Appended(seq, repeated=True)
-        refused = refusal(
-            self._limits,
+        refused = Quotas(self._limits).refusal(
             _usage(_waiting(device)),
             _usage(there for there in _waiting(device) if there.sender.address == item.sender.address),
             len(item.envelope),

@@ -5,14 +5,21 @@ Knows SQL; every function here runs inside somebody's operation, in the writer's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from e2ee.ids import DeviceAddress, EnvelopeId
 from e2ee.store.connection import Connection
+from e2ee.store.row_statement import RowStatement
 from e2ee.store.server.ports import NoticeKind
 
 NOTICE_ENVELOPES = 1000
 """Envelope ids in one notice: as many as one message on the wire carries."""
+
+_TOKENS = RowStatement(
+    "UPDATE device SET state_token = max(coalesce(state_token, x''), new.column3) FROM (",
+    3,
+    ") AS new WHERE device.address = new.column1 AND device.device = new.column2",
+)
 
 
 def device_row(connection: Connection, where: DeviceAddress) -> int | None:
@@ -23,12 +30,10 @@ def device_row(connection: Connection, where: DeviceAddress) -> int | None:
     return row[0] if row else None
 
 
-def keep_state_token(connection: Connection, where: DeviceAddress, token: bytes) -> None:
-    """Keep the highest state token of this device: its counter comes first in it."""
-    connection.execute(
-        "UPDATE device SET state_token = max(coalesce(state_token, x''), ?) WHERE address = ? AND device = ?",
-        (token, str(where.address), bytes(where.device)),
-    )
+def keep_state_tokens(connection: Connection, tokens: Mapping[DeviceAddress, bytes]) -> None:
+    """Keep the highest state token of each of these devices: its counter comes first in it."""
+    rows = [(str(where.address), bytes(where.device), token) for where, token in tokens.items()]
+    _TOKENS.run(connection, rows)
 
 
 def leave_notices(

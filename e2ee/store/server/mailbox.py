@@ -7,14 +7,14 @@ as in an empty one: `Appending` counts what comes, a trigger of the schema what 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
-from e2ee.store.server.appending import Appending
-from e2ee.store.server.devices import device_row, keep_state_token, leave_notices, split_ids
+from e2ee.store.server.appending import Appending, AppendPart, Results
+from e2ee.store.server.devices import device_row, keep_state_tokens, leave_notices, split_ids
 from e2ee.store.server.ports import (
     Appended,
     AppendRefused,
@@ -25,6 +25,7 @@ from e2ee.store.server.ports import (
     NoticeKind,
     StoredNotice,
 )
+from e2ee.store.server.quotas import Quotas
 
 EXPIRED_AT_ONCE = 1000
 """Rows in one transaction of `expire`: others wait for it."""
@@ -35,32 +36,31 @@ class SqlMailbox:
 
     def __init__(self, database: Database, limits: MailboxLimits) -> None:
         self._database = database
-        self._limits = limits
+        self._joint = self._append
+        self.apply(limits)
 
     def apply(self, limits: MailboxLimits) -> None:
         """See `ports.Mailbox.apply`."""
-        self._limits = limits
+        self._limits, self._quotas = limits, Quotas(limits)
+
+    def _append(self, connection: Connection, parts: Sequence[AppendPart]) -> Sequence[Results]:
+        """What is appended in one commit, in the writer's thread."""
+        return Appending(connection, self._quotas).run(parts)
 
     async def attach(self, where: DeviceAddress) -> Attached | None:
         """See `ports.Mailbox.attach`."""
         return await self._database.write(lambda connection: _attach(connection, where), frees_room=True)
 
-    async def append(self, items: Sequence[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
+    async def append(self, items: Iterable[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
         """See `ports.Mailbox.append`."""
 
-        def store(connection: Connection) -> list[Appended | AppendRefused]:
-            appending = Appending(connection, self._limits, now)
-            results = [appending.append(item) for item in items]
-            appending.finish()
-            for sender, token in state_tokens(items).items():
-                keep_state_token(connection, sender, token)
-            return results
-
-        return await self._database.write(store)
+        results: Sequence[Appended | AppendRefused]
+        results = await self._database.write_with_others(self._joint, (items, now))
+        return results
 
     async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
         """See `ports.Mailbox.keep_state_token`."""
-        await self._database.write(lambda connection: keep_state_token(connection, where, token))
+        await self._database.write(lambda connection: keep_state_tokens(connection, {where: token}))
 
     async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
         """See `ports.Mailbox.after`."""
@@ -123,15 +123,6 @@ class SqlMailbox:
                 connection.execute("SELECT coalesce(sum(messages), 0) FROM device").fetchone()[0]
             )
         )
-
-
-def state_tokens(items: Sequence[MailItem]) -> dict[DeviceAddress, bytes]:
-    """The highest state token of each sender in a batch: one row to change for each, not for each item."""
-    highest: dict[DeviceAddress, bytes] = {}
-    for item in items:
-        if item.state_token:
-            highest[item.sender] = max(highest.get(item.sender, b""), item.state_token)
-    return highest
 
 
 def _attach(connection: Connection, where: DeviceAddress) -> Attached | None:

@@ -15,7 +15,7 @@ of a commit never returns: the database reports it once as StoreBroken and the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
@@ -334,11 +334,12 @@ class Mailbox(Protocol):
         """Raise the device's epoch for a new connection; None: no device, or it is logged out."""
 
     async def append(
-        self, items: Sequence[MailItem], now: float
+        self, items: Iterable[MailItem], now: float
     ) -> Sequence[Appended | AppendRefused]:
         """Store items in this order, one result each; sequence numbers grow in commit order.
 
-        All items are for one device. An envelope that waits already from the same sender is
+        All items are for one device. They are read when the write begins, where the store works: what reads
+        them once more reads the same. An envelope that waits already from the same sender is
         `repeated`. Once an item is refused, every later one of its sender in this batch is HELD, so
         that a refusal never lets a later message of the same pair pass. In the same transaction each
         sender's device keeps the highest of its state tokens, whatever became of the item.

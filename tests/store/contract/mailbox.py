@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from e2ee.ids import Address
@@ -67,6 +67,17 @@ class MailboxContract(ContractCase):
         self.assertEqual(self.after(3), [])
         self.assertEqual(self.done(self.mailbox.count()), 3)
 
+    def test_items_are_read_when_the_write_begins_and_read_again_they_are_the_same(self) -> None:
+        read: list[int] = []
+
+        class Items:
+            def __iter__(self) -> Iterator[MailItem]:
+                read.append(1)
+                return iter([item(ALICE, BOB, 1), item(ALICE, BOB, 2)])
+
+        self.assertEqual(list(self.done(self.mailbox.append(Items(), 0.0))), [Appended(1), Appended(2)])
+        self.assertTrue(read)
+
     def test_batches_at_once_are_appended_in_the_order_of_their_calls(self) -> None:
         batches = [[item(ALICE, BOB, 2 * n), item(ALICE, CAROL, 2 * n + 1)] for n in range(50)]
         results = self.together(*(self.mailbox.append(batch, 0.0) for batch in batches))
@@ -108,6 +119,16 @@ class MailboxContract(ContractCase):
         again = self.append(item(ALICE, BOB, 1), item(ALICE, BOB, 3), item(ALICE, BOB, 3))
         self.assertEqual(list(again), [Appended(1, True), Appended(3), Appended(3, True)])
         self.assertEqual(len(self.after(0)), 3)
+
+    def test_it_has_so_with_the_state_token_that_it_had(self) -> None:
+        sent = [item(ALICE, BOB, number)._replace(state_token=bytes([number])) for number in range(1, 5)]
+        self.append(*sent[:3])
+        again = self.append(sent[0], sent[2], sent[3], sent[3])
+        self.assertEqual(list(again), [Appended(1, True), Appended(3, True), Appended(4), Appended(4, True)])
+        to_carol = item(CAROL, BOB, 9)._replace(state_token=b"\x09")
+        self.append(to_carol)
+        self.assertEqual(list(self.append(*sent[1:])), [Appended(seq, True) for seq in (2, 3, 4)])
+        self.assertEqual(len(self.after(0)), 4)
 
     def test_a_repeated_envelope_is_no_matter_of_room(self) -> None:
         self.limit(messages=1)

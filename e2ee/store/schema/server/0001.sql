@@ -68,7 +68,8 @@ CREATE TABLE published_prekey (
 ) STRICT, WITHOUT ROWID;
 
 -- In the order of its row ids, which is that of arrival: the oldest expire first. `once` is a digest of
--- the sender and the envelope: an index of these is half as long as one of what they stand for.
+-- the sender and the envelope, and an envelope that is sent again is found by it in the index, where a
+-- mailbox is in one place: one of these alone, which have no order, would have every append write more pages.
 CREATE TABLE mail (
     device_id INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
     seq INTEGER NOT NULL,
@@ -81,8 +82,7 @@ CREATE TABLE mail (
     at REAL NOT NULL,
     envelope BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX mail_order ON mail (device_id, seq);
-CREATE UNIQUE INDEX mail_once ON mail (device_id, once);
+CREATE INDEX mail_order ON mail (device_id, seq, once);
 
 -- What of a mailbox is one sender's. A row lives as long as a message of that pair waits, no longer.
 CREATE TABLE share (
