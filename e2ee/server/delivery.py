@@ -24,6 +24,7 @@ from e2ee.server.seat_terms import (
     Answer,
     Append,
     Attach,
+    Batch,
     Effect,
     Outcome,
     PushDrained,
@@ -198,7 +199,7 @@ class Delivery:
         """A defect, unlike a full disk: its kind goes to the log, its text might hold content."""
         self._log.error("the mailbox has failed: {kind}", kind=type(failure.value).__name__)
 
-    async def _append(self, items: Sequence[MailItem]) -> None:
+    async def _append(self, items: Batch) -> None:
         results: Sequence[Appended | AppendRefused] | None = None
         try:
             results = await self._mailbox.append(items, self._now())

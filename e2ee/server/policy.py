@@ -68,6 +68,7 @@ SEAT_QUEUE_MESSAGES = 2_048
 SEAT_QUEUE_BYTES = 16 * 1024 * 1024
 """What may wait in memory to be written for one device: several turns of a slow disk."""
 BATCH_MESSAGES = 512
+BATCH_BYTES = 4 * 1024 * 1024
 """Envelopes of one device in one append."""
 LISTEN_BACKLOG = 1024
 """Connections that wait for the reactor to take them: those of a second. With Twisted's 50 a few hundred

@@ -4,9 +4,8 @@ Pure: events in, effects out. Knows envelopes by their ids and the window of `e2
 connections, clocks, databases or who may see whom: `courier` feeds it and carries its effects out,
 in their order. The rules and the five invariants are those of `docs/protocol.md`, "Delivery".
 
-An entry is *held* (pushed, in memory alone), *queued* (waiting for the write before it), *writing*
-(in the one append that is in flight), or a row of the mailbox, of which only the pushed ones are
-remembered here, in the window.
+An entry is *held* (pushed, in memory alone), *queued* (waiting for the write before it), *writing* (in the
+one append that is in flight), or a row of the mailbox, of which only the pushed ones are remembered here.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from e2ee.ids import DeviceAddress
-from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
+from e2ee.server.policy import SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat_terms import (
     Answer,
     Append,
     Attach,
+    Batch,
     Effect,
     Entry,
     Outcome,
@@ -47,6 +47,7 @@ class Seat:
     _queue: dict[Key, Entry] = field(default_factory=dict)
     _queued_bytes: int = 0
     _writing: dict[Key, Entry] = field(default_factory=dict)
+    _batch: Batch | None = None
     _window: Window = field(default_factory=Window)
     _connected: bool = False
     _attached: bool = False
@@ -117,22 +118,24 @@ class Seat:
     # --- writing ------------------------------------------------------------------------------
 
     def _fall_back(self) -> list[Effect]:
-        """Write all that is held, oldest first, then what is queued; one append at a time."""
-        if self._writing:
-            return []
-        self._writing, self._held = self._held, {}
-        while self._queue and len(self._writing) < BATCH_MESSAGES:
-            key = next(iter(self._queue))
-            entry = self._queue.pop(key)
+        """Write all that is held, oldest first, then what is queued: one append at a time, which takes more
+        until it is begun."""
+        ordered: list[Effect] = []
+        if self._batch is None and (self._held or self._queue):
+            self._writing, self._held = self._held, {}
+            self._batch = Batch(entry.item for entry in self._writing.values())
+            ordered.append(Append(self._batch))
+        while self._queue and self._batch is not None:
+            key, entry = next(iter(self._queue.items()))
+            if not self._batch.add(entry.item):
+                break
+            self._writing[key] = self._queue.pop(key)
             self._queued_bytes -= len(entry.item.envelope)
-            self._writing[key] = entry
-        if not self._writing:
-            return []
-        return [Append(tuple(entry.item for entry in self._writing.values()))]
+        return ordered
 
     def appended(self, results: Sequence[Appended | AppendRefused] | None) -> list[Effect]:
         """The append is committed, one result for each item; None: there was no room for any."""
-        batch, self._writing = self._writing, {}
+        batch, self._writing, self._batch = self._writing, {}, None
         effects: list[Effect] = []
         removed: list[int] = []
         refused: set[DeviceAddress] = set()

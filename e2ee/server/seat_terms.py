@@ -5,12 +5,14 @@ Knows no rules (`seat`) and nobody who carries the effects out (`courier`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from threading import Lock
 
 from msgspec import Struct
 
 from e2ee.errors import E2eeError
+from e2ee.server.policy import BATCH_BYTES, BATCH_MESSAGES
 from e2ee.store.server.ports import MailItem
 
 
@@ -60,6 +62,42 @@ class Entry(Struct, gc=False):
     acknowledged: bool = False
 
 
+class Batch:
+    """What one append writes. It takes more until somebody reads it for the first time: the mailbox does,
+    in a thread of its own, when the write begins. So all that came until then is in one commit.
+    """
+
+    __slots__ = ("_begun", "_bytes", "_items", "_lock")
+
+    def __init__(self, items: Iterable[MailItem]) -> None:
+        self._items = list(items)
+        self._bytes = sum(len(item.envelope) for item in self._items)
+        self._begun = False
+        self._lock = Lock()
+
+    def add(self, item: MailItem) -> bool:
+        """Put it behind the others; False if the write has begun, or there is as much as one takes."""
+        with self._lock:
+            if self._begun or len(self._items) >= BATCH_MESSAGES or self._bytes >= BATCH_BYTES:
+                return False
+            self._items.append(item)
+            self._bytes += len(item.envelope)
+            return True
+
+    def __iter__(self) -> Iterator[MailItem]:
+        with self._lock:
+            self._begun = True
+        return iter(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Batch) and self._items == other._items
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Batch({self._items}, begun={self._begun})"
+
+
 # --- effects ----------------------------------------------------------------------------------
 
 
@@ -75,9 +113,9 @@ class PushDrained(Struct, frozen=True, gc=False):
 
 
 class Append(Struct, frozen=True, gc=False):
-    """Write these to the mailbox as one batch, then report to `appended`."""
+    """Write these to the mailbox as one batch, then report to `appended` with a result for each of them."""
 
-    items: Sequence[MailItem]
+    items: Batch
 
 
 class Read(Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ from e2ee.server.seat_terms import (
     Answer,
     Append,
     Attach,
+    Batch,
     Effect,
     Outcome,
     PushDrained,
@@ -103,13 +104,14 @@ class World:
         self.vault: list[Key] = []
         self.noticed: set[Key] = set()
         self.order: list[Key] = []  # submitted, oldest first, not finished
-        self.appending = False
+        self.appending: Batch | None = None
         self.being_written: set[Key] = set()
         self.being_inserted: set[Key] = set()  # without the repeats of rows
         self.written: set[Key] = set()
         self.early: set[Key] = set()  # acknowledged while being written
         self.refused: set[tuple[int, int]] = set()  # pushes whose entry was refused
         self.pushed: set[Key] = set()  # on this connection
+        self.joined = 0  # entries that an append took after it was ordered
         self.seen: Counter[State | Outcome] = Counter()
         self.steps: list[Callable[[int], None]] = [
             self.send, self.send, self.send, self.send, self.repeat, self.write, self.write, self.report,
@@ -233,7 +235,7 @@ class World:
             self.orders.append(Job("drop", self.drop_oldest))
 
     def drop_oldest(self) -> None:
-        if self.rows and not self.appending:
+        if self.rows and self.appending is None:
             item = self.rows.pop(min(self.rows))
             self.noticed.add((item.sender, item.envelope_id))
             self.finish((item.sender, item.envelope_id))
@@ -249,6 +251,7 @@ class World:
     # --- effects ------------------------------------------------------------------------------
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
+        self.check_append()
         for effect in effects:
             match effect:
                 case PushItem(push, item):
@@ -258,9 +261,11 @@ class World:
                     assert self.connected
                     assert not self.drained, "drained once on a connection"
                     self.drained = True
-                case Append(items):
-                    self.check_append(items)
-                    self.orders.append(Job(effect, partial(self.commit, items)))
+                case Append(batch):
+                    assert self.appending is None, "two appends in flight"
+                    self.appending = batch
+                    self.check_append()
+                    self.orders.append(Job(effect, partial(self.commit, batch)))
                 case Attach():
                     self.orders.append(Job(self.connection, partial(self.raise_epoch, self.connection)))
                 case Remove(epoch, seqs):
@@ -282,14 +287,16 @@ class World:
                 assert earlier not in self.being_inserted, "pushed while an earlier entry is being inserted"
         self.pushed.add(key)
 
-    def check_append(self, items: Sequence[MailItem]) -> None:
-        """Invariant 2: appended in the order of submission; one append at a time."""
-        assert not self.appending, "two appends in flight"
-        self.appending = True
+    def check_append(self) -> None:
+        """Invariant 2: appended in the order of submission, what has joined the append as well."""
+        if self.appending is None:
+            return
+        items = self.appending._items
         keys = [(item.sender, item.envelope_id) for item in items]
         unwritten = [key for key in self.order if key not in self.written]
         new = [key for key in keys if key not in self.written]
         assert new == unwritten[: len(new)], "not in the order of submission"
+        self.joined += len(set(keys) - self.being_written) if self.being_written else 0
         self.being_written = set(keys)
         self.being_inserted = set(new)
 
@@ -322,7 +329,8 @@ class World:
 
     # --- the mailbox --------------------------------------------------------------------------
 
-    def commit(self, items: Sequence[MailItem]) -> None:
+    def commit(self, batch: Batch) -> None:
+        items = list(batch)
         results: Results = None if self.failing == 1 else [self.insert(item) for item in items]
         if results is not None and self.failing == 2:
             results = self.hold_back(items, results)
@@ -352,7 +360,7 @@ class World:
         return changed
 
     def appended(self, items: Sequence[MailItem], results: Results) -> None:
-        self.appending = False
+        self.appending = None
         self.being_written, self.being_inserted = set(), set()
         for index, item in enumerate(items):
             key = (item.sender, item.envelope_id)

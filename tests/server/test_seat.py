@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from e2ee.server.policy import BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
+from e2ee.server.policy import BATCH_BYTES, BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
     Answer,
     Append,
     Attach,
+    Batch,
     Effect,
     Outcome,
     PushDrained,
@@ -27,6 +28,17 @@ from tests.server.seat_model import SENDERS, Ticket, envelope_item
 def answer(name: int | str, outcome: Outcome) -> Answer:
     """What becomes of the submit of this name."""
     return Answer(Ticket(True, name), outcome)
+
+
+def writes(*items: MailItem) -> Append:
+    return Append(Batch(items))
+
+
+def begin(effects: list[Effect]) -> list[MailItem]:
+    """The mailbox begins the append that was ordered last: nothing joins it any more."""
+    append = effects[-1]
+    assert isinstance(append, Append)
+    return list(append.items)
 
 
 class SeatCase(SynchronousTestCase):
@@ -68,7 +80,7 @@ class LiveTests(SeatCase):
     def test_every_other_submit_is_written_with_all_that_is_held_before_it(self) -> None:
         self.send(1)
         self.send(2)
-        self.assertEqual(self.send(3, may_know=False), [Append((self.item(1), self.item(2), self.item(3)))])
+        self.assertEqual(self.send(3, may_know=False), [writes(self.item(1), self.item(2), self.item(3))])
         self.assertIs(self.seat.state, State.DRAINING)
         effects = self.seat.appended([Appended(1), Appended(2), Appended(3)])
         self.assertEqual(effects[:3], [answer(n, Outcome.STORED) for n in (1, 2, 3)])
@@ -83,15 +95,14 @@ class LiveTests(SeatCase):
         self.send(1, now=10.0)
         self.send(2, now=10.5)
         self.assertEqual((self.seat.deadline, self.seat.timer(10.99)), (11.0, []))
-        self.assertEqual(self.seat.timer(11.0), [Append((self.item(1), self.item(2)))])
+        self.assertEqual(self.seat.timer(11.0), [writes(self.item(1), self.item(2))])
         self.assertIsNone(self.seat.deadline)
 
     def test_the_window_of_messages(self) -> None:
         for number in range(1, WINDOW_MESSAGES + 1):
             self.assertIsInstance(self.send(number)[0], PushItem)
-        [batch] = self.send(WINDOW_MESSAGES + 1)
-        assert isinstance(batch, Append)
-        self.assertEqual(len(batch.items), WINDOW_MESSAGES + 1)
+        batch = begin(self.send(WINDOW_MESSAGES + 1))
+        self.assertEqual(len(batch), WINDOW_MESSAGES + 1)
 
     def test_the_window_of_bytes(self) -> None:
         size = WINDOW_BYTES // 8
@@ -112,7 +123,7 @@ class LiveTests(SeatCase):
     def test_a_stranger_who_repeats_a_held_envelope_learns_nothing(self) -> None:
         self.send(1)
         again = self.seat.submit(self.item(1), Ticket(False, "stranger"), 0.0)
-        self.assertEqual(again, [Append((self.item(1),))])
+        self.assertEqual(again, [writes(self.item(1))])
         self.assertEqual(self.acknowledge(1, 1), [answer(1, Outcome.DELIVERED)])
         self.assertEqual(self.seat.appended([Appended(1)]),
                          [answer("stranger", Outcome.STORED), Remove(1, (1,))])
@@ -131,14 +142,21 @@ class LiveTests(SeatCase):
 
     def test_no_room_on_the_disk(self) -> None:
         self.send(1)
-        self.seat.timer(1.0)
+        begin(self.seat.timer(1.0))
         self.send(2)
         self.send(3, sender=1)
         effects = self.seat.appended(None)
         self.assertEqual(effects, [
-            answer(1, Outcome.UNAVAILABLE), answer(2, Outcome.HELD), Append((self.item(3, sender=1),)),
+            answer(1, Outcome.UNAVAILABLE), answer(2, Outcome.HELD), writes(self.item(3, sender=1)),
         ])  # fmt: skip
         self.assertEqual(self.acknowledge(1, 1), [])
+
+    def test_no_room_for_an_append_that_was_never_begun(self) -> None:
+        self.send(1)
+        self.seat.timer(1.0)
+        self.send(2)
+        self.assertEqual(self.seat.appended(None), [answer(n, Outcome.UNAVAILABLE) for n in (1, 2)])
+        self.assertEqual(self.send(3), [PushItem(2, self.item(3))])
 
     def test_refusals_of_the_mailbox(self) -> None:
         for refused in AppendRefused:
@@ -152,7 +170,7 @@ class SettlingTests(SeatCase):
     def test_it_waits(self) -> None:
         self.go_live()
         self.send(1)
-        self.assertEqual(self.seat.attach(), [Append((self.item(1),))])
+        self.assertEqual(self.seat.attach(), [writes(self.item(1))])
         self.assertIs(self.seat.state, State.SETTLING)
         self.assertEqual(self.seat.appended([Appended(1)]), [answer(1, Outcome.STORED), Attach()])
         self.assertEqual(self.seat.attached(2, 1), [Read(1, 0, WINDOW_MESSAGES, WINDOW_BYTES)])
@@ -198,19 +216,17 @@ class SettlingTests(SeatCase):
 
 
 class BoundTests(SeatCase):
-    """Every queue is bounded."""
+    """Every queue is bounded, and so is what one append takes."""
 
     def test_the_queue_behind_a_slow_disk(self) -> None:
-        self.send(0)
+        begin(self.send(0))
         for number in range(1, SEAT_QUEUE_MESSAGES + 1):
             self.assertEqual(self.send(number), [])
         self.assertEqual(self.send(SEAT_QUEUE_MESSAGES + 1), [answer(SEAT_QUEUE_MESSAGES + 1, Outcome.BUSY)])
-        batch = self.seat.appended([Appended(1)])[-1]
-        assert isinstance(batch, Append)
-        self.assertEqual(len(batch.items), BATCH_MESSAGES)
+        self.assertEqual(len(begin(self.seat.appended([Appended(1)]))), BATCH_MESSAGES)
 
     def test_the_bytes_behind_a_slow_disk(self) -> None:
-        self.send(0)
+        begin(self.send(0))
         size = SEAT_QUEUE_BYTES // 4
         for number in (1, 2, 3, 4):
             self.assertEqual(self.send(number, size=size), [])
@@ -218,10 +234,37 @@ class BoundTests(SeatCase):
         self.seat.appended([Appended(1)])
         self.assertEqual(self.send(6), [])
 
+    def test_an_append_takes_what_comes_until_it_is_begun(self) -> None:
+        ordered = self.send(1)
+        self.assertEqual([self.send(2), self.send(3, sender=1)], [[], []])
+        self.assertEqual(begin(ordered), [self.item(1), self.item(2), self.item(3, sender=1)])
+        self.send(4)
+        effects = self.seat.appended([Appended(n) for n in (1, 2, 3)])
+        stored = [answer(n, Outcome.STORED) for n in (1, 2, 3)]
+        self.assertEqual(effects, [*stored, writes(self.item(4))])
+
+    def test_an_append_that_is_not_begun_takes_so_many(self) -> None:
+        ordered = self.send(1)
+        for number in range(2, BATCH_MESSAGES + 3):
+            self.send(number)
+        first = begin(ordered)
+        self.assertEqual(len(first), BATCH_MESSAGES)
+        second = begin(self.seat.appended([Appended(n) for n in range(1, BATCH_MESSAGES + 1)]))
+        self.assertEqual(second, [self.item(BATCH_MESSAGES + 1), self.item(BATCH_MESSAGES + 2)])
+
+    def test_an_append_that_is_not_begun_takes_so_many_bytes(self) -> None:
+        size = BATCH_BYTES // 2
+        ordered = self.send(1, size=size)
+        self.send(2, size=size)
+        self.send(3)
+        self.assertEqual([item.envelope[:20] for item in begin(ordered)],
+                         [self.item(n).envelope[:20] for n in (1, 2)])
+        self.assertEqual(begin(self.seat.appended([Appended(1), Appended(2)])), [self.item(3)])
+
     def test_stop_writes_what_is_held_and_takes_no_more(self) -> None:
         self.go_live()
         self.send(1)
-        self.assertEqual(self.seat.stop(), [Append((self.item(1),))])
+        self.assertEqual(self.seat.stop(), [writes(self.item(1))])
         self.assertEqual(self.send(2), [answer(2, Outcome.UNAVAILABLE)])
         self.assertFalse(self.seat.settled)
         self.seat.appended([Appended(1)])

@@ -124,8 +124,9 @@ class Explorer:
         window = world.seat._window
         pushed = [(number, one.key, one.place) for number, one in window._pushed.items()]
         facts: dict[str, Any] = {
-            name: value for name, value in vars(world).items() if name not in ("seat", "steps", "seen")
-        }
+            name: value for name, value in vars(world).items()
+            if name not in ("seat", "steps", "seen", "joined")
+        }  # fmt: skip
         for jobs in ("orders", "reports", "reading", "found"):
             facts[jobs] = [job.what for job in facts[jobs]]
         for name in ("answered", "noticed", "being_written", "being_inserted", "written", "early", "refused",

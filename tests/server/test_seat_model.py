@@ -35,10 +35,14 @@ class SeatInvariants(SynchronousTestCase):
     def test_long_histories_keep_them_too(self) -> None:
         """A few long ones with a fixed seed, so that windows fill and batches grow."""
         seen: Counter[State | Outcome] = Counter()
+        joined = 0
         for seed in range(16):
             source = random.Random(seed)
             size = (40, 2_000, 20_000, 90_000)[seed % 4]
-            seen += run([source.randrange(2000) for _ in range(2000)], size).seen
+            world = run([source.randrange(2000) for _ in range(2000)], size)
+            seen += world.seen
+            joined += world.joined
         rare = {Outcome.QUOTA, Outcome.NO_DEVICE, Outcome.BUSY}
         for kind in {*State, *Outcome} - rare:
             self.assertGreater(seen[kind], 20, f"{kind} hardly happens in this model")
+        self.assertGreater(joined, 100, "hardly anything joins an append in this model")

@@ -89,7 +89,7 @@ class PeerDouble:
 
 
 class SlowMailbox:
-    """A mailbox whose appends wait until `release`, and may fail."""
+    """A mailbox whose appends begin at once, wait until `release`, and may fail."""
 
     def __init__(self, mailbox: MemoryMailbox) -> None:
         self.real = mailbox
@@ -103,6 +103,7 @@ class SlowMailbox:
 
     async def append(self, items: Any, now: float) -> Any:
         """As the real one, later."""
+        items = list(items)
         if self.slow:
             gate: Deferred[None] = Deferred()
             self.waiting.append(gate)
