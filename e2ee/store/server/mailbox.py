@@ -27,6 +27,8 @@ from e2ee.store.server.ports import (
 )
 from e2ee.store.server.quotas import Quotas
 
+APPENDED_TOGETHER = 128
+"""Envelopes that are judged without a statement in between: the reactor may wait for so long, about 1 ms."""
 EXPIRED_AT_ONCE = 1000
 """Rows in one transaction of `expire`: others wait for it."""
 
@@ -44,8 +46,19 @@ class SqlMailbox:
         self._limits, self._quotas = limits, Quotas(limits)
 
     def _append(self, connection: Connection, parts: Sequence[AppendPart]) -> Sequence[Results]:
-        """What is appended in one commit, in the writer's thread."""
-        return Appending(connection, self._quotas).run(parts)
+        """What is appended in one commit, in the writer's thread: some of it at a time, since without a
+        statement the interpreter's lock is not given away."""
+        results: list[Results] = []
+        some: list[tuple[Sequence[MailItem], float]] = []
+        count = 0
+        for items, now in parts:
+            begun = list(items)
+            if some and count + len(begun) > APPENDED_TOGETHER:
+                results += Appending(connection, self._quotas).run(some)
+                some, count = [], 0
+            some.append((begun, now))
+            count += len(begun)
+        return results + Appending(connection, self._quotas).run(some)
 
     async def attach(self, where: DeviceAddress) -> Attached | None:
         """See `ports.Mailbox.attach`."""
@@ -53,7 +66,6 @@ class SqlMailbox:
 
     async def append(self, items: Iterable[MailItem], now: float) -> Sequence[Appended | AppendRefused]:
         """See `ports.Mailbox.append`."""
-
         results: Sequence[Appended | AppendRefused]
         results = await self._database.write_with_others(self._joint, (items, now))
         return results

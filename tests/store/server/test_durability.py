@@ -18,6 +18,7 @@ from e2ee.errors import StoreBroken, StoreUnavailable
 from e2ee.ids import Address
 from e2ee.store.connection import Connection
 from e2ee.store.database import TRUNCATE_SECONDS, Database
+from e2ee.store.server import mailbox as mailbox_module
 from e2ee.store.server import ports
 from e2ee.store.server.passcodes import SqlPasscodes
 from e2ee.store.stepping import sqlite_error
@@ -146,6 +147,17 @@ class Durability(OnDatabase):
         answers = self.together(*(mailbox.append(some, 0.0) for some in more))
         self.assertEqual(answers, [[ports.Appended(4)]] * len(people))
         self.failureResultOf(failing, TypeError)
+
+    def test_many_appends_of_one_commit_are_judged_some_at_a_time_with_the_same_outcome(self) -> None:
+        self.patch(mailbox_module, "APPENDED_TOGETHER", 3)
+        mailbox = self.stores.mailbox(replace(MAILBOX_LIMITS, messages=4, share=1.0))
+        sent = [[1], [2, 3], [3], [4, 1], [5]]
+        answers = self.together(*(mailbox.append([item(ALICE, BOB, n) for n in some], 0.0) for some in sent))
+        one, two, three, four = (ports.Appended(seq) for seq in (1, 2, 3, 4))
+        again = [ports.Appended(seq, repeated=True) for seq in (3, 1)]
+        self.assertEqual(
+            answers, [[one], [two, three], again[:1], [four, again[1]], [ports.AppendRefused.FULL]]
+        )
 
     def test_an_envelope_is_looked_for_only_where_it_may_wait(self) -> None:
         mailbox = self.stores.mailbox(MAILBOX_LIMITS)
