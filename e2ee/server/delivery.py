@@ -80,7 +80,9 @@ class Delivery:
 
     def submit(self, item: MailItem, waiter: Waiter, now: float) -> None:
         """An envelope for this device."""
-        self._do(self._seat.submit(item, waiter, now))
+        effects = self._seat.submit(item, waiter, now)
+        if effects:
+            self._do(effects)
 
     async def attach(self, peer: Peer) -> Attached | None:
         """Make `peer` the device's connection; an older one is displaced.
