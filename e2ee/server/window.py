@@ -31,7 +31,7 @@ class Window:
 
     def __init__(self) -> None:
         self._pushed: dict[int, Pushed] = {}
-        self._keys: set[Key] = set()
+        self._keys: dict[Key, int] = {}  # the last push of each: an envelope may wait twice
         self._bytes = 0
         self.last_push = 0
         self.needs = 0
@@ -60,7 +60,7 @@ class Window:
         """Count an envelope in; its push number, from 1."""
         number = self.last_push = self.last_push + 1
         self._pushed[number] = Pushed(key, size, place)
-        self._keys.add(key)
+        self._keys[key] = number
         self._bytes += size
         self.needs = 0
         return number
@@ -84,4 +84,5 @@ class Window:
         """Acknowledged."""
         del self._pushed[push]
         self._bytes -= pushed.size
-        self._keys.discard(pushed.key)
+        if self._keys.get(pushed.key) == push:
+            del self._keys[pushed.key]

@@ -208,6 +208,25 @@ class SettlingTests(SeatCase):
         self.assertEqual(self.seat.rows_read(0, []), [PushDrained()])
         self.assertIs(self.seat.state, State.LIVE)
 
+    def test_an_envelope_that_waits_twice_is_on_its_way_until_its_last_push_is_acknowledged(self) -> None:
+        self.seat.attach()
+        self.seat.attached(1, 2)
+        rows = [MailRow(seq, self.item(1)) for seq in (1, 2)]
+        pushes = [PushItem(push, self.item(1)) for push in (1, 2)]
+        self.assertEqual(self.seat.rows_read(0, rows), [*pushes, PushDrained()])
+        self.assertEqual(self.acknowledge(1, 1), [Remove(1, (1,))])
+        self.assertEqual(self.send(1), [writes(self.item(1))])
+
+    def test_and_whoever_sends_it_again_and_again_is_answered_each_time(self) -> None:
+        self.seat.attach()
+        self.seat.attached(1, 2)
+        self.seat.rows_read(0, [MailRow(seq, self.item(1)) for seq in (1, 2)])
+        self.acknowledge(2, 1)
+        self.assertEqual(self.send(1), [PushItem(3, self.item(1))])
+        self.assertEqual(self.acknowledge(1, 1), [Remove(1, (1,))])
+        self.assertEqual(self.send(1), [])
+        self.assertEqual(self.acknowledge(3, 1), [answer(1, Outcome.DELIVERED)] * 2)
+
     def test_rows_of_an_older_connection_are_ignored(self) -> None:
         self.seat.attach()
         self.seat.attached(1, 1)
