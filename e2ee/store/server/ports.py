@@ -339,10 +339,11 @@ class Mailbox(Protocol):
         """Store items in this order, one result each; sequence numbers grow in commit order.
 
         All items are for one device. They are read when the write begins, where the store works: what reads
-        them once more reads the same. An envelope that waits already from the same sender is
-        `repeated`. Once an item is refused, every later one of its sender in this batch is HELD, so
-        that a refusal never lets a later message of the same pair pass. In the same transaction each
-        sender's device keeps the highest of its state tokens, whatever became of the item.
+        them once more reads the same. An envelope that waits already from the same sender is `repeated`,
+        but may be taken for a new one under a higher state token than any before. Once an item is refused,
+        every later one of its sender in this batch is HELD, so that a refusal never lets a later message of
+        the same pair pass. In the same transaction each sender's device keeps the highest of its state
+        tokens, whatever became of the item.
         """
 
     async def keep_state_token(self, where: DeviceAddress, token: bytes) -> None:
