@@ -93,10 +93,10 @@ class Seat:
         if self._stopping:
             return [Answer(waiter, Outcome.UNAVAILABLE)]
         key = item.key
-        if waiter.may_know and self._live():
+        if waiter.may_know and self._live() and key not in self._held:
             # The fast path: acknowledged in time, the envelope never touches a disk. No earlier entry is
-            # unpushed or being inserted, and this one is on its way already only if the window has it.
-            push = self._window.push_new(key, len(item.envelope))
+            # unpushed or being inserted, and this one is not on its way already.
+            push = self._window.push_entry(key, len(item.envelope))
             if push is not None:
                 self._held[key] = Entry(item, (waiter,), push, now)
                 return [PushItem(push, item)]
@@ -233,7 +233,7 @@ class Seat:
             if not self._window.takes(len(row.item.envelope)):
                 self._window.needs = len(row.item.envelope)
                 break
-            push = self._window.push(row.item.key, len(row.item.envelope), row.seq)
+            push = self._window.push_row(row.item.key, len(row.item.envelope), row.seq)
             effects.append(PushItem(push, row.item))
             self._pushed_to = row.seq
         if not rows:

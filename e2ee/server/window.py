@@ -27,11 +27,12 @@ class Pushed(Struct, gc=False):
 class Window:
     """At most WINDOW_MESSAGES pushes and WINDOW_BYTES bytes at a time."""
 
-    __slots__ = ("_bytes", "_keys", "_pushed", "last_push", "needs")
+    __slots__ = ("_bytes", "_pushed", "_settled", "last_push", "needs")
 
     def __init__(self) -> None:
         self._pushed: dict[int, Pushed] = {}
-        self._keys: dict[Key, int] = {}  # the last push of each: an envelope may wait twice
+        self._settled: dict[Key, int] = {}
+        """The last push of each that is in memory no more; an envelope may wait twice in a mailbox."""
         self._bytes = 0
         self.last_push = 0
         self.needs = 0
@@ -56,21 +57,24 @@ class Window:
         """Whether an envelope of this size fits now."""
         return len(self._pushed) < WINDOW_MESSAGES and self._bytes + size <= WINDOW_BYTES
 
-    def push(self, key: Key, size: int, place: Place) -> int:
-        """Count an envelope in; its push number, from 1."""
+    def push_row(self, key: Key, size: int, seq: int) -> int:
+        """Count a row in; its push number, from 1."""
+        number = self._settled[key] = self._push(key, size, seq)
+        return number
+
+    def push_entry(self, key: Key, size: int) -> int | None:
+        """The same for an entry in memory, whose key is its place; None if there is no room, or if its
+        envelope was pushed before from a row and is not acknowledged."""
+        if key in self._settled or self._bytes + size > WINDOW_BYTES or len(self._pushed) >= WINDOW_MESSAGES:
+            return None
+        return self._push(key, size, key)
+
+    def _push(self, key: Key, size: int, place: Place) -> int:
         number = self.last_push = self.last_push + 1
         self._pushed[number] = Pushed(key, size, place)
-        self._keys[key] = number
         self._bytes += size
         self.needs = 0
         return number
-
-    def push_new(self, key: Key, size: int) -> int | None:
-        """The same for an entry in memory, None if there is no room, or if it was pushed and is not
-        acknowledged."""
-        if key in self._keys or self._bytes + size > WINDOW_BYTES or len(self._pushed) >= WINDOW_MESSAGES:
-            return None
-        return self.push(key, size, key)
 
     def get(self, push: int) -> Pushed | None:
         """The push of this number, if it is not acknowledged."""
@@ -78,11 +82,13 @@ class Window:
 
     def settle(self, push: int, place: int | None) -> None:
         """The entry of this push has become a row, or has been refused (None)."""
-        self._pushed[push].place = place
+        pushed = self._pushed[push]
+        pushed.place = place
+        self._settled[pushed.key] = push
 
     def free(self, push: int, pushed: Pushed) -> None:
         """Acknowledged."""
         del self._pushed[push]
         self._bytes -= pushed.size
-        if self._keys.get(pushed.key) == push:
-            del self._keys[pushed.key]
+        if pushed.place is not pushed.key and self._settled.get(pushed.key) == push:
+            del self._settled[pushed.key]
