@@ -6,6 +6,7 @@ server. Unknown numbers are not remembered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -13,7 +14,7 @@ from e2ee.ids import Address, DeviceAddress
 from e2ee.store.server.ports import Account, Accounts
 
 REMEMBERED_ACCOUNTS = 10_000
-"""About 10 MB; the ones used last are kept."""
+"""About 10 MB; those that are in use are kept."""
 
 
 class KnownAccounts:
@@ -21,18 +22,19 @@ class KnownAccounts:
 
     def __init__(self, accounts: Accounts, remembered: int = REMEMBERED_ACCOUNTS) -> None:
         self._accounts = accounts
-        self._most = remembered // 2
+        self._most = remembered
         self._known: dict[str, Account] = {}
         self._older: dict[str, Account] = {}
-        """Those that `_known` had when it was full; who is asked for goes back to it. So the ones used last
+        """Those that `_known` had when all were last there; who is asked for goes back to it. So those in use
         stay, at the price of one look-up."""
+        self._next_to_go: Iterator[str] = iter(())
         self._changes = 0
 
     def remembered(self, number: str) -> Account | None:
         """The account of this number, if it is in memory."""
         known = self._known.get(number)
-        if known is None and (known := self._older.get(number)) is not None:
-            self._remember(known)
+        if known is None and (known := self._older.pop(number, None)) is not None:
+            self._known[known.address] = known
         return known
 
     async def find(self, address: Address) -> Account | None:
@@ -48,9 +50,18 @@ class KnownAccounts:
         return found
 
     def _remember(self, account: Account) -> None:
-        if len(self._known) >= self._most:
-            self._known, self._older = {}, self._known
+        if len(self._known) + len(self._older) >= self._most:
+            self._make_room()
         self._known[account.address] = account
+
+    def _make_room(self) -> None:
+        """The oldest of those goes that were not asked for since all of these were."""
+        if not self._older:
+            self._known, self._older = {}, self._known
+            self._next_to_go = iter(list(self._older))
+        for number in self._next_to_go:
+            if self._older.pop(number, None) is not None:
+                return
 
     async def identity_of(self, account: Account) -> bytes | None:
         """The X.509 identity kept with an account. Not remembered: it is long, and seldom asked for."""
