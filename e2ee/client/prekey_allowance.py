@@ -36,7 +36,9 @@ def note_dropped(tx: Connection, kind: PreKeyKind, stock: int, count: int, now: 
 
 
 def _use(tx: Connection, kind: PreKeyKind, now: int, cost: int) -> None:
-    save_mark(tx, _name(kind), (now + _used(tx, kind, now) + cost).to_bytes(8, "big"))
+    # Not fuller than full, by keys that were made long ago.
+    used = max(0, _used(tx, kind, now) + cost)
+    save_mark(tx, _name(kind), (now + used).to_bytes(8, "big"))
 
 
 def _used(tx: Connection, kind: PreKeyKind, now: int) -> int:

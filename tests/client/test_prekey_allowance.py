@@ -86,6 +86,18 @@ class BucketTests(SynchronousTestCase):
         self.make(300, NOON_MS - 1)
         self.assertEqual(self.makeable(NOON_MS - 1), 0)
 
+    def test_keys_of_long_ago_that_are_not_kept_give_no_more_than_all(self) -> None:
+        self.assert_full_after_drop(NOON_MS)
+
+    def test_the_same_while_a_clock_without_a_battery_is_in_1970(self) -> None:
+        self.assert_full_after_drop(0)
+
+    def assert_full_after_drop(self, now: int) -> None:
+        self.in_vault(lambda tx: note_dropped(tx, KIND, 100, 100, now))
+        self.assertEqual(self.makeable(now), 300)
+        self.make(300, now)
+        self.assertEqual(self.makeable(now), 0)
+
 
 class FloodTests(SynchronousTestCase):
     """Bob's server, or those who fetch his keys, have him fill his stock without end."""
@@ -254,5 +266,3 @@ class HalvesTests(SynchronousTestCase):
         self.assertEqual(len(left), ONE_TIME_IN_USE + kept)
         self.assertNotIn(self.first, left)
         self.assertIn(max(self.bob.stored.one_time), left)
-
-
