@@ -8,8 +8,8 @@ are ms since 1970. See `docs/limits.md`.
 
 from __future__ import annotations
 
-from e2ee.store.client.marks import load_mark, save_mark
-from e2ee.store.client.prekeys import PreKeyKind
+from e2ee.store.client.marks import forget_mark, load_mark, save_mark
+from e2ee.store.client.prekeys import ONE_TIME_KINDS, PreKeyKind
 from e2ee.store.connection import Connection
 
 STOCKS_AT_ONCE = 3
@@ -33,6 +33,12 @@ def note_made(tx: Connection, kind: PreKeyKind, stock: int, count: int, now: int
 def note_dropped(tx: Connection, kind: PreKeyKind, stock: int, count: int, now: int) -> None:
     """So many of those are not kept after all."""
     _use(tx, kind, now, -(count * STOCK_MS // stock))
+
+
+def begin_anew(tx: Connection) -> None:
+    """All keys are gone, with the identity that they belonged to: as many may be made as at the beginning."""
+    for kind in ONE_TIME_KINDS:
+        forget_mark(tx, _name(kind))
 
 
 def _use(tx: Connection, kind: PreKeyKind, now: int, cost: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from e2ee.client import prekey_allowance
 from e2ee.client.linking.known_server import KnownServer
 from e2ee.client.registering.new_identity import PREKEYS, make_keys, next_generation
 from e2ee.crypto.keys import KemSuite
@@ -162,7 +163,12 @@ class PendingState:
 
     async def adopt(self, now: int) -> None:
         """The server has these keys: they are the profile's identity from now on."""
-        await self._vault.write(lambda tx: adopt_registration(tx, now))
+
+        def operation(tx: Connection) -> None:
+            adopt_registration(tx, now)
+            prekey_allowance.begin_anew(tx)
+
+        await self._vault.write(operation)
 
     def _digest(self, label: bytes, code: str) -> bytes:
         return hashlib.sha256(label + self.address.encode() + code.encode()).digest()

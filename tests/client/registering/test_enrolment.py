@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.client import prekey_allowance
 from e2ee.client.deadline import Deadline
 from e2ee.client.registering.code_sources import CodeSource
 from e2ee.client.registering.enrolment import GUESSES, Enrolment, Registration, Surroundings
@@ -24,7 +25,7 @@ from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.net.connect_link import ConnectLink
 from e2ee.store.client.identity import load_identity, load_registration, load_server
-from e2ee.store.client.prekeys import PreKeyKind, newest_prekey, prekey_secret
+from e2ee.store.client.prekeys import ONE_TIME_KINDS, PreKeyKind, newest_prekey, prekey_secret
 from e2ee.store.client.vault import Vault, open_vault
 from e2ee.store.connection import Connection
 from e2ee.store.stepping import SteppedLanes
@@ -209,6 +210,26 @@ class RegistrationTests(EnrolmentCase):
         self.assertNotEqual(before.device, after.device)
         self.assertEqual(after.generation, before.generation + 1)
         self.assertEqual(self.server.accounts[ALICE], after.statement)
+
+    def test_again_makes_one_time_keys_however_many_the_old_identity_had(self) -> None:
+        """They are gone with it: nothing of them is kept that an allowance would have to bound."""
+        now = int(self.clock.seconds() * 1000)
+
+        def use_up(tx: Connection) -> None:
+            for kind in ONE_TIME_KINDS:
+                prekey_allowance.note_made(tx, kind, 100, 300, now)
+
+        self.register(RIGHT)
+        self.successResultOf(Deferred.fromCoroutine(self.vault.write(use_up)))
+        self.refused(WRONG, again=True)
+        for kind in ONE_TIME_KINDS:
+            self.assertEqual(self.makeable(kind, now), 0)
+        self.register(RIGHT, again=True)
+        for kind in ONE_TIME_KINDS:
+            self.assertEqual(self.makeable(kind, now), 300)
+
+    def makeable(self, kind: PreKeyKind, now: int) -> int:
+        return self.read(lambda tx: prekey_allowance.makeable(tx, kind, 100, now))
 
     def test_again_that_fails_keeps_the_old_identity(self) -> None:
         self.register(RIGHT)
