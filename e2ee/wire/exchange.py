@@ -1,7 +1,8 @@
 """Requests and their answers, pushes and their acknowledgements: the numbers of a connection.
 
-Knows how numbers must fit together, not phases or bytes. Both sides keep the same account of the
-same conversation; whose fault a complaint is depends on who was about to speak.
+Knows how numbers must fit together, not phases or bytes. Both sides keep the same account of requests
+and of the last push, the client that of the window, too; whose fault a complaint is depends on who was
+about to speak.
 """
 
 from __future__ import annotations
