@@ -23,7 +23,7 @@ from e2ee.store.connection import Connection
 ONE_TIME_IN_USE = 200
 """Published one-time keys of a kind that count as unused: twice what the directory holds. It hands out
 the oldest first, so that those before them went to people of whom most never wrote."""
-RETIRED_KEPT = 12_500
+RETIRED_KEPT = 12_600
 """Retired keys of a kind, the oldest of which go first. As many as can be made and retired while one of them
 may be named (`prekey_allowance`), so that none goes early; a bound for a server that never says that the
 mailbox is empty, which is what they otherwise wait for."""
