@@ -213,6 +213,8 @@ class Courier:
                 await self._tokens.write(submit.sender, submit.state_token)
                 self._accepted(submit, m.Outcome.STORED)
             else:
+                # What has taken the device away may have been in the same commit, and is not reported yet.
+                self._accounts.forget(submit.number)
                 submit.answer(await self._stale(submit))
         except (Refusal, StoreError) as error:
             self._refuse(submit, error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
@@ -370,6 +372,19 @@ class RefusalTests(CourierCase):
         own = self.now(self.town.settle_in(BOB))
         self.assertEqual(bob.ended, "logged out")
         self.assertEqual(self.successResultOf(answer), m.StaleDevice(1, own.signed_statement))
+
+    def test_an_account_that_is_gone_from_the_disk_is_so_before_anybody_was_told(self) -> None:
+        """The commit of an append may be that of a deletion or a takeover, which is reported after it."""
+        self.successResultOf(self.town.submit(self.alice, self.town.send(BOB, b"known")))
+        old = self.town.send(BOB, b"one")
+        told: list[Any] = []
+        self.patch(self.town.rooms, "taken_over", lambda *report: told.append(report))
+        own = self.now(self.town.settle_in(BOB))
+        answer = self.successResultOf(self.town.submit(self.alice, old))
+        self.assertEqual(answer, m.StaleDevice(1, own.signed_statement))
+        self.now(self.town.accounts.delete(BOB, 0.0))
+        self.assertEqual(self.refusal(self.town.send(BOB, b"two")).code, RefusalCode.UNKNOWN_RECIPIENT)
+        self.assertEqual(len(told), 1)
 
     def test_probing_for_devices_counts_as_looking_up(self) -> None:
         self.town.rooms.courier.lookups.limit = 1
