@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from e2ee.errors import StoreBroken, StoreUnavailable
 from e2ee.ids import Address
+from e2ee.server.seat_terms import Batch
 from e2ee.store.connection import Connection
 from e2ee.store.database import TRUNCATE_SECONDS, Database
 from e2ee.store.server import mailbox as mailbox_module
@@ -147,6 +148,53 @@ class Durability(OnDatabase):
         answers = self.together(*(mailbox.append(some, 0.0) for some in more))
         self.assertEqual(answers, [[ports.Appended(4)]] * len(people))
         self.failureResultOf(failing, TypeError)
+
+    def test_items_that_come_between_two_tries_of_one_commit_have_their_results(self) -> None:
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        batches = [Batch([item(ALICE, BOB, number)]) for number in range(5)]
+        tries: list[bool] = []
+
+        def failing(connection: Connection) -> None:
+            number = 10 * (len(tries) + 1)
+            tries.append(all(batch.add(item(ALICE, BOB, number + n)) for n, batch in enumerate(batches)))
+            raise ValueError
+
+        self.lanes.automatic = False
+        failed = Deferred.fromCoroutine(self.database.write(failing))
+        answers = self.together(*(mailbox.append(batch, 0.0) for batch in batches))
+        self.failureResultOf(failed, ValueError)
+        self.assertEqual(tries, [True, True])
+        self.assertEqual([[result.seq for result in some] for some in answers],
+                         [list(range(seq, seq + 3)) for seq in (1, 4, 7, 10, 13)])
+        self.assertFalse(any(batch.add(item(ALICE, BOB, 99)) for batch in batches))
+
+    def test_appends_that_have_failed_together_are_counted_anew_alone(self) -> None:
+        mailbox = self.stores.mailbox(replace(MAILBOX_LIMITS, messages=16, share=1.0))
+        numbers = iter(range(1, 100))
+
+        def some(count: int) -> list[ports.MailItem]:
+            each = [next(numbers) for _ in range(count)]
+            return [item(ALICE, BOB, n)._replace(state_token=bytes([n])) for n in each]
+
+        for fault in ("UPDATE device SET last_seq", "INSERT INTO share", "UPDATE device SET state_token"):
+            self.faults.add(fault, ValueError("once"))
+            answers = self.together(*(mailbox.append(some(1), 0.0) for _ in range(5)))
+        self.assertEqual(answers, [[ports.Appended(seq)] for seq in range(11, 16)])
+        self.assertEqual(self.done(mailbox.append(some(2), 0.0)),
+                         [ports.Appended(16), ports.AppendRefused.FULL])
+        attached = self.done(mailbox.attach(at(BOB)))
+        self.assertEqual(attached and attached.state_token, bytes([17]))
+        self.assertEqual(self.done(mailbox.count()), 16)
+
+    def test_an_append_comes_behind_whatever_else_is_in_its_commit(self) -> None:
+        mailbox = self.stores.mailbox(MAILBOX_LIMITS)
+        appended: list[Any] = self.together(
+            mailbox.append([item(BOB, ALICE)], 0.0), mailbox.append([item(ALICE, BOB)], 0.0),
+            self.stores.accounts.delete(BOB, 0.0), *(mailbox.count() for _ in range(3)),
+            mailbox.attach(at(ALICE)), mailbox.attach(at(BOB)),
+        )  # fmt: skip
+        self.assertEqual(appended[:2], [[ports.AppendRefused.NO_DEVICE], [ports.Appended(1)]])
+        self.assertEqual(appended[2:], [at(BOB).device, 1, 1, 1, ports.Attached(1, 0, 0), None])
 
     def test_many_appends_of_one_commit_are_judged_some_at_a_time_with_the_same_outcome(self) -> None:
         self.patch(mailbox_module, "APPENDED_TOGETHER", 3)
