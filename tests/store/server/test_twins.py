@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.ids import Address, EnvelopeId, PasscodeSessionId
-from e2ee.store.database import Database
-from e2ee.store.server import ports
+from e2ee.store.database import Connection, Database
+from e2ee.store.server import mailbox, ports
 from e2ee.store.stepping import SteppedLanes
 from tests.store.contract.fixture import (
     ALICE,
@@ -55,6 +55,17 @@ optional_prekey = st.none() | st.builds(ports.StoredPreKey, st.integers(1, 3), s
 items = st.builds(
     item, addresses, addresses, st.integers(1, 8), st.sampled_from([10, 90, 190]), st.booleans(), devices
 )
+
+Sent = list[ports.MailItem]
+sent = st.lists(
+    st.one_of(
+        items.map(lambda one: one._replace(state_token=one.envelope_id[:1])),
+        items.map(lambda one: one._replace(sender=at(one.sender.address, 2))),
+    ),
+    min_size=1,
+    max_size=5,
+)
+"""What devices send, each envelope under the one token that it has; some accounts have had another device."""
 
 
 def calls() -> st.SearchStrategy[Call]:
@@ -169,6 +180,14 @@ async def _settle_in(stores: Stores, now: float) -> None:
         await stores.accounts.register(_session(address, 1), new_account(address), now)
 
 
+def _fail(connection: Connection) -> None:
+    raise ZeroDivisionError
+
+
+def _do_nothing(connection: Connection) -> None:
+    """As part of a commit."""
+
+
 def _normal(answer: Any) -> Any:
     if isinstance(answer, ports.PasscodeAllotted):
         return round(answer.retry_after, 3), answer.limit
@@ -192,6 +211,37 @@ class Twins(SynchronousTestCase):
             )
             database = self.done(opening)
             self.compare(SqlStores(database), MemoryStores(), run)
+            self.done(database.close())
+
+    @settings(deadline=None, max_examples=40)
+    @given(st.lists(st.tuples(st.lists(sent, min_size=1, max_size=5), st.booleans()), max_size=6))
+    def test_they_agree_about_appends_of_one_commit(self, run: list[tuple[list[Sent], bool]]) -> None:
+        """Some at a time, and each alone where something of the commit fails."""
+        self.patch(mailbox, "APPENDED_TOGETHER", 4)
+        with tempfile.TemporaryDirectory() as folder:
+            lanes, path = SteppedLanes(), Path(folder) / "db"
+            database = self.done(
+                Database.open(path, KEY, "server", task.Clock(), self.fail, lanes=lanes)
+            )
+            stores = SqlStores(database), MemoryStores()
+            for each in stores:
+                self.done(_settle_in(each, 0.0))
+            sql, memory = (each.mailbox(MAILBOX) for each in stores)
+            for batches, fails in run:
+                lanes.automatic = False
+                failed = Deferred.fromCoroutine(database.write(_fail if fails else _do_nothing))
+                answers = [Deferred.fromCoroutine(sql.append(batch, 0.0)) for batch in batches]
+                lanes.run()
+                lanes.automatic = True
+                failed.addErrback(lambda failure: failure.trap(ZeroDivisionError))
+                for batch, answer in zip(batches, answers, strict=True):
+                    expected = self.done(memory.append(batch, 0.0))
+                    self.assertEqual(self.successResultOf(answer), expected)
+                for address in (ALICE, BOB, CAROL):
+                    attached = [self.done(each.attach(at(address))) for each in (sql, memory)]
+                    self.assertEqual(*attached)
+                    self.done(sql.remove(at(address), attached[0].epoch, [attached[0].end]))
+                    self.done(memory.remove(at(address), attached[1].epoch, [attached[1].end]))
             self.done(database.close())
 
     def compare(self, sql: Stores, memory: Stores, run: list[tuple[Call, float]]) -> None:
