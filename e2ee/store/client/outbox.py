@@ -102,10 +102,14 @@ def control_waits(tx: Connection, address: Address, *kinds: OutboxKind) -> bool:
 def put_first(tx: Connection, address: Address, rows: Sequence[int], now: int) -> None:
     """Let these texts wait before everything else to this number, and have all of it sealed anew.
 
-    All get new positions: an answer to an envelope that is on its way belongs to none of them.
+    All get new positions: an answer to an envelope that is on its way belongs to none of them. But for what
+    begins a session to heal: whoever has it sealed has it sealed in that one, and two who heal at the same
+    time would otherwise answer each other's handshakes with handshakes, without end.
     """
     waiting = tx.execute(
-        "DELETE FROM outbox WHERE address = ? RETURNING position, kind, message, queued_at, body", (address,)
+        "DELETE FROM outbox WHERE address = ? AND (kind <> ? OR envelope IS NULL)"
+        " RETURNING position, kind, message, queued_at, body",
+        (address, OutboxKind.HEALING.value),
     ).fetchall()
     for row in rows:
         add_to_outbox(tx, address, row, now)

@@ -270,6 +270,19 @@ class SteeringTests(HealingCase):
         self.assertEqual(self.flood(2 * HOUR - 180), 0)
         self.assertEqual(self.flood(180), 1)
 
+    def test_two_who_heal_at_the_same_moment_begin_one_session_each(self) -> None:
+        before = [self.handshakes(one) for one in (self.alice, self.bob)]
+        for one, other in ((self.alice, self.bob), (self.bob, self.alice)):
+            waiting = self.garbage(other)
+            one.stored.mailbox.append(waiting)
+            one.link.push_envelopes([waiting])
+        self.world.settle()
+        after = [self.handshakes(one) for one in (self.alice, self.bob)]
+        self.assertEqual(after, [count + 1 for count in before])
+        self.alice.say(self.bob, "a1")
+        self.bob.say(self.alice, "b1")
+        self.assertEqual(self.handshakes(self.alice) + self.handshakes(self.bob), sum(after))
+
     def test_the_pause_doubles_up_to_a_day(self) -> None:
         times = []
         for hour in range(6 * 24):
