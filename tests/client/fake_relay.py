@@ -312,7 +312,7 @@ class FakeLink:
         self._up = False
         self._connection = 0
         self._requests: list[Deferred[m.Message]] = []
-        self._pushed: dict[int, Waiting] = {}
+        self._pushed: dict[int, tuple[Waiting, EnvelopeId]] = {}
 
     # --- what conversations use -------------------------------------------------------------
 
@@ -404,7 +404,8 @@ class FakeLink:
         for waiting in envelopes:
             for _ in range(2 if self.relay.push_twice else 1):
                 number = len(self._pushed) + 1
-                self._pushed[number] = waiting
+                # Its id as well: what is in the mailbox may be damaged before the acknowledgement comes.
+                self._pushed[number] = waiting, EnvelopeId.of(waiting.envelope)
                 self.push(m.Push(number, str(waiting.sender), bytes(waiting.device), waiting.envelope))
 
     def push(self, message: m.Message) -> None:
@@ -435,6 +436,6 @@ class FakeLink:
         if isinstance(message, m.AcknowledgeNotice):
             account.notices.pop(message.notice, None)
             return
-        waiting = self._pushed[message.push]
-        assert EnvelopeId.of(waiting.envelope) == message.envelope_id
+        waiting, envelope_id = self._pushed[message.push]
+        assert envelope_id == message.envelope_id
         self.relay.acknowledge(account, waiting, message.verdict)
