@@ -28,9 +28,15 @@ def used_twice(envelopes: Iterable[bytes]) -> list[str]:
     return found
 
 
+def note_of(envelope: bytes) -> bytes:
+    """One envelope as it is noted: a line of hex with a full stop. A server that is killed may leave half a
+    line, behind which the next one begins a new line."""
+    return b"\n" + envelope.hex().encode("ascii") + b".\n"
+
+
 def recorded(path: Path) -> list[bytes]:
-    """What the launcher has noted: one envelope in hex a line. A killed server may leave half a line."""
+    """What was noted whole."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
-    return [bytes.fromhex(line.decode("ascii")) for line in lines[:-1]]
+    return [bytes.fromhex(line[:-1].decode("ascii")) for line in lines if line.endswith(b".")]

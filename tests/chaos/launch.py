@@ -16,14 +16,15 @@ from tests.chaos.faults import FAULTS
 
 
 def note_envelopes(path: str) -> None:
-    """Have the server write down each envelope that it is given: a line of hex, in one piece."""
+    """Have the server write down each envelope that it is given, as `key_use` reads them."""
     from e2ee.server.courier import Courier
+    from tests.chaos.key_use import note_of
 
     submit = Courier.submit
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def noted(self: Courier, peer: Any, message: Any, answer: Any) -> None:
-        os.write(file, message.envelope.hex().encode("ascii") + b"\n")
+        os.write(file, note_of(message.envelope))
         submit(self, peer, message, answer)
 
     Courier.submit = noted  # type: ignore[method-assign]
