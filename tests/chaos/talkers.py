@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO, Final
 
 from tests.chaos.house import ChaosHouse
@@ -64,7 +65,11 @@ class Program:
             process.kill()
 
     def bid_farewell(self, process: subprocess.Popen[bytes]) -> None:
-        """What ends the program in good order."""
+        """What ends the program in good order, once it listens to it: before, it would be killed."""
+        wait_until(
+            f"{self.profile} to listen to SIGTERM",
+            lambda: process.poll() is not None or _catches(process.pid, signal.SIGTERM),
+        )
         process.terminate()
 
     def _live(self) -> None:
@@ -91,6 +96,16 @@ class Program:
 
     def over(self) -> None:
         """It has ended."""
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for this signal (proc(5), SigCgt); True where nobody can tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    except OSError:
+        return True
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[str]:
