@@ -18,25 +18,24 @@ M = TypeVar("M", bound=Message)
 
 encode: Callable[[Message], bytes] = msgspec.msgpack.Encoder().encode
 """The bytes of one message, or of a part that is encoded on its own."""
-decode_client_unguarded: Callable[[bytes], ClientMessage] = msgspec.msgpack.Decoder(ClientMessage).decode
-decode_server_unguarded: Callable[[bytes], ServerMessage] = msgspec.msgpack.Decoder(ServerMessage).decode
-"""For `e2ee.wire.connection`, which turns whatever they raise into `malformed()` itself."""
+_client_message: Callable[[bytes], ClientMessage] = msgspec.msgpack.Decoder(ClientMessage).decode
+_server_message: Callable[[bytes], ServerMessage] = msgspec.msgpack.Decoder(ServerMessage).decode
 
 
 def decode_client(data: bytes) -> ClientMessage:
     """A message that a client may send. Raises ProtocolViolation for anything else."""
     try:
-        return decode_client_unguarded(data)
+        return _client_message(data)
     except Exception:
-        raise malformed() from None
+        raise _malformed() from None
 
 
 def decode_server(data: bytes) -> ServerMessage:
     """A message that a server may send. Raises ProtocolViolation for anything else."""
     try:
-        return decode_server_unguarded(data)
+        return _server_message(data)
     except Exception:
-        raise malformed() from None
+        raise _malformed() from None
 
 
 def decode_part(data: bytes, kind: type[M]) -> M:
@@ -47,11 +46,10 @@ def decode_part(data: bytes, kind: type[M]) -> M:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except Exception:
-        raise malformed() from None
+        raise _malformed() from None
 
 
-def malformed() -> ProtocolViolation:
-    """What is said of bytes that are no message."""
+def _malformed() -> ProtocolViolation:
     # Whatever msgspec raises (it has a family of errors, and deep nesting is a RecursionError)
     # means the same to the other side, and its texts may quote what came from there.
     return ProtocolViolation(RefusalCode.MALFORMED, "this frame is not a message of this protocol")

@@ -7,7 +7,7 @@ does.
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from math import inf
 from typing import ClassVar
@@ -49,20 +49,8 @@ class Connection(ABC):
         """True while so much is unanswered that nothing more is taken from the stream."""
         return len(self._exchange.unanswered) >= self.most_unanswered
 
-    def receive(self, data: bytes) -> Iterator[Message]:
-        """Take bytes from the network and yield the messages that are complete, in order.
-
-        Each is judged when it is asked for, after what was sent in answer to the one before. The
-        iterator ends when bytes are missing, when the connection is closing, or while it is
-        `saturated`; what is left stays, and `receive(b"")` goes on with it. Raises
-        ProtocolViolation at the first frame that is too large, malformed or out of turn; the
-        phase is closing then.
-        """
-        self.feed(data)
-        return iter(self.next_message, None)
-
     def feed(self, data: bytes) -> None:
-        """Take bytes from the network; `next_message` cuts them up."""
+        """Take bytes from the network, however they are cut; `next_message` finds what is in them."""
         self._reader.feed(data)
 
     def send(self, message: Message) -> bytes:
@@ -85,7 +73,12 @@ class Connection(ABC):
         self._go_to(Phase.CLOSING)
 
     def next_message(self) -> Message | None:
-        """The next legal message, or None for now: see `receive`."""
+        """The next message, judged now: after what was sent in answer to the one before.
+
+        None if bytes are missing, if the connection is closing, or while it is `saturated`; what is left
+        stays. Raises ProtocolViolation at the first frame that is too large, malformed or out of turn; the
+        phase is closing then.
+        """
         if len(self._exchange.unanswered) >= self.most_unanswered:
             return None
         try:
@@ -96,9 +89,6 @@ class Connection(ABC):
         except ProtocolViolation:
             self.close()
             raise
-        except Exception:
-            self.close()
-            raise codec.malformed() from None
         phase, step = self._hear.get(type(message)) or self._unsettled(self.peer, message)
         if phase is None:
             raise self._illegal(f"{type(message).__name__} is not legal while {self.phase.value}")
@@ -135,7 +125,7 @@ class ClientConnection(Connection):
     role = Role.CLIENT
     peer = Role.SERVER
     most_unanswered = inf  # a client always reads, or two sides that wait for each other would wait for ever
-    _decode = staticmethod(codec.decode_server_unguarded)
+    _decode = staticmethod(codec.decode_server)
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +143,7 @@ class ServerConnection(Connection):
     role = Role.SERVER
     peer = Role.CLIENT
     most_unanswered = limits.REQUESTS_IN_FLIGHT
-    _decode = staticmethod(codec.decode_client_unguarded)
+    _decode = staticmethod(codec.decode_client)
 
     def next_push(self) -> int:
         """The number that the next Push must have."""

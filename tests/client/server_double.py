@@ -25,6 +25,7 @@ from e2ee.testing.entropy import seeded_entropy
 from e2ee.wire import messages as m
 from e2ee.wire.codec import decode_part, encode
 from e2ee.wire.connection import ClientConnection, ServerConnection
+from tests.wire.taking import received
 
 ACTIVE_PIN = b"\xa1" * 32
 BACKUP_PIN = b"\xb2" * 32
@@ -88,13 +89,13 @@ class Line:
 
     def _to_server(self, data: bytes) -> None:
         if self.open:
-            for message in self._server.receive(data):
+            for message in received(self._server, data):
                 self.double.heard.append(message)
                 self.double.answer(self, message)
 
     def _to_client(self, data: bytes) -> None:
         if self.open:
-            for message in self._client.receive(data):
+            for message in received(self._client, data):
                 self._handler.received(message)
 
     def _end(self, reason: str) -> None:

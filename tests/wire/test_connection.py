@@ -13,6 +13,7 @@ from e2ee.wire.framing import frame
 from e2ee.wire.phases import Phase
 from e2ee.wire.violations import OutOfTurn, ProtocolViolation
 from tests.wire.examples import CLIENT, NUMBER, SERVER
+from tests.wire.taking import received
 
 WELCOME = m.Welcome(1, 1, (), b"p" * 32)
 LOG_IN = m.LogIn(2, NUMBER, b"d" * 8, b"s" * 64)
@@ -39,10 +40,10 @@ class Pair:
         self.server = ServerConnection()
 
     def ask(self, message: m.Message) -> list[m.Message]:
-        return list(self.server.receive(self.client.send(message)))
+        return list(received(self.server, self.client.send(message)))
 
     def answer(self, message: m.Message) -> list[m.Message]:
-        return list(self.client.receive(self.server.send(message)))
+        return list(received(self.client, self.server.send(message)))
 
     def greet(self) -> Pair:
         self.ask(m.Hello(self.client.next_number(), (1,), ()))
@@ -97,7 +98,7 @@ class ConversationTests(SynchronousTestCase):
         pair.answer(m.Started(2, b"b" * 33))
         again = m.Start(3, b"s" * 16, NUMBER, b"k" * 32, b"a" * 33)
         self.assertRaises(OutOfTurn, pair.client.send, again)
-        self.assertRaises(ProtocolViolation, list, pair.server.receive(wired(again)))
+        self.assertRaises(ProtocolViolation, list, received(pair.server, wired(again)))
 
     def test_requests_are_answered_in_any_order(self) -> None:
         pair = Pair().log_in()
@@ -111,7 +112,7 @@ class ConversationTests(SynchronousTestCase):
     def test_the_last_word_ends_it(self) -> None:
         pair = Pair().log_in()
         last = pair.server.refusal(m.RefusalCode.DISPLACED, "x" * 1000)
-        [refused] = pair.client.receive(last)
+        [refused] = received(pair.client, last)
         self.assertEqual(
             refused, m.Refused(None, m.RefusalCode.DISPLACED, "x" * limits.SENTENCE_CHARACTERS)
         )
@@ -133,7 +134,7 @@ class ServerTests(SynchronousTestCase):
     """What a server does not take from a client."""
 
     def assert_violation(self, server: Connection, data: bytes, code: m.RefusalCode) -> None:
-        violation = self.assertRaises(ProtocolViolation, list, server.receive(data))
+        violation = self.assertRaises(ProtocolViolation, list, received(server, data))
         self.assertEqual(violation.code, code)
         self.assertIs(server.phase, Phase.CLOSING)
         self.assertEqual(server.buffered, 0)
@@ -167,13 +168,13 @@ class ServerTests(SynchronousTestCase):
 
     def test_the_limit_before_and_after_login(self) -> None:
         pair = Pair().greet()
-        self.assertEqual(list(pair.server.receive((16 * 1024).to_bytes(4, "big"))), [])
+        self.assertEqual(list(received(pair.server, (16 * 1024).to_bytes(4, "big"))), [])
         pair = Pair().greet()
         self.assert_violation(
             pair.server, (16 * 1024 + 1).to_bytes(4, "big"), m.RefusalCode.FRAME_TOO_LARGE
         )
         pair = Pair().log_in()
-        self.assertEqual(list(pair.server.receive((128 * 1024).to_bytes(4, "big"))), [])
+        self.assertEqual(list(received(pair.server, (128 * 1024).to_bytes(4, "big"))), [])
         pair = Pair().log_in()
         self.assert_violation(
             pair.server, (128 * 1024 + 1).to_bytes(4, "big"), m.RefusalCode.FRAME_TOO_LARGE
@@ -184,19 +185,19 @@ class ServerTests(SynchronousTestCase):
 
     def test_what_was_good_before_a_violation_is_handed_out(self) -> None:
         pair = Pair().log_in()
-        messages = pair.server.receive(wired(m.Ping(3)) + frame(b"\xc1") + wired(m.Ping(4)))
+        messages = received(pair.server, wired(m.Ping(3)) + frame(b"\xc1") + wired(m.Ping(4)))
         self.assertEqual(next(messages), m.Ping(3))
         self.assertRaises(ProtocolViolation, next, messages)
 
     def test_256_unanswered_requests_and_no_more_are_taken(self) -> None:
         pair = Pair().log_in()
         numbers = range(10, 10 + limits.REQUESTS_IN_FLIGHT + 5)
-        taken = list(pair.server.receive(wired(*map(m.Ping, numbers))))
+        taken = list(received(pair.server, wired(*map(m.Ping, numbers))))
         self.assertEqual(len(taken), limits.REQUESTS_IN_FLIGHT)
         self.assertTrue(pair.server.saturated)
         pair.server.send(m.Pong(10))
         self.assertFalse(pair.server.saturated)
-        self.assertEqual(list(pair.server.receive(b"")), [m.Ping(numbers[-5])])
+        self.assertEqual(list(received(pair.server, b"")), [m.Ping(numbers[-5])])
 
     def test_each_request_is_answered_once_and_by_its_own_answer(self) -> None:
         pair = Pair().log_in()
@@ -225,7 +226,7 @@ class ServerTests(SynchronousTestCase):
         cut = at % len(stream)
         for server in (ServerConnection(), Pair().log_in().server):
             try:
-                list(server.receive(stream[:cut] + noise + stream[cut + len(noise) :]))
+                list(received(server, stream[:cut] + noise + stream[cut + len(noise) :]))
             except ProtocolViolation:
                 self.assertIs(server.phase, Phase.CLOSING)
 
@@ -234,7 +235,7 @@ class ClientTests(SynchronousTestCase):
     """What a client does not take from a server."""
 
     def assert_violation(self, pair: Pair, *messages: m.Message) -> None:
-        self.assertRaises(ProtocolViolation, list, pair.client.receive(wired(*messages)))
+        self.assertRaises(ProtocolViolation, list, received(pair.client, wired(*messages)))
         self.assertIs(pair.client.phase, Phase.CLOSING)
 
     def test_nothing_before_it_has_greeted(self) -> None:
@@ -262,29 +263,29 @@ class ClientTests(SynchronousTestCase):
     def test_pushes_are_numbered_without_a_gap(self) -> None:
         self.assert_violation(Pair().log_in(), push(2))
         self.assert_violation(Pair().log_in(), push(1), push(1))
-        self.assertEqual(len(list(Pair().log_in().client.receive(wired(push(1), push(2))))), 2)
+        self.assertEqual(len(list(received(Pair().log_in().client, wired(push(1), push(2))))), 2)
         self.assertRaises(OutOfTurn, Pair().log_in().server.send, push(2))
 
     def test_256_unacknowledged_pushes_and_no_more(self) -> None:
         window = [push(number) for number in range(1, limits.WINDOW_MESSAGES + 1)]
         further = push(limits.WINDOW_MESSAGES + 1)
         pair = Pair().log_in()
-        self.assertEqual(len(list(pair.client.receive(wired(*window)))), limits.WINDOW_MESSAGES)
+        self.assertEqual(len(list(received(pair.client, wired(*window)))), limits.WINDOW_MESSAGES)
         self.assert_violation(pair, further)
         pair = Pair().log_in()
-        list(pair.client.receive(wired(*window)))
+        list(received(pair.client, wired(*window)))
         pair.client.send(acknowledge(7))
-        self.assertEqual(list(pair.client.receive(wired(further))), [further])
+        self.assertEqual(list(received(pair.client, wired(further))), [further])
 
     def test_512_kib_of_unacknowledged_pushes_and_no_more(self) -> None:
         sizes = [limits.ENVELOPE_BYTES] * 5 + [limits.WINDOW_BYTES - 5 * limits.ENVELOPE_BYTES]
         window = [m.Push(n, NUMBER, b"d" * 8, b"x" * size) for n, size in enumerate(sizes, 1)]
         for freed in (True, False):
             pair = Pair().log_in()
-            self.assertEqual(len(list(pair.client.receive(wired(*window)))), len(window))
+            self.assertEqual(len(list(received(pair.client, wired(*window)))), len(window))
             if freed:
                 pair.client.send(acknowledge(2))
-                self.assertEqual(len(list(pair.client.receive(wired(push(7))))), 1)
+                self.assertEqual(len(list(received(pair.client, wired(push(7))))), 1)
             else:
                 self.assert_violation(pair, push(7))
 
@@ -292,7 +293,7 @@ class ClientTests(SynchronousTestCase):
         pair = Pair().greet()
         pair.ask(LOG_IN)
         large = m.Push(1, NUMBER, b"d" * 8, b"x" * limits.ENVELOPE_BYTES)
-        self.assertEqual(list(pair.client.receive(wired(LOGGED_IN, large))), [LOGGED_IN, large])
+        self.assertEqual(list(received(pair.client, wired(LOGGED_IN, large))), [LOGGED_IN, large])
 
     def test_a_client_reads_however_much_is_unanswered(self) -> None:
         pair = Pair().log_in()
@@ -305,6 +306,6 @@ class ClientTests(SynchronousTestCase):
     def test_mutated_streams_raise_nothing_else(self, which: list[m.Message], noise: bytes) -> None:
         pair = Pair().log_in()
         try:
-            list(pair.client.receive(wired(*which) + noise))
+            list(received(pair.client, wired(*which) + noise))
         except ProtocolViolation:
             self.assertIs(pair.client.phase, Phase.CLOSING)
