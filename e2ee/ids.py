@@ -128,7 +128,12 @@ class EnvelopeId(_FixedBytes):
     @classmethod
     def of(cls, envelope: bytes) -> Self:
         """The id of these bytes."""
-        return bytes.__new__(cls, sha256(envelope).digest()[:16])
+        return bytes.__new__(cls, envelope_digest(envelope))
+
+
+def envelope_digest(envelope: bytes) -> bytes:
+    """The bytes of an `EnvelopeId`, for whoever only compares them."""
+    return sha256(envelope).digest()[: EnvelopeId.SIZE]
 
 
 class PasscodeSessionId(_FixedBytes):

@@ -6,6 +6,7 @@ of the error. Nothing else decides here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -17,10 +18,12 @@ from e2ee.ids import DeviceAddress
 from e2ee.net.handshake import EXPECTED_GROUP, TlsFacts
 from e2ee.net.protocol import MessageProtocol
 from e2ee.server.counters import Limit
+from e2ee.server.delivery import Delivery
 from e2ee.server.refusal import Refusal, logged_out, unavailable
 from e2ee.server.registration import Attempt
 from e2ee.server.rooms import Rooms
 from e2ee.server.seat_terms import WrongAcknowledgement
+from e2ee.server.window import mark_of
 from e2ee.store.server.ports import Account
 from e2ee.wire import messages as m
 from e2ee.wire.limits import PROTOCOL_VERSION
@@ -36,6 +39,10 @@ class Connection:
     protocol: MessageProtocol
     where: DeviceAddress
     """See `Peer.where`; there is none before the login."""
+    mark: bytes
+    push: Callable[[Message], None]
+    """See `Peer.push`; there is none before the handshake is done."""
+    _delivery: Delivery
 
     def __init__(self, rooms: Rooms, source: str) -> None:
         """`source` is who this connection counts as: see `source.source_of`."""
@@ -62,7 +69,7 @@ class Connection:
     def secured(self, tls: TlsFacts) -> None:
         """The handshake is done."""
         self._exporter = tls.exporter
-        self._tell = self.protocol.send  # one for all that are on their way
+        self.push = self.protocol.send
         self._rooms.counters.handshakes += 1
         if tls.group != EXPECTED_GROUP:
             self._rooms.counters.fallbacks += 1
@@ -73,9 +80,9 @@ class Connection:
             return
         try:
             if type(message) is m.Send:
-                self._rooms.courier.submit(self, message, self._tell)
+                self._rooms.courier.submit(self, message, self.push)
             elif type(message) is m.Acknowledge:
-                self._rooms.courier.acknowledge(self, message)
+                self._delivery.acknowledge(self, message)
             else:
                 self._asked(message)
         except WrongAcknowledgement as error:
@@ -109,11 +116,6 @@ class Connection:
     def ready(self) -> bool:
         """See `Peer.ready`."""
         return self.protocol.phase is Phase.READY
-
-    def push(self, message: Message) -> None:
-        """See `Peer.push`; an answer goes out like everything else."""
-        if not self._ended:
-            self.protocol.send(message)
 
     def displace(self) -> None:
         """See `Peer.displace`."""
@@ -262,9 +264,9 @@ class Connection:
         account = await login.identify(message, self._exporter)
         if self._ended:
             return
-        self.where, self._identified = account.where, True
+        self.where, self.mark, self._identified = account.where, mark_of(account.where), True
         entered = await login.enter(self, account, message.n)
-        self._epoch = entered.attached.epoch
+        self._delivery, self._epoch = entered.delivery, entered.attached.epoch
         if self._ended:
             login.leave(self, self._epoch, self._displaced)
             return

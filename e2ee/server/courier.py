@@ -1,4 +1,4 @@
-"""Takes envelopes from senders to the seats of their recipients, and acknowledgements back.
+"""Takes envelopes from senders to the seats of their recipients, and what became of them back.
 
 Knows who may send what to whom and which answer a sender gets (`docs/protocol.md`, "Delivery"); not
 how a seat decides. Sends of one connection are admitted one after the other, so that their order
@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from e2ee.errors import InvalidAddress, StoreError
-from e2ee.ids import Address, DeviceAddress, EnvelopeId
+from e2ee.ids import Address, envelope_digest
 from e2ee.server.counters import Counters, Limit
 from e2ee.server.deliveries import Deliveries
 from e2ee.server.eager import run_eagerly
@@ -25,10 +25,10 @@ from e2ee.server.peer import Peer
 from e2ee.server.policy import HELD_RECIPIENTS, Policy
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS, Refusal, unavailable
-from e2ee.server.seat_terms import Outcome, Waiter
+from e2ee.server.seat_terms import Entry, Outcome, Waiter
 from e2ee.server.state_tokens import StateTokens
 from e2ee.store.memory.limits import MemoryLimits
-from e2ee.store.server.ports import Account, MailItem
+from e2ee.store.server.ports import Account
 from e2ee.wire import messages as m
 from e2ee.wire.messages import RefusalCode
 from e2ee.wire.violations import ProtocolViolation
@@ -52,7 +52,6 @@ class _Submit(Waiter, gc=False):
     which there may be many on their way, is not kept. `began` is service time in seconds."""
 
     peer: Peer
-    sender: DeviceAddress
     n: int
     number: Address
     state_token: bytes
@@ -104,7 +103,7 @@ class Courier:
         """
         account = self._accounts.remembered(message.number)
         number = _judged(message.number) if account is None else account.address
-        submit = _Submit(False, peer, peer.where, message.n, number, message.state_token, answer, self._now())
+        submit = _Submit(False, peer, message.n, number, message.state_token, answer, self._now())
         lane = self._lanes.get(peer)
         if lane is None:
             self._admit(submit, message, account, submit.began)
@@ -113,9 +112,8 @@ class Courier:
 
     def _admit(self, submit: _Submit, message: m.Send, account: Account | None, now: float) -> None:
         """Everything before the seat: at once, unless the recipient has to be looked up."""
-        try:
-            self._permit(submit, message.restart, now)
-        except Refusal as refusal:
+        refusal = self._forbidden(submit, message.restart, now)
+        if refusal is not None:
             self._refuse(submit, refusal)
             return
         if account is not None and compare_digest(account.statement_hash, message.statement_hash):
@@ -144,19 +142,21 @@ class Courier:
         self._lanes.pop(peer, None)
         peer.abort()
 
-    def _permit(self, submit: _Submit, restart: bool, now: float) -> None:
-        """What is judged without the recipient; raises Refusal."""
-        number, held = submit.number, submit.peer.held
+    def _forbidden(self, submit: _Submit, restart: bool, now: float) -> Refusal | None:
+        """What is judged without the recipient."""
+        number, peer = submit.number, submit.peer
         if restart:
-            held.discard(number)
-        elif number in held:
-            raise Refusal(*_REFUSALS[Outcome.HELD])
-        if number == submit.sender.address:
-            raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
-        wait = self._limits.take_now("messages", submit.sender.address, self._rate, now)
+            peer.held.discard(number)
+        elif number in peer.held:
+            return Refusal(*_REFUSALS[Outcome.HELD])
+        own = peer.where.address
+        if number == own:
+            return Refusal(RefusalCode.UNKNOWN_RECIPIENT, "this is your own number")
+        wait = self._limits.take_now("messages", own, self._rate, now)
         if wait > 0:
             sentence = "too many messages in a short time"
-            raise Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
+            return Refusal(RefusalCode.RATE_LIMITED, sentence, wait, Limit.MESSAGES)
+        return None
 
     async def _look_up(self, submit: _Submit, message: m.Send) -> None:
         """For an account that is not in memory, or has another device than the one that was sent to."""
@@ -174,16 +174,15 @@ class Courier:
 
     def _hand_over(self, submit: _Submit, message: m.Send, account: Account, now: float) -> None:
         """To the seat; `delivered`, and the fast path, only for those who may see the recipient."""
-        where, envelope = account.where, message.envelope
+        where, envelope, peer = account.where, message.envelope, submit.peer
         # Who has shown it on this connection has it: an account with another token is another object.
-        known = message.token is not None and (
-            account is submit.peer.shown or shows_token(account, message.token)
-        )
+        known = message.token is not None and (account is peer.shown or shows_token(account, message.token))
         if known:
-            submit.peer.shown = account
-        item = MailItem(where, submit.sender, EnvelopeId.of(envelope), envelope, known, submit.state_token)
+            peer.shown = account
         submit.may_know = self._presence.may_see(account, known)
-        self._deliveries.to(where).submit(item, submit, now)
+        key = peer.mark + envelope_digest(envelope)
+        entry = Entry(key, where, peer.where, envelope, known, submit.state_token, (submit,))
+        self._deliveries.to(where).submit(entry, now)
 
     def _reached(self, submit: _Submit, outcome: Outcome) -> None:
         """What became of it; called from within the recipient's delivery, which no defect here may reach.
@@ -192,7 +191,7 @@ class Courier:
         """
         try:
             if outcome is _DELIVERED:
-                self._tokens.note(submit.sender, submit.state_token)
+                self._tokens.note(submit.peer.where, submit.state_token)
                 self._accepted(submit, _TOLD_DELIVERED)
             elif outcome is Outcome.STORED:
                 self._accepted(submit, m.Outcome.STORED)
@@ -210,7 +209,7 @@ class Courier:
         try:
             if outcome is Outcome.SET_ASIDE:
                 # Told as `stored`, and no row of the mailbox has the token with it.
-                await self._tokens.write(submit.sender, submit.state_token)
+                await self._tokens.write(submit.peer.where, submit.state_token)
                 self._accepted(submit, m.Outcome.STORED)
             else:
                 # What has taken the device away may have been in the same commit, and is not reported yet.
@@ -240,19 +239,13 @@ class Courier:
 
     async def _stale(self, submit: _Submit) -> m.StaleDevice:
         """The envelope is for a device that is not there: say which one is. Counts as a look-up."""
-        self.lookups.charge(submit.sender.address, submit.number)
+        self.lookups.charge(submit.peer.where.address, submit.number)
         account = await self._accounts.find(submit.number)
         if account is None:
             raise Refusal(RefusalCode.UNKNOWN_RECIPIENT, "nobody has registered this number here")
         identity = await self._accounts.identity_of(account)
         self._counters.stale += 1
         return m.StaleDevice(submit.n, account.statement, identity)
-
-    def acknowledge(self, peer: Peer, message: m.Acknowledge) -> None:
-        """The recipient has kept an envelope; raises WrongAcknowledgement."""
-        delivery = self._deliveries.find(peer.where)
-        if delivery is not None:
-            delivery.acknowledge(peer, message)
 
 
 def _judged(number: str) -> Address:

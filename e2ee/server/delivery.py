@@ -26,14 +26,14 @@ from e2ee.server.seat_terms import (
     Attach,
     Batch,
     Effect,
+    Entry,
     Outcome,
     PushDrained,
     PushItem,
     Read,
     Remove,
-    Waiter,
 )
-from e2ee.store.server.ports import Appended, AppendRefused, Attached, Mailbox, MailItem
+from e2ee.store.server.ports import Appended, AppendRefused, Attached, Mailbox
 from e2ee.wire.messages import Acknowledge, Drained, Push, Verdict
 
 Reached = Callable[[Any, Outcome], None]
@@ -78,9 +78,9 @@ class Delivery:
 
     # --- events -------------------------------------------------------------------------------
 
-    def submit(self, item: MailItem, waiter: Waiter, now: float) -> None:
+    def submit(self, entry: Entry, now: float) -> None:
         """An envelope for this device."""
-        effects = self._seat.submit(item, waiter, now)
+        effects = self._seat.submit(entry, now)
         if effects:
             self._do(effects)
 
@@ -165,12 +165,12 @@ class Delivery:
             case Answer():
                 self._reached(effect.waiter, effect.outcome)
             case PushItem():
-                item = effect.item
-                if item.sender is not self._sender:
-                    self._sender = item.sender
-                    self._plain_sender = str(item.sender.address), bytes(item.sender.device)
+                sender = effect.sender
+                if sender is not self._sender:
+                    self._sender = sender
+                    self._plain_sender = str(sender.address), bytes(sender.device)
                 number, device = self._plain_sender
-                self._push(Push(effect.push, number, device, item.envelope))
+                self._push(Push(effect.push, number, device, effect.envelope))
             case PushDrained():
                 self._push(Drained())
             case Append():

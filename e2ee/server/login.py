@@ -17,6 +17,7 @@ from e2ee.errors import CryptoError, StoreError, StoreUnavailable
 from e2ee.ids import Address, DeviceId
 from e2ee.server.counters import Counters
 from e2ee.server.deliveries import Deliveries
+from e2ee.server.delivery import Delivery
 from e2ee.server.peer import Peer
 from e2ee.server.presence import Presence
 from e2ee.server.refusal import Refusal
@@ -34,6 +35,7 @@ class Entered:
     """A login that is done but not answered yet."""
 
     account: Account
+    delivery: Delivery
     attached: Attached
     answer: LoggedIn
 
@@ -86,7 +88,8 @@ class Login:
         try:
             stock = await self._prekeys.stock(account.where)
             await self._write_token(account)
-            attached = await self._deliveries.to(account.where).attach(peer)
+            delivery = self._deliveries.to(account.where)
+            attached = await delivery.attach(peer)
         except StoreError:
             self._given_up(peer, account)
             raise
@@ -105,7 +108,7 @@ class Login:
         )  # fmt: skip
         self._counters.logins += 1
         self._counters.login_seconds.observe(self._now() - began)
-        return Entered(account, attached, answer)
+        return Entered(account, delivery, attached, answer)
 
     async def _write_token(self, account: Account) -> None:
         """Before `attach` reads it."""
@@ -116,9 +119,7 @@ class Login:
 
     def begin(self, peer: Peer, entered: Entered) -> None:
         """The answer has been sent: what waits is pushed from now on."""
-        delivery = self._deliveries.find(entered.account.where)
-        if delivery is not None:
-            delivery.begin(peer, entered.attached)
+        entered.delivery.begin(peer, entered.attached)
 
     def leave(self, peer: Peer, epoch: int | None, displaced: bool) -> None:
         """The connection is gone. A displaced one leaves its presence to the newer."""

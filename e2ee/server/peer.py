@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from e2ee.ids import DeviceAddress
@@ -17,6 +18,10 @@ class Peer(Protocol):
         """The device that has logged in."""
 
     @property
+    def mark(self) -> bytes:
+        """How the keys of what this device sends begin: see `window.mark_of`."""
+
+    @property
     def ready(self) -> bool:
         """Whether its login was answered: before, nothing may be pushed."""
 
@@ -27,8 +32,9 @@ class Peer(Protocol):
     shown: Account | None
     """Whose contact token this peer has shown last, as the account was then."""
 
-    def push(self, message: Message) -> None:
-        """Send a message that answers nothing; after the end it goes nowhere."""
+    @property
+    def push(self) -> Callable[[Message], None]:
+        """Sends a message; after the end it goes nowhere."""
 
     def displace(self) -> None:
         """A newer connection of this device is here: say so and end; ignore what still arrives."""

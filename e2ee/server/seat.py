@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from e2ee.ids import DeviceAddress
+from e2ee.ids import DeviceAddress, EnvelopeId
 from e2ee.server.policy import SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat_terms import (
     Answer,
@@ -31,8 +31,8 @@ from e2ee.server.seat_terms import (
     Waiter,
     WrongAcknowledgement,
 )
-from e2ee.server.window import Key, Window
-from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
+from e2ee.server.window import Key, Row, Window
+from e2ee.store.server.ports import Appended, AppendRefused, MailRow
 from e2ee.wire.limits import ACKNOWLEDGE_SECONDS
 
 # By its class, Python 3.11 calls a function for it: too dear for every message.
@@ -88,24 +88,25 @@ class Seat:
 
     # --- senders ------------------------------------------------------------------------------
 
-    def submit(self, item: MailItem, waiter: Waiter, now: float) -> list[Effect]:
-        """An envelope for this device. Pushed at once only if its sender may know; else written."""
+    def submit(self, entry: Entry, now: float) -> list[Effect]:
+        """An envelope for this device. Pushed at once only if its one waiter may know; else written."""
+        (waiter,) = entry.waiters
         if self._stopping:
             return [Answer(waiter, Outcome.UNAVAILABLE)]
-        key = item.key
-        if waiter.may_know and self._live() and key not in self._held:
+        key, held = entry.key, self._held
+        if waiter.may_know and key not in held and self._live():
             # The fast path: acknowledged in time, the envelope never touches a disk. No earlier entry is
             # unpushed or being inserted, and this one is not on its way already.
-            push = self._window.push_entry(key, len(item.envelope))
+            push = self._window.push_entry(entry, len(entry.envelope))
             if push is not None:
-                self._held[key] = Entry(item, (waiter,), push, now)
-                return [PushItem(push, item)]
+                held[key], entry.push, entry.pushed_at = entry, push, now
+                return [PushItem(push, entry.sender, entry.envelope)]
         if self._joined(key, waiter):
-            return self._fall_back() if key in self._held and not waiter.may_know else []
+            return self._fall_back() if key in held and not waiter.may_know else []
         if len(self._queue) >= SEAT_QUEUE_MESSAGES or self._queued_bytes >= SEAT_QUEUE_BYTES:
             return [Answer(waiter, Outcome.BUSY)]
-        self._queue[key] = Entry(item, (waiter,))
-        self._queued_bytes += len(item.envelope)
+        self._queue[key] = entry
+        self._queued_bytes += len(entry.envelope)
         return self._fall_back()
 
     def _joined(self, key: Key, waiter: Waiter) -> bool:
@@ -130,7 +131,7 @@ class Seat:
             if not self._batch.add(entry.item):
                 break
             self._writing[key] = self._queue.pop(key)
-            self._queued_bytes -= len(entry.item.envelope)
+            self._queued_bytes -= len(entry.envelope)
         return ordered
 
     def appended(self, results: Sequence[Appended | AppendRefused] | None) -> list[Effect]:
@@ -162,23 +163,23 @@ class Seat:
         if entry.acknowledged:
             removed.append(seq)
         elif entry.push is not None:
-            self._window.settle(entry.push, seq)
+            self._window.settle(entry.push, len(entry.envelope), seq)
         return [Answer(waiter, Outcome.STORED) for waiter in entry.waiters]
 
     def _refused(self, entry: Entry, outcome: Outcome, refused: set[DeviceAddress]) -> list[Effect]:
         """An entry was not stored; if it was pushed, its acknowledgement is still to be expected."""
         if entry.push is not None and not entry.acknowledged:
-            self._window.settle(entry.push, None)
+            self._window.settle(entry.push, len(entry.envelope), None)
         if entry.waiters:
-            refused.add(entry.item.sender)
+            refused.add(entry.sender)
         return [Answer(waiter, outcome) for waiter in entry.waiters]
 
     def _held_back(self, senders: set[DeviceAddress]) -> list[Effect]:
         """No later message passes a refused one: what these senders have queued is refused, too."""
         effects: list[Effect] = []
-        for key in [key for key in self._queue if key[0] in senders]:
+        for key in [key for key, entry in self._queue.items() if entry.sender in senders]:
             entry = self._queue.pop(key)
-            self._queued_bytes -= len(entry.item.envelope)
+            self._queued_bytes -= len(entry.envelope)
             effects += [Answer(waiter, Outcome.HELD) for waiter in entry.waiters]
         return effects
 
@@ -230,11 +231,11 @@ class Seat:
                 # Committed, but not reported yet: it may be an entry that has been pushed.
                 self._pushed_to = self._highest
                 break
-            if not self._window.takes(len(row.item.envelope)):
-                self._window.needs = len(row.item.envelope)
+            item = row.item
+            if not self._window.takes(len(item.envelope)):
+                self._window.needs = len(item.envelope)
                 break
-            push = self._window.push_row(row.item.key, len(row.item.envelope), row.seq)
-            effects.append(PushItem(push, row.item))
+            effects.append(PushItem(self._window.push_row(row), item.sender, item.envelope))
             self._pushed_to = row.seq
         if not rows:
             self._pushed_to = max(self._pushed_to, self._read_target)
@@ -242,25 +243,27 @@ class Seat:
 
     def acknowledge(self, push: int, envelope_id: bytes, opened: bool) -> list[Effect]:
         """The recipient's vault has kept this push; raises WrongAcknowledgement."""
-        pushed = self._window.get(push)
+        window = self._window
+        pushed = window.get(push)
         if pushed is None:
-            if not 0 < push <= self._window.last_push:
+            if not 0 < push <= window.last_push:
                 raise WrongAcknowledgement("an acknowledgement of what was never pushed")
             return []
-        if pushed.key[1] != envelope_id:
+        if pushed.key[-EnvelopeId.SIZE :] != envelope_id:
             raise WrongAcknowledgement("an acknowledgement of another envelope")
-        self._window.free(push, pushed)
-        place = pushed.place
         effects: list[Effect] = []
-        if isinstance(place, int):
-            effects.append(Remove(self._epoch, (place,)))
-        elif place is not None:
-            self._acknowledged(place, _DELIVERED if opened else Outcome.SET_ASIDE, effects)
+        if isinstance(pushed, Entry):
+            window.free(push, len(pushed.envelope))
+            self._acknowledged(pushed, _DELIVERED if opened else Outcome.SET_ASIDE, effects)
+        elif isinstance(pushed, Row):
+            window.free_row(push, pushed)
+            if pushed.seq is not None:
+                effects.append(Remove(self._epoch, (pushed.seq,)))
         return self._advance(effects)
 
-    def _acknowledged(self, key: Key, outcome: Outcome, effects: list[Effect]) -> None:
+    def _acknowledged(self, entry: Entry, outcome: Outcome, effects: list[Effect]) -> None:
         """An entry in memory: those who may know are answered now, the others after the commit."""
-        entry = self._held.pop(key, None) or self._writing[key]
+        self._held.pop(entry.key, None)
         entry.acknowledged = True
         waiters, entry.waiters = entry.waiters, ()
         for waiter in waiters:

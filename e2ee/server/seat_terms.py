@@ -12,7 +12,9 @@ from threading import Lock
 from msgspec import Struct
 
 from e2ee.errors import E2eeError
+from e2ee.ids import DeviceAddress, EnvelopeId
 from e2ee.server.policy import BATCH_BYTES, BATCH_MESSAGES
+from e2ee.server.window import Pushed
 from e2ee.store.server.ports import MailItem
 
 
@@ -52,14 +54,24 @@ class Waiter(Struct, gc=False):
     may_know: bool
 
 
-class Entry(Struct, gc=False):
-    """A submit on its way. `push` is its number on the present connection."""
+class Entry(Pushed, gc=False):
+    """A submit on its way: a `MailItem` by its parts. `push` is its number on the present connection."""
 
-    item: MailItem
+    to: DeviceAddress
+    sender: DeviceAddress
+    envelope: bytes
+    known: bool
+    state_token: bytes
     waiters: tuple[Waiter, ...]
     push: int | None = None
     pushed_at: float = 0.0
     acknowledged: bool = False
+
+    @property
+    def item(self) -> MailItem:
+        """What is written; most entries never are."""
+        envelope_id = EnvelopeId(self.key[-EnvelopeId.SIZE :])
+        return MailItem(self.to, self.sender, envelope_id, self.envelope, self.known, self.state_token)
 
 
 class Batch:
@@ -105,7 +117,8 @@ class PushItem(Struct, frozen=True, gc=False):
     """Send this envelope to the connection under this number."""
 
     push: int
-    item: MailItem
+    sender: DeviceAddress
+    envelope: bytes
 
 
 class PushDrained(Struct, frozen=True, gc=False):

@@ -1,7 +1,6 @@
 """What has been pushed on one connection and not been acknowledged.
 
-Knows sizes and numbers; not what a push was for: `place` is the seat's own mark, a row's sequence
-number, the key of an entry in memory, or None when nothing is left to do at the acknowledgement.
+Knows sizes and numbers, and of a row its sequence number; an entry in memory is the seat's own.
 """
 
 from __future__ import annotations
@@ -9,19 +8,35 @@ from __future__ import annotations
 from msgspec import Struct
 
 from e2ee.ids import DeviceAddress, EnvelopeId
+from e2ee.store.server.ports import MailRow
 from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
 
-Key = tuple[DeviceAddress, EnvelopeId]
-"""An envelope of a sender: others cannot take its place by sending the same bytes."""
-Place = int | Key | None
+Key = bytes
+"""An envelope of a sender, `mark_of` him and then its id: others cannot take its place by sending the same
+bytes. One object for many in flight, and hashed once: a pair of a pair would be for each look-up."""
+
+
+def mark_of(sender: DeviceAddress) -> bytes:
+    """How the keys of this sender's envelopes begin; what follows has one length."""
+    return sender.address.encode("ascii") + sender.device
+
+
+def key_of(sender: DeviceAddress, envelope_id: EnvelopeId) -> Key:
+    """The key of an envelope that is not at hand with its sender's mark."""
+    return mark_of(sender) + envelope_id
 
 
 class Pushed(Struct, gc=False):
-    """One unacknowledged push; `size` in bytes."""
+    """What was pushed and is not acknowledged: a `Row`, or an entry in memory (`seat_terms.Entry`)."""
 
     key: Key
+
+
+class Row(Pushed, gc=False):
+    """Of the mailbox; `size` in bytes. `seq` is None when nothing is left to do at the acknowledgement."""
+
     size: int
-    place: Place
+    seq: int | None
 
 
 class Window:
@@ -57,21 +72,26 @@ class Window:
         """Whether an envelope of this size fits now."""
         return len(self._pushed) < WINDOW_MESSAGES and self._bytes + size <= WINDOW_BYTES
 
-    def push_row(self, key: Key, size: int, seq: int) -> int:
+    def push_row(self, row: MailRow) -> int:
         """Count a row in; its push number, from 1."""
-        number = self._settled[key] = self._push(key, size, seq)
+        key, size = key_of(row.item.sender, row.item.envelope_id), len(row.item.envelope)
+        number = self._settled[key] = self._push(Row(key, size, row.seq), size)
         return number
 
-    def push_entry(self, key: Key, size: int) -> int | None:
-        """The same for an entry in memory, whose key is its place; None if there is no room, or if its
-        envelope was pushed before from a row and is not acknowledged."""
-        if key in self._settled or self._bytes + size > WINDOW_BYTES or len(self._pushed) >= WINDOW_MESSAGES:
+    def push_entry(self, entry: Pushed, size: int) -> int | None:
+        """The same for an entry in memory; None if there is no room, or if its envelope was pushed before
+        from a row and is not acknowledged."""
+        if (
+            len(self._pushed) >= WINDOW_MESSAGES
+            or self._bytes + size > WINDOW_BYTES
+            or entry.key in self._settled
+        ):
             return None
-        return self._push(key, size, key)
+        return self._push(entry, size)
 
-    def _push(self, key: Key, size: int, place: Place) -> int:
+    def _push(self, pushed: Pushed, size: int) -> int:
         number = self.last_push = self.last_push + 1
-        self._pushed[number] = Pushed(key, size, place)
+        self._pushed[number] = pushed
         self._bytes += size
         self.needs = 0
         return number
@@ -80,15 +100,19 @@ class Window:
         """The push of this number, if it is not acknowledged."""
         return self._pushed.get(push)
 
-    def settle(self, push: int, place: int | None) -> None:
-        """The entry of this push has become a row, or has been refused (None)."""
-        pushed = self._pushed[push]
-        pushed.place = place
-        self._settled[pushed.key] = push
+    def settle(self, push: int, size: int, seq: int | None) -> None:
+        """The entry of this push has become a row, or has been refused (None). It is not kept."""
+        key = self._pushed[push].key
+        self._pushed[push] = Row(key, size, seq)
+        self._settled[key] = push
 
-    def free(self, push: int, pushed: Pushed) -> None:
-        """Acknowledged."""
+    def free(self, push: int, size: int) -> None:
+        """An entry in memory is acknowledged."""
         del self._pushed[push]
-        self._bytes -= pushed.size
-        if pushed.place is not pushed.key and self._settled.get(pushed.key) == push:
-            del self._settled[pushed.key]
+        self._bytes -= size
+
+    def free_row(self, push: int, row: Row) -> None:
+        """A row is acknowledged."""
+        self.free(push, row.size)
+        if self._settled.get(row.key) == push:
+            del self._settled[row.key]

@@ -69,7 +69,8 @@ class FrameReader:
             self._forget_taken()
             return None
         self._taken = end
-        return bytes(buffer[begin:end])
+        frame = buffer[begin:end]
+        return frame if type(frame) is bytes else bytes(frame)
 
     def _forget_taken(self) -> None:
         """It needs no memory while the rest is waited for."""

@@ -21,6 +21,7 @@ from e2ee.server.seat_terms import (
     Attach,
     Batch,
     Effect,
+    Entry,
     Outcome,
     PushDrained,
     PushItem,
@@ -29,6 +30,7 @@ from e2ee.server.seat_terms import (
     State,
     Waiter,
 )
+from e2ee.server.window import key_of
 from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
 
 BOB = DeviceAddress(Address("+15550100102"), DeviceId(b"bobs-dev"))
@@ -57,6 +59,12 @@ def envelope_item(sender: DeviceAddress, number: int, size: int = 40) -> MailIte
     """The envelope number `number` of a sender."""
     envelope = f"{sender.address} {number} ".encode().ljust(size, b".")
     return MailItem(BOB, sender, EnvelopeId.of(envelope), envelope)
+
+
+def entry(item: MailItem, waiter: Waiter) -> Entry:
+    """What a seat is given of it."""
+    key = key_of(item.sender, item.envelope_id)
+    return Entry(key, item.to, item.sender, item.envelope, item.known, item.state_token, (waiter,))
 
 
 class Job(NamedTuple):
@@ -157,7 +165,7 @@ class World:
         ticket = len(self.tickets) + 1
         self.tickets[ticket] = (sender, message, may_know)
         sender.waiting[ticket] = message
-        self.carry_out(self.seat.submit(item, Ticket(may_know, ticket), self.now))
+        self.carry_out(self.seat.submit(entry(item, Ticket(may_know, ticket)), self.now))
 
     def write(self, number: int) -> None:
         if self.orders:
@@ -254,7 +262,8 @@ class World:
         self.check_append()
         for effect in effects:
             match effect:
-                case PushItem(push, item):
+                case PushItem(push, sender, envelope):
+                    item = MailItem(BOB, sender, EnvelopeId.of(envelope), envelope)
                     self.check_push((item.sender, item.envelope_id))
                     self.wire.append((self.connection, push, item))
                 case PushDrained():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.ids import Address, DeviceAddress, DeviceId, EnvelopeId
 from e2ee.server.policy import BATCH_BYTES, BATCH_MESSAGES, SEAT_QUEUE_BYTES, SEAT_QUEUE_MESSAGES
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
@@ -20,14 +21,19 @@ from e2ee.server.seat_terms import (
     State,
     WrongAcknowledgement,
 )
+from e2ee.server.window import key_of
 from e2ee.store.server.ports import Appended, AppendRefused, MailItem, MailRow
 from e2ee.wire.limits import WINDOW_BYTES, WINDOW_MESSAGES
-from tests.server.seat_model import SENDERS, Ticket, envelope_item
+from tests.server.seat_model import SENDERS, Ticket, entry, envelope_item
 
 
 def answer(name: int | str, outcome: Outcome) -> Answer:
     """What becomes of the submit of this name."""
     return Answer(Ticket(True, name), outcome)
+
+
+def pushes(push: int, item: MailItem) -> PushItem:
+    return PushItem(push, item.sender, item.envelope)
 
 
 def writes(*items: MailItem) -> Append:
@@ -53,7 +59,7 @@ class SeatCase(SynchronousTestCase):
     def send(
         self, number: int, may_know: bool = True, size: int = 40, sender: int = 0, now: float = 0.0
     ) -> list[Effect]:
-        return self.seat.submit(self.item(number, size, sender), Ticket(may_know, number), now)
+        return self.seat.submit(entry(self.item(number, size, sender), Ticket(may_know, number)), now)
 
     def acknowledge(self, push: int, number: int, opened: bool = True, size: int = 40) -> list[Effect]:
         return self.seat.acknowledge(push, self.item(number, size).envelope_id, opened)
@@ -73,7 +79,7 @@ class LiveTests(SeatCase):
         self.go_live()
 
     def test_who_may_know_is_pushed_at_once(self) -> None:
-        self.assertEqual(self.send(1), [PushItem(1, self.item(1))])
+        self.assertEqual(self.send(1), [pushes(1, self.item(1))])
         self.assertEqual(self.acknowledge(1, 1), [answer(1, Outcome.DELIVERED)])
         self.assertTrue(self.seat.settled)
 
@@ -88,7 +94,7 @@ class LiveTests(SeatCase):
         assert isinstance(read, Read)
         self.assertEqual(read.after, 2)
         self.assertEqual(self.seat.rows_read(read.turn, [MailRow(3, self.item(3))]),
-                         [PushItem(3, self.item(3))])
+                         [pushes(3, self.item(3))])
         self.assertIs(self.seat.state, State.LIVE)
 
     def test_one_second_and_all_that_is_held_is_written(self) -> None:
@@ -122,7 +128,7 @@ class LiveTests(SeatCase):
 
     def test_a_stranger_who_repeats_a_held_envelope_learns_nothing(self) -> None:
         self.send(1)
-        again = self.seat.submit(self.item(1), Ticket(False, "stranger"), 0.0)
+        again = self.seat.submit(entry(self.item(1), Ticket(False, "stranger")), 0.0)
         self.assertEqual(again, [writes(self.item(1))])
         self.assertEqual(self.acknowledge(1, 1), [answer(1, Outcome.DELIVERED)])
         self.assertEqual(self.seat.appended([Appended(1)]),
@@ -131,7 +137,14 @@ class LiveTests(SeatCase):
     def test_the_same_bytes_from_another_are_another_envelope(self) -> None:
         self.send(1)
         copy = MailItem(self.item(1).to, SENDERS[1], self.item(1).envelope_id, self.item(1).envelope)
-        self.assertEqual(self.seat.submit(copy, Ticket(True, "copy"), 0.0), [PushItem(2, copy)])
+        self.assertEqual(self.seat.submit(entry(copy, Ticket(True, "copy")), 0.0), [pushes(2, copy)])
+
+    def test_no_two_envelopes_have_one_key_wherever_a_number_ends(self) -> None:
+        short, long = Address("+1555010010"), Address("+15550100101")
+        one = key_of(DeviceAddress(short, DeviceId(b"1device1")), EnvelopeId(b"e" * 16))
+        other = key_of(DeviceAddress(long, DeviceId(b"device1e")), EnvelopeId(b"e" * 16))
+        self.assertNotEqual(one, other)
+        self.assertNotEqual(len(one), len(other))
 
     def test_acknowledgements(self) -> None:
         self.send(1)
@@ -156,7 +169,7 @@ class LiveTests(SeatCase):
         self.seat.timer(1.0)
         self.send(2)
         self.assertEqual(self.seat.appended(None), [answer(n, Outcome.UNAVAILABLE) for n in (1, 2)])
-        self.assertEqual(self.send(3), [PushItem(2, self.item(3))])
+        self.assertEqual(self.send(3), [pushes(2, self.item(3))])
 
     def test_refusals_of_the_mailbox(self) -> None:
         for refused in AppendRefused:
@@ -175,14 +188,14 @@ class SettlingTests(SeatCase):
         self.assertEqual(self.seat.appended([Appended(1)]), [answer(1, Outcome.STORED), Attach()])
         self.assertEqual(self.seat.attached(2, 1), [Read(1, 0, WINDOW_MESSAGES, WINDOW_BYTES)])
         self.assertEqual(self.seat.rows_read(1, [MailRow(1, self.item(1))]),
-                         [PushItem(1, self.item(1)), PushDrained()])
+                         [pushes(1, self.item(1)), PushDrained()])
 
     def test_a_row_is_not_pushed_before_its_commit_is_reported(self) -> None:
         self.seat.attach()
         self.seat.attached(1, 1)
         self.send(2)
         rows = [MailRow(1, self.item(1)), MailRow(2, self.item(2))]
-        self.assertEqual(self.seat.rows_read(0, rows), [PushItem(1, self.item(1)), PushDrained()])
+        self.assertEqual(self.seat.rows_read(0, rows), [pushes(1, self.item(1)), PushDrained()])
         self.assertIs(self.seat.state, State.DRAINING)
 
     def test_what_is_written_between_the_epoch_and_its_report_is_pushed(self) -> None:
@@ -212,8 +225,8 @@ class SettlingTests(SeatCase):
         self.seat.attach()
         self.seat.attached(1, 2)
         rows = [MailRow(seq, self.item(1)) for seq in (1, 2)]
-        pushes = [PushItem(push, self.item(1)) for push in (1, 2)]
-        self.assertEqual(self.seat.rows_read(0, rows), [*pushes, PushDrained()])
+        pushed = [pushes(push, self.item(1)) for push in (1, 2)]
+        self.assertEqual(self.seat.rows_read(0, rows), [*pushed, PushDrained()])
         self.assertEqual(self.acknowledge(1, 1), [Remove(1, (1,))])
         self.assertEqual(self.send(1), [writes(self.item(1))])
 
@@ -222,7 +235,7 @@ class SettlingTests(SeatCase):
         self.seat.attached(1, 2)
         self.seat.rows_read(0, [MailRow(seq, self.item(1)) for seq in (1, 2)])
         self.acknowledge(2, 1)
-        self.assertEqual(self.send(1), [PushItem(3, self.item(1))])
+        self.assertEqual(self.send(1), [pushes(3, self.item(1))])
         self.assertEqual(self.acknowledge(1, 1), [Remove(1, (1,))])
         self.assertEqual(self.send(1), [])
         self.assertEqual(self.acknowledge(3, 1), [answer(1, Outcome.DELIVERED)] * 2)

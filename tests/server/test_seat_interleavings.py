@@ -122,7 +122,8 @@ class Explorer:
     def mark(self, world: World, path: tuple[Step, ...]) -> bytes:
         """Equal for worlds that have the same future."""
         window = world.seat._window
-        pushed = [(number, one.key, one.place) for number, one in window._pushed.items()]
+        places = {number: getattr(one, "seq", "in memory") for number, one in window._pushed.items()}
+        pushed = [(number, one.key, places[number]) for number, one in window._pushed.items()]
         facts: dict[str, Any] = {
             name: value for name, value in vars(world).items()
             if name not in ("seat", "steps", "seen", "joined")

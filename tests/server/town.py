@@ -16,6 +16,7 @@ from e2ee.server.code_delivery import CodeDelivery
 from e2ee.server.composition import Stores, Surroundings, compose
 from e2ee.server.policy import KEM_ONE_TIME_STOCK, ONE_TIME_STOCK, Policy
 from e2ee.server.refusal import Refusal
+from e2ee.server.window import mark_of
 from e2ee.store.memory.accounts import MemoryAccounts
 from e2ee.store.memory.census import MemoryCensus
 from e2ee.store.memory.files import MemoryFiles, MemoryShelf
@@ -50,6 +51,7 @@ class PeerDouble:
 
     def __init__(self, where: DeviceAddress) -> None:
         self.where = where
+        self.mark = mark_of(where)
         self.ready = True
         self.held: set[str] = set()
         self.shown: Account | None = None
@@ -217,7 +219,9 @@ class Town:
         """The peer's vault has it."""
         verdict = m.Verdict.OPENED if opened else m.Verdict.SET_ASIDE
         envelope_id = hashlib.sha256(push.envelope).digest()[:16]
-        self.rooms.courier.acknowledge(peer, m.Acknowledge(push.push, envelope_id, verdict))
+        delivery = self.rooms.deliveries.find(peer.where)
+        assert delivery is not None
+        delivery.acknowledge(peer, m.Acknowledge(push.push, envelope_id, verdict))
 
     def publication(self, address: Address, one_time: int = 0, kem: int = 0, first: int = 10) -> m.Publish:
         """An upload of one-time keys."""

@@ -248,11 +248,6 @@ class MailItem(NamedTuple):
     known: bool = False
     state_token: bytes = b""
 
-    @property
-    def key(self) -> tuple[DeviceAddress, EnvelopeId]:
-        """What makes it one: others cannot take its place by sending the same bytes."""
-        return self.sender, self.envelope_id
-
     def __repr__(self) -> str:
         return f"MailItem({self.to}, {self.sender}, {self.envelope_id!r}, …, known={self.known})"
 
