@@ -7,7 +7,7 @@ not what is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -25,9 +25,9 @@ class Outbound:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._unsent = 0
-        self._last_write = 0
         self._waiting: list[Deferred[None]] = []
+        self.unsent = 0
+        """Bytes that wait, 0 while the transport takes all there is; others only read it."""
         self.full = False
         """More than UNSENT_BYTES wait."""
 
@@ -35,7 +35,7 @@ class Outbound:
         """Fires when the transport has taken all that there was, or is gone."""
         waiter: Deferred[None] = Deferred()
         self._waiting.append(waiter)
-        if not self._unsent:
+        if not self.unsent:
             self._let_go_on()
         return waiter
 
@@ -44,21 +44,18 @@ class Outbound:
         for waiter in waiting:
             waiter.callback(None)
 
-    def write(self, transport: Any, data: bytes) -> None:
-        """Hand bytes to the transport, after what waits already."""
-        self._last_write = len(data)
-        if self._unsent:
-            self._wait_for(self._unsent + len(data))
-        transport.write(data)
+    def more(self, size: int) -> None:
+        """So many bytes are written behind those that wait."""
+        self._wait_for(self.unsent + size)
 
     def _wait_for(self, unsent: int) -> None:
-        self._unsent = unsent
+        self.unsent = unsent
         self.full = unsent > UNSENT_BYTES
         self._changed()
 
     def pauseProducing(self) -> None:
         """The transport's own buffer has filled up."""
-        self._wait_for(max(self._unsent, self._last_write, TRANSPORT_BUFFER_BYTES))
+        self._wait_for(max(self.unsent, TRANSPORT_BUFFER_BYTES))
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty."""
@@ -67,5 +64,5 @@ class Outbound:
 
     def stopProducing(self) -> None:
         """The transport is gone."""
-        self._unsent, self.full = 0, False
+        self.unsent, self.full = 0, False
         self._let_go_on()

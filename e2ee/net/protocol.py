@@ -62,8 +62,7 @@ class MessageProtocol(Protocol):
         self._clock = clock
         self._handler = handler
         self._guard: Guard = AnyPeer() if guard is None else guard
-        self._state = _State.HANDSHAKE
-        self._secured = False
+        self._state, self._secured = _State.HANDSHAKE, False
         self._reason: Failure | None = None
         self.overstay: Overstay | None = None  # the limit that has ended it, if one has
         self._always_reads = isinstance(connection, ClientConnection)  # or both might wait for ever
@@ -104,7 +103,10 @@ class MessageProtocol(Protocol):
             if self._state is _State.HANDSHAKE:
                 raise OutOfTurn("nothing is sent before the handshake is done")
             return
-        self.outbound.write(self.transport, self._connection.send(message))
+        frame = self._connection.send(message)
+        if self.outbound.unsent:
+            self.outbound.more(len(frame))
+        self.transport.write(frame)
         if self._connection.phase is not self._followed:
             self._follow_phase()
         if not self._reading:
@@ -120,15 +122,14 @@ class MessageProtocol(Protocol):
         if self._state is not _State.OPEN:
             return
         if code is not None and isinstance(self._connection, ServerConnection):
-            self.outbound.write(self.transport, self._connection.refusal(code, sentence))
+            self.transport.write(self._connection.refusal(code, sentence))
         self._end()
 
     def abort(self) -> None:
         """Cut the connection now; what has not left yet is dropped."""
-        if self._state is _State.GONE:
-            return
-        self._stop()
-        self.transport.abortConnection()
+        if self._state is not _State.GONE:
+            self._stop()
+            self.transport.abortConnection()
 
     # --- what Twisted calls ---
 
@@ -150,8 +151,7 @@ class MessageProtocol(Protocol):
             return
         if facts.group != EXPECTED_GROUP and self._always_reads:  # a server counts them, or its log fills
             self._log.warn("the key exchange fell back to {group}", group=facts.group)
-        self._state = _State.OPEN
-        self._secured = True
+        self._state, self._secured = _State.OPEN, True
         self.transport.registerProducer(self.outbound, True)
         self._call(self._handler.secured, facts)
 
@@ -164,7 +164,6 @@ class MessageProtocol(Protocol):
     def connectionLost(self, reason: TwistedFailure = connectionDone) -> None:
         """The transport is gone."""
         self._stop()
-        self._cut.stop()
         self._state = _State.GONE
         self.outbound.stopProducing()
         self._call(self._handler.lost, self._reason or self._guard.explain(reason.value, self._secured))
@@ -177,15 +176,16 @@ class MessageProtocol(Protocol):
         if self._taking:
             return
         self._taking = True
+        next_message, received = self._connection.next_message, self._handler.received
         try:
             while self._state is _OPEN and (self._always_reads or not self.outbound.full):
-                message = self._connection.next_message()
+                message = next_message()
                 if message is None:
                     break
                 if type(message) is Ping:
                     self.send(Pong(message.n))
                 elif type(message) is not Pong:
-                    self._handler.received(message)
+                    received(message)
         except ProtocolViolation as violation:
             self._violated(violation)
         except Exception:
@@ -293,7 +293,7 @@ class MessageProtocol(Protocol):
         if self._state is not _State.GONE:
             self._state = _State.ENDING
         self._connection.close()
-        for deadline in (self._login, self._unread, self._silence):
+        for deadline in (self._login, self._unread, self._silence, self._cut):
             deadline.stop()
         if self._resume is not None:
             self._resume.cancel()

@@ -192,9 +192,12 @@ class Courier:
         try:
             if outcome is _DELIVERED:
                 self._tokens.note(submit.peer.where, submit.state_token)
-                self._accepted(submit, _TOLD_DELIVERED)
+                counters = self._counters
+                counters.delivered += 1
+                counters.submit_seconds.observe(self._now() - submit.began)
+                submit.answer(m.Accepted(submit.n, _TOLD_DELIVERED))
             elif outcome is Outcome.STORED:
-                self._accepted(submit, m.Outcome.STORED)
+                self._stored(submit)
             elif outcome in _REFUSALS:
                 self._refuse(submit, Refusal(*_REFUSALS[outcome]))
             else:
@@ -210,7 +213,7 @@ class Courier:
             if outcome is Outcome.SET_ASIDE:
                 # Told as `stored`, and no row of the mailbox has the token with it.
                 await self._tokens.write(submit.peer.where, submit.state_token)
-                self._accepted(submit, m.Outcome.STORED)
+                self._stored(submit)
             else:
                 # What has taken the device away may have been in the same commit, and is not reported yet.
                 self._accounts.forget(submit.number)
@@ -218,14 +221,10 @@ class Courier:
         except (Refusal, StoreError) as error:
             self._refuse(submit, error)
 
-    def _accepted(self, submit: _Submit, outcome: m.Outcome) -> None:
-        counters = self._counters
-        counters.submit_seconds.observe(self._now() - submit.began)
-        if outcome is _TOLD_DELIVERED:
-            counters.delivered += 1
-        else:
-            counters.stored += 1
-        submit.answer(m.Accepted(submit.n, outcome))
+    def _stored(self, submit: _Submit) -> None:
+        self._counters.stored += 1
+        self._counters.submit_seconds.observe(self._now() - submit.began)
+        submit.answer(m.Accepted(submit.n, m.Outcome.STORED))
 
     def _refuse(self, submit: _Submit, error: Refusal | StoreError) -> None:
         """A refusal never lets a later message of the same pair pass."""

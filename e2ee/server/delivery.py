@@ -152,7 +152,11 @@ class Delivery:
         self._carrying = True
         try:
             while due:
-                self._carry_out(due.popleft())
+                effect = due.popleft()
+                if type(effect) is Answer:
+                    self._reached(effect.waiter, effect.outcome)
+                else:
+                    self._carry_out(effect)
         finally:
             self._carrying = False
         if self._timer is None:
@@ -162,8 +166,6 @@ class Delivery:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Answer():
-                self._reached(effect.waiter, effect.outcome)
             case PushItem():
                 sender = effect.sender
                 if sender is not self._sender:

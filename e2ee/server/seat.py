@@ -253,24 +253,21 @@ class Seat:
             raise WrongAcknowledgement("an acknowledgement of another envelope")
         effects: list[Effect] = []
         if isinstance(pushed, Entry):
+            # Those who may know are answered now, the others after the commit.
             window.free(push, len(pushed.envelope))
-            self._acknowledged(pushed, _DELIVERED if opened else Outcome.SET_ASIDE, effects)
+            self._held.pop(pushed.key, None)
+            pushed.acknowledged = True
+            waiters, pushed.waiters = pushed.waiters, ()
+            for waiter in waiters:
+                if waiter.may_know:
+                    effects.append(Answer(waiter, _DELIVERED if opened else Outcome.SET_ASIDE))
+                else:
+                    pushed.waiters += (waiter,)
         elif isinstance(pushed, Row):
             window.free_row(push, pushed)
             if pushed.seq is not None:
                 effects.append(Remove(self._epoch, (pushed.seq,)))
         return self._advance(effects)
-
-    def _acknowledged(self, entry: Entry, outcome: Outcome, effects: list[Effect]) -> None:
-        """An entry in memory: those who may know are answered now, the others after the commit."""
-        self._held.pop(entry.key, None)
-        entry.acknowledged = True
-        waiters, entry.waiters = entry.waiters, ()
-        for waiter in waiters:
-            if waiter.may_know:
-                effects.append(Answer(waiter, outcome))
-            else:
-                entry.waiters += (waiter,)
 
     def _advance(self, effects: list[Effect]) -> list[Effect]:
         """Say `drained` when it is due, and read on while something is unpushed and there is room: after

@@ -42,10 +42,12 @@ class Row(Pushed, gc=False):
 class Window:
     """At most WINDOW_MESSAGES pushes and WINDOW_BYTES bytes at a time."""
 
-    __slots__ = ("_bytes", "_pushed", "_settled", "last_push", "needs")
+    __slots__ = ("_bytes", "_pushed", "_settled", "get", "last_push", "needs")
 
     def __init__(self) -> None:
         self._pushed: dict[int, Pushed] = {}
+        self.get = self._pushed.get
+        """The push of this number, None if it is acknowledged."""
         self._settled: dict[Key, int] = {}
         """The last push of each that is in memory no more; an envelope may wait twice in a mailbox."""
         self._bytes = 0
@@ -95,10 +97,6 @@ class Window:
         self._bytes += size
         self.needs = 0
         return number
-
-    def get(self, push: int) -> Pushed | None:
-        """The push of this number, if it is not acknowledged."""
-        return self._pushed.get(push)
 
     def settle(self, push: int, size: int, seq: int | None) -> None:
         """The entry of this push has become a row, or has been refused (None). It is not kept."""

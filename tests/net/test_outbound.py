@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from e2ee.net.deadlines import Overstay
@@ -76,8 +75,8 @@ class BackpressureTests(ConversationCase):
         server, resumed = self.conversation.server.latest, []
         self.patch(server.transport, "resumeProducing", lambda: resumed.append(True))
         server.outbound.resumeProducing()
-        server.outbound.write(StringTransport(), bytes(limits.UNSENT_BYTES + 1))
         server.outbound.pauseProducing()
+        server.outbound.more(limits.UNSENT_BYTES)
         self.network.settle()
         self.assertEqual(resumed, [])
         server.outbound.resumeProducing()
@@ -112,42 +111,27 @@ class OutboundTests(SynchronousTestCase):
     """How unsent bytes are counted."""
 
     def test_both_sides_of_the_limit(self) -> None:
-        outbound, transport = Outbound(lambda: None), StringTransport()
-        outbound.write(transport, bytes(10))
+        outbound = Outbound(lambda: None)
         outbound.pauseProducing()
-        outbound.write(transport, bytes(limits.UNSENT_BYTES - TRANSPORT_BUFFER_BYTES))
+        outbound.more(limits.UNSENT_BYTES - TRANSPORT_BUFFER_BYTES)
         self.assertFalse(outbound.full)
-        outbound.write(transport, bytes(1))
+        outbound.more(1)
         self.assertTrue(outbound.full)
         outbound.resumeProducing()
         self.assertFalse(outbound.full)
 
-    def test_nothing_counts_while_the_transport_takes_it(self) -> None:
-        outbound, transport = Outbound(lambda: None), StringTransport()
-        for _ in range(100):
-            outbound.write(transport, bytes(limits.UNSENT_BYTES))
-        self.assertFalse(outbound.full)
-
-    def test_the_write_that_fills_the_transport_counts(self) -> None:
-        outbound, transport = Outbound(lambda: None), StringTransport()
-        outbound.write(transport, bytes(limits.UNSENT_BYTES + 1))
-        outbound.pauseProducing()
-        self.assertTrue(outbound.full)
-
     def test_what_waits_already_counts_when_the_transport_says_again_that_it_is_full(self) -> None:
-        outbound, transport = Outbound(lambda: None), StringTransport()
-        outbound.write(transport, bytes(10))
+        outbound = Outbound(lambda: None)
         outbound.pauseProducing()
-        outbound.write(transport, bytes(limits.UNSENT_BYTES))
-        outbound.write(transport, bytes(1))
+        outbound.more(limits.UNSENT_BYTES)
+        outbound.more(1)
         outbound.pauseProducing()
         self.assertTrue(outbound.full)
 
     def test_there_is_room_at_once_or_when_all_was_taken_or_when_nothing_will_be(self) -> None:
-        outbound, transport = Outbound(lambda: None), StringTransport()
+        outbound = Outbound(lambda: None)
         self.assertTrue(outbound.room().called)
         for over in (outbound.resumeProducing, outbound.stopProducing):
-            outbound.write(transport, bytes(10))
             outbound.pauseProducing()
             waiting = outbound.room()
             self.assertFalse(waiting.called)
