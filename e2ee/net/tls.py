@@ -20,13 +20,14 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IReactorTime,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure as TwistedFailure
 from zope.interface import implementer
 
 from e2ee.errors import Failure
 from e2ee.net.connect_link import ConnectLink, is_ip_address
 from e2ee.net.handshake import TLS_VERSION, TlsFacts
+from e2ee.net.outlet import PromptTLSFactory
 from e2ee.net.pinning import Trust
 from e2ee.net.x509 import Certificate, Credentials, certificate_pin
 from e2ee.wire.limits import ALPN
@@ -72,9 +73,9 @@ class ServerContext:
 
 def server_tls_factory(
     context: ServerContext, factory: IProtocolFactory, clock: IReactorTime
-) -> TLSMemoryBIOFactory:
+) -> PromptTLSFactory:
     """TLS around `factory`, for any stream endpoint."""
-    return TLSMemoryBIOFactory(context, False, factory, clock)
+    return PromptTLSFactory(context, False, factory, clock)
 
 
 class ServerCheck:
@@ -158,9 +159,9 @@ class ClientContext:
 
 def client_tls_factory(
     check: ServerCheck, factory: IProtocolFactory, clock: IReactorTime
-) -> TLSMemoryBIOFactory:
+) -> PromptTLSFactory:
     """TLS around `factory` for one connection to the server that `check` describes."""
-    return TLSMemoryBIOFactory(ClientContext(check), True, factory, clock)
+    return PromptTLSFactory(ClientContext(check), True, factory, clock)
 
 
 VerifyCallback = Callable[[SSL.Connection, crypto.X509, int, int, int], bool]
