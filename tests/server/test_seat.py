@@ -126,6 +126,19 @@ class LiveTests(SeatCase):
         effects = self.acknowledge(1, 1, size=size)
         self.assertEqual(effects, [Remove(1, (1,)), Read(0, 8, WINDOW_MESSAGES - 7, size)])
 
+    def test_what_is_acknowledged_makes_room_for_as_many_bytes(self) -> None:
+        size = WINDOW_BYTES // 8
+        for number in range(1, 9):
+            self.send(number, size=size)
+        self.acknowledge(1, 1, size=size)
+        self.assertIsInstance(self.send(9, size=size)[0], PushItem)
+        self.assertIsInstance(self.send(10)[0], Append)
+
+    def test_all_of_an_envelope_is_written_that_was_held(self) -> None:
+        item = self.item(1)._replace(known=True, state_token=b"s" * 40)
+        self.seat.submit(entry(item, Ticket(True, 1)), 0.0)
+        self.assertEqual(self.seat.timer(1.0), [writes(item)])
+
     def test_a_stranger_who_repeats_a_held_envelope_learns_nothing(self) -> None:
         self.send(1)
         again = self.seat.submit(entry(self.item(1), Ticket(False, "stranger")), 0.0)
