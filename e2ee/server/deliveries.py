@@ -57,5 +57,8 @@ class Deliveries:
             delivery.stop()
         await gatherResults([delivery.at_rest() for delivery in list(self._here.values())])
 
-    def _forget(self, where: DeviceAddress) -> None:
-        self._here.pop(where, None)
+    def _forget(self, delivery: Delivery) -> None:
+        # One that was forgotten before may have a successor, who must not go with it: then there would be
+        # two seats of one device, and a connection that nothing is pushed to.
+        if self._here.get(delivery.where) is delivery:
+            del self._here[delivery.where]

@@ -44,7 +44,9 @@ _OPENED = Verdict.OPENED  # by the class, Python 3.11 calls a function for it: t
 
 
 class Delivery:
-    """Carries out what the seat of `where` orders. `on_idle` is called when it can be forgotten."""
+    """Carries out what the seat of `where` orders. `on_idle` is called whenever it can be forgotten: again
+    when an answer of the mailbox comes for which nobody waits any more.
+    """
 
     _log = Logger()
 
@@ -55,10 +57,10 @@ class Delivery:
         clock: IReactorTime,
         now: Callable[[], float],
         reached: Reached,
-        on_idle: Callable[[DeviceAddress], None],
+        on_idle: Callable[[Delivery], None],
     ) -> None:
         """`now` is service time in seconds, `clock` only schedules."""
-        self._where = where
+        self.where = where
         self._mailbox = mailbox
         self._clock = clock
         self._now = now
@@ -215,7 +217,7 @@ class Delivery:
 
     async def _read(self, order: Read) -> None:
         try:
-            rows = await self._mailbox.after(self._where, order.after, order.count, order.size)
+            rows = await self._mailbox.after(self.where, order.after, order.count, order.size)
         except Exception:
             if self.peer is not None:
                 self.peer.abort()
@@ -231,7 +233,7 @@ class Delivery:
                 seqs: list[int] = []
                 while self._acknowledged and self._acknowledged[0].epoch == epoch:
                     seqs += self._acknowledged.popleft().seqs
-                await self._mailbox.remove(self._where, epoch, seqs)
+                await self._mailbox.remove(self.where, epoch, seqs)
         finally:
             self._removing = False
             self._do([])
@@ -240,7 +242,7 @@ class Delivery:
         attached: Attached | None = None
         failure: Failure | None = None
         try:
-            attached = await self._mailbox.attach(self._where)
+            attached = await self._mailbox.attach(self.where)
         except Exception:
             failure = Failure()
         if attaching is None or attaching is not self._attaching:
@@ -273,4 +275,4 @@ class Delivery:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            self._on_idle(self._where)
+            self._on_idle(self)
