@@ -78,14 +78,14 @@ class Messenger:
         self._receiver = Receiver(
             context, directory, Incoming(context.own, context.warn, context.receipts),
             Gaps(context, healer), healer, self._receipts,
-            changed=self._sender.wake, stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
+            changed=self._sender.wake, learned=self._presence.learned,
+            stock_unknown=self._prekeeper.stock_unknown, drained=self._drained,
         )  # fmt: skip
         self.book = AddressBook(
             context, directory, outgoing,
             changed=self._key_settled, token_replaced=self._token_replaced, timed=self._timed,
         )  # fmt: skip
-        self._profile = open_profile
-        self._online = False
+        self._profile, self._online = open_profile, False
         self.identities = Identities(context, in_thread, self._key_settled)
         self.registration_pin = RegistrationPin(context, in_thread)
         self.departure = Departure(context, self._watch.entered)
@@ -288,6 +288,7 @@ class Messenger:
     def _key_settled(self, address: Address) -> None:
         self._sender.changed(address)
         self._sender.wake(address)
+        self._presence.learned(address)
         self.files.look()
 
     def _timed(self) -> None:

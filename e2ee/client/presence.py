@@ -24,6 +24,10 @@ class Presence:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._watching = False
+        self._online: set[str] = set()
+        """Of those who are watched: the last answer, and what was pushed since."""
+        self._learned: set[Address] = set()
+        self._looking = False
 
     def connected(self) -> None:
         """A new connection: tell the server what it does not know, watch again."""
@@ -54,36 +58,75 @@ class Presence:
     async def watch(self) -> None:
         """Have changes pushed, from now on and on later connections. Raises LinkLost or Refusal."""
         self._watching = True
-        targets = await self._targets()
-        await self._context.ask(m.Watch(0, tuple(targets[:WATCHED_TARGETS]), subscribe=True), m.Online)
+        await self._subscribe(await self._targets())
+
+    def learned(self, address: Address) -> None:
+        """Somebody may have given us his token, or be a contact now. Who was here before that is told."""
+        if self._watching and self._context.is_up:
+            self._learned.add(address)
+            if not self._looking:
+                self._looking = True
+                self._context.tasks.spawn(self._look())
+
+    async def _look(self) -> None:
+        """One request for all that have come in the meantime."""
+        try:
+            while self._learned:
+                learned, self._learned = self._learned, set()
+                before = set(self._online)
+                now = await self._subscribe(await self._targets())
+                for address in sorted(learned & now - before):
+                    await self._tell(address, online=True)
+        except (LinkLost, Refusal):
+            pass  # whoever is told of a new connection asks then
+        finally:
+            self._looking = False
 
     async def changed(self, push: m.PresenceChanged) -> None:
         """The server says that somebody came or left."""
         address = Address(push.number)
+        if push.online:
+            self._online.add(address)
+        else:
+            self._online.discard(address)
+        await self._tell(address, push.online)
+
+    async def _tell(self, address: Address, online: bool) -> None:
         contact = await self._context.vault.read(lambda tx: contacts.load_contact(tx, address))
         if not contact.blocked:
-            self._context.listeners.tell([PresenceChanged(address, contact.name, push.online)])
+            self._context.listeners.tell([PresenceChanged(address, contact.name, online)])
 
     async def online(self) -> list[tuple[Address, str | None]]:
         """Who else is connected, as far as the server says it, sorted. Raises LinkLost or Refusal."""
         targets = await self._targets()
         numbers: set[str] = set()
-        for at in range(0, max(1, len(targets)), WATCHED_TARGETS):
-            numbers |= await self._pages(tuple(targets[at : at + WATCHED_TARGETS]))
+        for at in range(WATCHED_TARGETS, len(targets), WATCHED_TARGETS):
+            await self._pages(targets[at : at + WATCHED_TARGETS], numbers)
+        # Those who are watched come last: each request replaces the targets of the one before, and whoever
+        # comes or leaves after its answer is to be heard of.
         if self._watching:
-            await self.watch()  # each request has replaced the targets of the one before
+            numbers |= await self._subscribe(targets)
+        else:
+            await self._pages(targets[:WATCHED_TARGETS], numbers)
         return await self._context.vault.read(
             lambda tx: [(one, contacts.load_contact(tx, one).name) for one in map(Address, sorted(numbers))]
         )
 
-    async def _pages(self, targets: tuple[m.Target, ...]) -> set[str]:
+    async def _subscribe(self, targets: list[m.Target]) -> set[str]:
+        """Watch as many as one may; who of them is online. From each answer on changes are pushed."""
         numbers: set[str] = set()
+        self._online = numbers  # what is pushed between two pages belongs there, too
+        await self._pages(targets[:WATCHED_TARGETS], numbers, subscribe=True)
+        return numbers
+
+    async def _pages(self, targets: list[m.Target], numbers: set[str], *, subscribe: bool = False) -> None:
+        """Add those of the targets who are online to `numbers`."""
         after = ""
         while True:
-            page = await self._context.ask(m.Watch(0, targets, after), m.Online)
+            page = await self._context.ask(m.Watch(0, tuple(targets), after, subscribe), m.Online)
             numbers.update(page.numbers)
             if not page.more or not page.numbers or page.numbers[-1] <= after:
-                return numbers
+                return
             after = page.numbers[-1]
 
     async def _targets(self) -> list[m.Target]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -86,6 +87,8 @@ class FakeRelay:
         self.push_twice = False
         self.backwards = False
         self.forget_one_time = False
+        self.everyone = True
+        """Whether all are told who is connected, or those who have shown the contact token."""
         self.files: dict[bytes, SharedFile] = {}
 
     def register(self, own: OwnDevice, signed_prekey: bytes, last_resort: bytes) -> Account:
@@ -227,11 +230,13 @@ class FakeRelay:
         return m.Published(0, len(account.one_time), len(account.kem_one_time))
 
     def _online(self, me: Address, message: m.Watch) -> m.Message:
+        tokens = {target.number: sha256(target.token).digest() for target in message.targets}
         shown = sorted(
             address
             for address, account in self.accounts.items()
             if account.link is not None and address != me and address > message.after
-        )
+            and (self.everyone or account.presence == (tokens.get(address), False))
+        )  # fmt: skip
         return m.Online(0, tuple(map(str, shown[:1])), more=len(shown) > 1)
 
     # --- delivery ---------------------------------------------------------------------------

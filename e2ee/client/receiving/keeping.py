@@ -57,7 +57,7 @@ class Taken:
     `kept`: its text is new; `held`: it waits for a gap. `stock_unknown`: it named a one-time key that is
     not here. `wake`: there may be something to send to its sender. `heal`: something may be missing.
     `owed`: its sender is to be told. `typing`: its sender is writing. `changed` are rows of own texts that
-    have come further.
+    have come further. `learned`: its sender's contact token is another now.
     """
 
     opened: bool
@@ -69,15 +69,20 @@ class Taken:
     heal: bool = False
     owed: bool = False
     typing: bool = False
+    learned: bool = False
     changed: Sequence[int] = ()
 
 
 def keep(tx: Connection, pushed: Pushed, opened: Opened, *, receipts: bool) -> Taken:
     """Keep a text, or do what another content asks for. `receipts`: whether senders are told."""
+    token = opened.content.token
+    learned = token is not None and contacts.save_token(tx, pushed.address, token)
+    return replace(_keep(tx, pushed, opened, receipts), learned=learned)
+
+
+def _keep(tx: Connection, pushed: Pushed, opened: Opened, receipts: bool) -> Taken:
     address, content = pushed.address, opened.content
     contact = contacts.load_contact(tx, address)
-    if content.token is not None:
-        contacts.save_token(tx, address, content.token)
     trusted = contact.trusted_key == opened.account_key
     if trusted:
         # Of another key it would be about texts that this key never got.

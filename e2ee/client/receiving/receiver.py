@@ -35,7 +35,8 @@ _log = Logger()
 
 
 class Receiver:
-    """One profile's. `changed` is called with each number to whom something may be to be sent."""
+    """One profile's. `changed` is called with each number to whom something may be to be sent, `learned` with
+    each whose contact token is another."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Receiver:
         receipts: Receipts,
         *,
         changed: Callable[[Address], None],
+        learned: Callable[[Address], None],
         stock_unknown: Callable[[], None],
         drained: Callable[[], None],
     ) -> None:
@@ -57,6 +59,7 @@ class Receiver:
         self._healer = healer
         self._receipts = receipts
         self._changed = changed
+        self._learned = learned
         self._stock_unknown = stock_unknown
         self._on_drained = drained
         self._taking = 0
@@ -130,6 +133,8 @@ class Receiver:
             self._context.listeners.tell([ContactTyping(pushed.address)])
         if taken.wake or any(isinstance(event, KeyChanged) for event in events):
             self._changed(pushed.address)
+        if taken.learned:
+            self._learned(pushed.address)
         if taken.heal:
             self._healer.look()
         if taken.owed:

@@ -134,9 +134,13 @@ def unlist_contact(tx: Connection, address: Address) -> None:
     )
 
 
-def save_token(tx: Connection, address: Address, token: ContactToken) -> None:
-    """Keep the contact token that this contact gave."""
-    tx.execute("UPDATE contact SET token = ? WHERE address = ?", (bytes(token), address))
+def save_token(tx: Connection, address: Address, token: ContactToken) -> bool:
+    """Keep the contact token that this contact gave; whether it is another than before."""
+    saved = tx.execute(
+        "UPDATE contact SET token = :token WHERE address = :address AND token IS NOT :token",
+        {"token": bytes(token), "address": address},
+    )
+    return saved.rowcount > 0
 
 
 def trust_key(tx: Connection, address: Address, account_key: bytes) -> None:

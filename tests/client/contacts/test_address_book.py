@@ -1,4 +1,4 @@
-"""Contacts, blocking, tokens, presence, and what readers ask."""
+"""Contacts, blocking, tokens, and what readers ask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from e2ee.client.events import (
     Contact,
     HistoryQuery,
     MessageReceived,
-    PresenceChanged,
     SentState,
     Undecryptable,
 )
@@ -301,33 +300,6 @@ class TokenTests(People):
         dave = self.world.person("+15550100104", Config(hidden=True)).start()
         assert dave.stored.presence is not None
         self.assertTrue(dave.stored.presence[1])
-
-
-class PresenceTests(People):
-    """Who is connected."""
-
-    def test_all_pages_are_asked_for_and_names_are_added(self) -> None:
-        self.add(self.alice, self.carol, "Carol")
-        online = self.alice.run(self.alice.messenger.online())
-        self.assertEqual(online, [(BOB, None), (CAROL, "Carol")])
-
-    def test_nobody_is_asked_without_a_connection(self) -> None:
-        self.alice.link.disconnect()
-        with self.assertRaises(Failure) as caught:
-            self.alice.run(self.alice.messenger.online())
-        self.assertIs(caught.exception.code, Code.UNREACHABLE)
-
-    def test_changes_are_told_to_those_who_watch_and_watched_again_on_a_new_connection(self) -> None:
-        self.add(self.alice, self.bob, "Bob")
-        self.alice.run(self.alice.messenger.watch_presence())
-        self.alice.link.push(m.PresenceChanged(BOB, False))
-        self.world.settle()
-        self.assertEqual(self.alice.heard(PresenceChanged), [PresenceChanged(Address(BOB), "Bob", False)])
-        self.alice.link.disconnect()
-        self.alice.link.connect()
-        self.world.settle()
-        watches = [one for _, one in self.world.relay.requests if isinstance(one, m.Watch)]
-        self.assertEqual([one.subscribe for one in watches], [True, True])
 
 
 class ReadingTests(People):
