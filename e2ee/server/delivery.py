@@ -15,10 +15,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from e2ee.errors import StoreError
+from e2ee.errors import StoreError, StoreUnavailable
 from e2ee.ids import DeviceAddress
 from e2ee.server.eager import run_eagerly
 from e2ee.server.peer import Peer
+from e2ee.server.removals import Removals
 from e2ee.server.seat import Seat
 from e2ee.server.seat_terms import (
     Answer,
@@ -74,8 +75,7 @@ class Delivery:
         self._effects: deque[Effect] = deque()
         self._carrying = False
         self._timer: IDelayedCall | None = None
-        self._acknowledged: deque[Remove] = deque()
-        self._removing = False
+        self._removals = Removals(where, mailbox, clock)
         self._at_rest: list[Deferred[None]] = []
 
     # --- events -------------------------------------------------------------------------------
@@ -93,6 +93,7 @@ class Delivery:
         a still newer connection has taken the place meanwhile. Raises StoreError.
         """
         displaced, self.peer = self.peer, peer
+        self._removals.arrived()
         passed_over, self._attaching = self._attaching, Deferred()
         attaching = self._attaching
         if displaced is not None:
@@ -138,6 +139,7 @@ class Delivery:
     def _end(self) -> None:
         """No connection is left; a login that still waits for its place gets none."""
         self.peer = None
+        self._removals.lost()
         attaching, self._attaching = self._attaching, None
         self._do(self._seat.lost())
         if attaching is not None:
@@ -182,9 +184,8 @@ class Delivery:
             case Read():
                 self._run(self._read(effect))
             case Remove():
-                self._acknowledged.append(effect)
-                if not self._removing:
-                    self._run(self._remove())
+                if self._removals.add(effect):
+                    self._remove_now()
             case Attach():
                 self._run(self._attach(self._attaching))
 
@@ -216,26 +217,26 @@ class Delivery:
         self._do(self._seat.appended(results))
 
     async def _read(self, order: Read) -> None:
+        """Rows for the connection. One that does not get them is cut, and reads on from its next login."""
+        reader = self.peer
         try:
             rows = await self._mailbox.after(self.where, order.after, order.count, order.size)
-        except Exception:
-            if self.peer is not None:
-                self.peer.abort()
+        except Exception as error:
+            if reader is not None and reader is self.peer:
+                reader.abort()
+            if isinstance(error, StoreUnavailable):
+                return
             raise
         self._do(self._seat.rows_read(order.turn, rows))
 
+    def _remove_now(self) -> None:
+        self._run(self._remove())
+
     async def _remove(self) -> None:
-        """Remove what was acknowledged, one removal at a time; it may fail, for rows come again."""
-        self._removing = True
+        """Remove what was acknowledged; it may fail, for rows come again."""
         try:
-            while self._acknowledged:
-                epoch = self._acknowledged[0].epoch
-                seqs: list[int] = []
-                while self._acknowledged and self._acknowledged[0].epoch == epoch:
-                    seqs += self._acknowledged.popleft().seqs
-                await self._mailbox.remove(self.where, epoch, seqs)
+            await self._removals.run(self._remove_now)
         finally:
-            self._removing = False
             self._do([])
 
     async def _attach(self, attaching: Deferred[Attached | None] | None) -> None:
@@ -243,6 +244,7 @@ class Delivery:
         failure: Failure | None = None
         try:
             attached = await self._mailbox.attach(self.where)
+            self._removals.outdated()
         except Exception:
             failure = Failure()
         if attaching is None or attaching is not self._attaching:
@@ -266,7 +268,7 @@ class Delivery:
         self._do(self._seat.timer(self._now()))
 
     def _look_for_rest(self) -> None:
-        if self._removing or not self._seat.settled:
+        if self._removals.busy or not self._seat.settled:
             return
         rests, self._at_rest = self._at_rest, []
         for rest in rests:

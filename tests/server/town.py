@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,7 +26,7 @@ from e2ee.store.memory.mailbox import MemoryMailbox
 from e2ee.store.memory.passcodes import MemoryPasscodes
 from e2ee.store.memory.prekeys import MemoryPreKeys
 from e2ee.store.memory.state import MemoryStore
-from e2ee.store.server.ports import Account, NewAccount, PasscodeRequest
+from e2ee.store.server.ports import Account, MailRow, NewAccount, PasscodeRequest
 from e2ee.testing.entropy import seeded_entropy
 from e2ee.testing.network import MemoryNetwork
 from e2ee.wire import messages as m
@@ -98,6 +98,9 @@ class SlowMailbox:
         self.slow = False
         self.failure: Exception | None = None
         self.token_failure: Exception | None = None
+        self.removal_failure: Exception | None = None
+        self.reading_failure: Exception | None = None
+        self.removals = 0
         self.waiting: list[Deferred[None]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -119,6 +122,19 @@ class SlowMailbox:
         if self.token_failure is not None:
             raise self.token_failure
         await self.real.keep_state_token(where, token)
+
+    async def remove(self, where: DeviceAddress, epoch: int, seqs: Sequence[int]) -> None:
+        """As the real one, unless it fails; `removals` counts them."""
+        self.removals += 1
+        if self.removal_failure is not None:
+            raise self.removal_failure
+        await self.real.remove(where, epoch, seqs)
+
+    async def after(self, where: DeviceAddress, seq: int, count: int, size: int) -> Sequence[MailRow]:
+        """As the real one, unless it fails."""
+        if self.reading_failure is not None:
+            raise self.reading_failure
+        return await self.real.after(where, seq, count, size)
 
     def release(self) -> None:
         """Let the oldest append go on."""
