@@ -83,15 +83,24 @@ class GroupCommit:
         frees room: that is done again, each alone. Raises StoreBroken for every other failure of
         the database itself; then nothing may be answered.
         """
-        if self._reserve is None or self._reserve.keep():
+        reserve = self._reserve
+        if reserve is None or reserve.keep():
             try:
-                return self._commit(batch)
+                outcomes = self._commit(batch)
             except _NoRoom:
                 self._roll_back()
-            if self._reserve is not None:
-                self._reserve.release()
+            else:
+                if reserve is not None and not all(operation.frees_room for operation in batch):
+                    reserve.written()
+                return outcomes
+            if reserve is not None:
+                reserve.release()
             self.truncate_log()
-        return [self._alone(operation) for operation in batch]
+        outcomes = [self._alone(operation) for operation in batch]
+        if reserve is not None:
+            # At once, before somebody else takes what was given back.
+            reserve.keep()
+        return outcomes
 
     def truncate_log(self) -> bool:
         """Move all of the write-ahead log into the database and cut it to nothing.

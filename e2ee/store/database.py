@@ -92,7 +92,7 @@ class Database:
 
         self._aside = Aside(lambda: connector(path, key), lanes)
         log, room = (path.with_name(path.name + suffix) for suffix in ("-wal", "-reserve"))
-        reserve = Reserve(room, reserve_bytes) if reserve_bytes else None
+        reserve = Reserve(room, reserve_bytes, reactor.seconds) if reserve_bytes else None
         writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy, reserve)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.logger import Logger
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
+STEADY_SECONDS = 10.0
+"""So long nothing was refused for want of room before it is said that there is room again. On a disk that is
+all but full, small writes go well among those that fail: longer than senders wait before they try again."""
+
 
 class Reserve:
-    """`size` bytes in the file at `path`. Used by one thread."""
+    """`size` bytes in the file at `path`. Used by one thread; `seconds` is a clock that any thread may read."""
 
     _log = Logger()
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, seconds: Callable[[], float]) -> None:
         self._path = path
         self._size = size
+        self._seconds = seconds
         self._kept = False
         self._without = False
-        self._missed = False
         self._told = False
+        self._full = False
+        self._refused_at = 0.0
 
     def keep(self) -> bool:
         """Set the room aside, unless that is done already; False if there is not so much left.
@@ -49,9 +56,16 @@ class Reserve:
         """Give the room back: the disk is full."""
         self._kept = self._without = False
         self._remove()
-        if not self._missed:
-            self._missed = True
+        self._refused_at = self._seconds()
+        if not self._full:
+            self._full = True
             self._log.warn("the disk is full: nothing new is stored until there is room")
+
+    def written(self) -> None:
+        """What is new has been stored, and nothing of the reserve was needed for it."""
+        if self._full and self._seconds() - self._refused_at >= STEADY_SECONDS:
+            self._full = False
+            self._log.info("there is room on the disk again")
 
     def _take(self) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -60,9 +74,6 @@ class Reserve:
         finally:
             os.close(descriptor)
         self._kept, self._told = True, False
-        if self._missed:
-            self._missed = False
-            self._log.info("there is room on the disk again")
 
     def _remove(self) -> None:
         try:

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from e2ee.errors import StoreUnavailable
 from e2ee.store.connection import Connection
 from e2ee.store.database import Database
-from e2ee.store.reserve import Reserve
+from e2ee.store.reserve import STEADY_SECONDS, Reserve
 from e2ee.store.stepping import Faults, SteppedLanes, sqlite_error
 
 SIZE = 64 * 1024
@@ -58,7 +58,8 @@ class ReserveTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
         self.disk = Disk(self)
-        self.reserve = Reserve(self.path, SIZE)
+        self.clock = task.Clock()
+        self.reserve = Reserve(self.path, SIZE, self.clock.seconds)
         self.said = logged(self)
 
     def test_it_is_real_room_that_only_its_owner_reads(self) -> None:
@@ -69,7 +70,7 @@ class ReserveTests(SynchronousTestCase):
 
     def test_it_survives_a_restart(self) -> None:
         self.reserve.keep()
-        self.assertTrue(Reserve(self.path, SIZE).keep())
+        self.assertTrue(Reserve(self.path, SIZE, self.clock.seconds).keep())
         self.assertEqual(self.path.stat().st_size, SIZE)
 
     def test_released_it_is_gone_until_there_is_room(self) -> None:
@@ -90,7 +91,7 @@ class ReserveTests(SynchronousTestCase):
     def test_for_another_reason_the_database_does_without_and_that_is_said_once(self) -> None:
         for reason in (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EIO):
             self.said.clear()
-            reserve = Reserve(self.path, SIZE)
+            reserve = Reserve(self.path, SIZE, self.clock.seconds)
             self.disk.full, self.disk.reason = True, reason
             for _ in range(3):
                 self.assertTrue(reserve.keep())
@@ -101,7 +102,7 @@ class ReserveTests(SynchronousTestCase):
             self.disk.full = False
 
     def test_a_directory_that_takes_no_file_is_no_full_disk(self) -> None:
-        reserve = Reserve(self.path / "nowhere" / "reserve", SIZE)
+        reserve = Reserve(self.path / "nowhere" / "reserve", SIZE, self.clock.seconds)
         self.assertTrue(reserve.keep())
         self.assertTrue(reserve.keep())
         [line] = self.said
@@ -116,7 +117,42 @@ class ReserveTests(SynchronousTestCase):
         self.disk.full = False
         self.assertTrue(self.reserve.keep())
         self.assertTrue(self.path.exists())
-        self.assertEqual([line[:12] for line in self.said], ["no room can ", "the disk is ", "there is roo"])
+        self.assertEqual([line[:12] for line in self.said], ["no room can ", "the disk is "])
+
+    def test_that_there_is_room_again_is_said_when_it_has_lasted(self) -> None:
+        self.reserve.release()
+        for _ in range(3):
+            self.clock.advance(STEADY_SECONDS / 4)
+            self.assertTrue(self.reserve.keep())
+            self.reserve.written()
+        self.assertEqual(len(self.said), 1)
+        self.clock.advance(STEADY_SECONDS / 4)
+        self.assertEqual(len(self.said), 1, "nobody knows before something is written")
+        self.reserve.written()
+        self.reserve.written()
+        self.assertEqual(self.said[1:], ["there is room on the disk again"])
+
+    def test_a_disk_that_is_full_again_and_again_is_told_once(self) -> None:
+        for _ in range(100):
+            self.clock.advance(STEADY_SECONDS - 0.01)
+            self.reserve.written()
+            self.reserve.release()
+            self.assertTrue(self.reserve.keep())
+        self.assertEqual([line[:16] for line in self.said], ["the disk is full"])
+
+    def test_a_disk_that_never_was_full_is_not_told_to_have_room(self) -> None:
+        self.reserve.keep()
+        self.clock.advance(STEADY_SECONDS)
+        self.reserve.written()
+        self.assertEqual(self.said, [])
+
+    def test_without_a_reserve_it_is_told_as_well(self) -> None:
+        self.disk.full, self.disk.reason = True, errno.EOPNOTSUPP
+        self.reserve.release()
+        self.clock.advance(STEADY_SECONDS)
+        self.assertTrue(self.reserve.keep())
+        self.reserve.written()
+        self.assertEqual(self.said[-1], "there is room on the disk again")
 
     def test_what_cannot_be_removed_is_no_reason_to_fail(self) -> None:
         self.reserve.keep()
@@ -143,8 +179,10 @@ class GroupCommitTests(SynchronousTestCase):
         self.disk = Disk(self)
         self.faults = Faults()
         self.path = Path(self.mktemp())
+        self.clock = task.Clock()
+        self.said = logged(self)
         opening = Deferred.fromCoroutine(Database.open(
-            self.path, bytes(32), "server", task.Clock(), lambda error: None,
+            self.path, bytes(32), "server", self.clock, lambda error: None,
             reserve_bytes=SIZE, lanes=SteppedLanes(), connector=self.faults.connector,
         ))  # fmt: skip
         self.database = self.successResultOf(opening)
@@ -182,3 +220,34 @@ class GroupCommitTests(SynchronousTestCase):
         self.disk.full = False
         self.successResultOf(self.write("e"))
         self.assertTrue(self.reserved)
+
+    def test_it_is_set_aside_again_before_the_next_write(self) -> None:
+        self.successResultOf(self.write("a"))
+        self.faults.add("COMMIT", FULL)
+        self.failureResultOf(self.write("b"), StoreUnavailable)
+        self.assertTrue(self.reserved)
+
+    def test_service_is_back_at_once_and_said_to_be_when_it_has_lasted(self) -> None:
+        self.disk.full = True
+        self.failureResultOf(self.write("a"), StoreUnavailable)
+        self.disk.full = False
+        self.successResultOf(self.write("b"))
+        self.assertEqual([line[:16] for line in self.said], ["the disk is full"])
+        self.clock.advance(STEADY_SECONDS)
+        self.successResultOf(self.write("c"))
+        self.assertEqual(self.said[1:], ["there is room on the disk again"])
+
+    def test_every_other_batch_refused_is_one_line(self) -> None:
+        for number in range(50):
+            self.faults.add("COMMIT", FULL)
+            self.failureResultOf(self.write(f"refused {number}"), StoreUnavailable)
+            self.clock.advance(1)
+            self.successResultOf(self.write(f"stored {number}"))
+        self.assertEqual([line[:16] for line in self.said], ["the disk is full"])
+
+    def test_what_makes_room_does_not_prove_that_there_is_some(self) -> None:
+        self.faults.add("COMMIT", FULL)
+        self.failureResultOf(self.write("a"), StoreUnavailable)
+        self.clock.advance(STEADY_SECONDS)
+        self.successResultOf(self.write("b", frees_room=True))
+        self.assertEqual(len(self.said), 1)
