@@ -21,7 +21,7 @@ all but full, small writes go well among those that fail: longer than senders wa
 
 
 class Reserve:
-    """`size` bytes in the file at `path`. Used by one thread; `seconds` is a clock that any thread may read."""
+    """`size` bytes in the file at `path`. Used by one thread; `seconds` is a clock for any thread."""
 
     _log = Logger()
 

@@ -99,6 +99,7 @@ class RemovalTests(FullDiskCase):
         self.acknowledge(0, 1, 2)
         self.leave(self.bob)
         self.assertIsNone(self.town.rooms.deliveries.find(self.town.where(BOB)), "nothing is kept in memory")
+        self.assertEqual(self.town.network.getDelayedCalls(), [])
         self.mailbox.removal_failure = None
         self.town.network.advance(UNAVAILABLE_RETRY_SECONDS)
         self.assertEqual(self.mailbox.removals, 1)
