@@ -64,7 +64,9 @@ class Rotation:
                 "the certificate is for another key than before, and not for the backup key: clients refuse"
                 " it until their users have the new connect link"
             )
-        await self.facts.put(ACTIVE_PIN, identity.pin)
+        if before != identity.pin:
+            # Else nothing is new, and a start needs no room on the disk.
+            await self.facts.put(ACTIVE_PIN, identity.pin)
         identity.backup_pin = pin
 
     async def rotate(self, backup_key: bytes | None, force: bool) -> None:

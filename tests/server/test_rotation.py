@@ -75,6 +75,13 @@ class SelfMadeTests(RotationCase):
         self.running = self.start()
         self.assertEqual(self.pins(), before)
 
+    def test_a_start_that_changes_nothing_needs_no_room_on_the_disk(self) -> None:
+        self.rotate()
+        before = self.pins()
+        self.faults.add("INSERT OR REPLACE INTO fact", sqlite_error(13, "database or disk is full"))
+        self.running = self.start()
+        self.assertEqual(self.pins(), before)
+
     def test_after_two_in_a_row_a_client_that_was_away_refuses(self) -> None:
         self.rotate()
         self.rotate(force=True)
