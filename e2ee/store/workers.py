@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from e2ee.errors import StoreBroken, StoreUnavailable
 from e2ee.store.commit import GroupCommit, Operation, Outcome, Part
-from e2ee.store.connection import Connection, broken, is_fatal
+from e2ee.store.connection import Connection, broken, is_fatal, lacks_room
 from e2ee.store.figures import CommitFigures
 from e2ee.store.reserve import Reserve
 
@@ -208,4 +208,6 @@ class Reader(_Opener):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except Exception as error:
+            if lacks_room(error):
+                return Outcome(error=StoreUnavailable("the database cannot be read now"))
             return Outcome(error=error)

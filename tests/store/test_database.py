@@ -248,6 +248,16 @@ class SteppedDatabase(SynchronousTestCase):
         self.faults.add("SELECT", sqlite_error(10, "disk I/O error"))
         self._assert_broken(Deferred.fromCoroutine(self.database.read(names)))
 
+    def test_a_read_without_room_or_behind_a_lock_is_unavailable(self) -> None:
+        # 5: locked; 13: full; 4874: no room for the index of the log
+        for code in (5, 13, 4874):
+            self.faults.add("SELECT", sqlite_error(code, "not now"))
+            self.failureResultOf(Deferred.fromCoroutine(self.database.read(names)), StoreUnavailable)
+            self.faults.add("BEGIN", sqlite_error(code, "not now"))
+            self.failureResultOf(Deferred.fromCoroutine(self.database.read(names)), StoreUnavailable)
+        self.assertEqual(self.broken, [])
+        self.assertEqual(self.done(self.database.read(names)), [])
+
     def test_a_broken_database_can_be_closed(self) -> None:
         self.faults.add("COMMIT", sqlite_error(10, "disk I/O error"))
         self.together(insert("a"))
