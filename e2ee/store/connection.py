@@ -23,6 +23,9 @@ CHECKPOINT_SECONDS = 0.25
 CACHE_KIB = 16 * 1024
 """The most that pages take in memory. A page that had to go costs its decryption and its MAC when it is
 needed again: with SQLite's 2 MiB, 20,000 waiting messages were enough for that."""
+LOG_INDEX_BYTES = 32 * 1024
+"""What the index of the write-ahead log takes when a database is opened: without so much room SQLite says
+that there was an I/O error."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -78,7 +81,7 @@ def connect(path: Path, key: bytes) -> Connection:
         _prepare(connection, key)
     except dbapi2.Error as error:
         connection.close()
-        raise _refusal(error) from None
+        raise _refusal(error, path) from None
     opened: Connection = connection
     return opened
 
@@ -112,12 +115,17 @@ def _prepare(connection: Connection, key: bytes) -> None:
     connection.execute("PRAGMA journal_size_limit = 0")
 
 
-def _refusal(error: Exception) -> StoreError:
-    if lacks_room(error):
+def _refusal(error: Exception, path: Path) -> StoreError:
+    if lacks_room(error) or (primary_code(error) == _IO_ERROR and _room(path) < LOG_INDEX_BYTES):
         return StoreUnavailable("there is no room for the database on the disk")
     if primary_code(error) == _NOT_A_DATABASE:
         return StoreLocked("the key does not open the database, or the file is not one")
     return StoreError(f"the database cannot be opened: {error}")
+
+
+def _room(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
 
 
 # Result codes of SQLite, https://www.sqlite.org/rescode.html; the binding exports few of them.

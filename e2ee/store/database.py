@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
-from e2ee.errors import StoreBroken, StoreError, StoreUnavailable
+from e2ee.errors import StoreBroken, StoreError, StoreLocked, StoreUnavailable
 from e2ee.store.aside import Aside, Stopped
 from e2ee.store.commit import Joint, Operation, Outcome, Part
 from e2ee.store.connection import Connection, connect
@@ -80,19 +80,19 @@ class Database:
         lanes = lanes or ThreadLanes(cast(IReactorFromThreads, reactor))
         self = cls(reactor, lanes, on_broken)
 
+        log, room = (path.with_name(path.name + suffix) for suffix in ("-wal", "-reserve"))
+        reserve = Reserve(room, reserve_bytes, reactor.seconds) if reserve_bytes else None
+
         def open_writer() -> Connection:
-            scripts = schema_files(schema)
-            connection = connector(path, key)
+            connection = _open_with_room(lambda: connector(path, key), reserve)
             try:
-                upgrade(connection, scripts)
+                upgrade(connection, schema_files(schema))
             except BaseException:
                 connection.close()
                 raise
             return connection
 
         self._aside = Aside(lambda: connector(path, key), lanes)
-        log, room = (path.with_name(path.name + suffix) for suffix in ("-wal", "-reserve"))
-        reserve = Reserve(room, reserve_bytes, reactor.seconds) if reserve_bytes else None
         writer = Writer(open_writer, log, lanes.deliver, self, self.commits, tidy, reserve)
         self._writer = await self._start(f"e2ee-{schema}-writer", writer)
         if not single_connection:
@@ -240,3 +240,16 @@ class Database:
         if not self._broken:
             self._broken = True
             self._on_broken(error)
+
+
+def _open_with_room(open_connection: Callable[[], Connection], reserve: Reserve | None) -> Connection:
+    """In the reserve's room, if it fails without: the index of the log needs some, and SQLite calls it an I/O
+    error where there is none."""
+    try:
+        return open_connection()
+    except StoreLocked:
+        raise
+    except StoreError:
+        if reserve is None or not reserve.lend():
+            raise
+        return open_connection()

@@ -61,6 +61,13 @@ class Reserve:
             self._full = True
             self._log.warn("the disk is full: nothing new is stored until there is room")
 
+    def lend(self) -> bool:
+        """Give the room back because something could not be opened. Whether there was any."""
+        there = self._path.exists()
+        self._kept = False
+        self._remove()
+        return there
+
     def written(self) -> None:
         """What is new has been stored, and nothing of the reserve was needed for it."""
         if self._full and self._seconds() - self._refused_at >= STEADY_SECONDS:

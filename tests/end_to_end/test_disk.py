@@ -5,9 +5,16 @@ from __future__ import annotations
 import resource
 import subprocess
 from hashlib import sha256
+from pathlib import Path
 
+from twisted.internet import task
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from e2ee.errors import StoreUnavailable
+from e2ee.store.database import Database
+from e2ee.store.server.facts import SqlFacts
+from e2ee.store.stepping import SteppedLanes
 from examples.stage import PATIENCE_SECONDS, program
 from tests.end_to_end.household import ALICE, BOB, Household
 from tests.end_to_end.small_disk import SmallDisk
@@ -60,6 +67,37 @@ class FullDiskTests(SynchronousTestCase):
         log = (self.house.directory / "server.log").read_text()
         self.assertIn("the disk is full", log)
         self.assertNotIn("Traceback", log)
+
+
+class FullDiskAtTheStartTests(SynchronousTestCase):
+    """A database that was closed, on a disk that has been filled to the last byte since."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()).absolute()
+        self.disk = SmallDisk(self.path, 4)
+        self.addCleanup(self.disk.unmount)
+        self.close(self.successResultOf(self.open()))
+
+    def open(self, reserve_bytes: int = 2**20) -> Deferred[Database]:
+        return Deferred.fromCoroutine(Database.open(
+            self.path / "database", bytes(32), "server", task.Clock(), lambda error: None,
+            reserve_bytes=reserve_bytes, lanes=SteppedLanes(),
+        ))  # fmt: skip
+
+    def close(self, database: Database) -> None:
+        self.successResultOf(Deferred.fromCoroutine(database.write(lambda tx: None, frees_room=True)))
+        self.successResultOf(Deferred.fromCoroutine(database.close()))
+
+    def test_it_opens_in_the_room_that_was_set_aside(self) -> None:
+        self.disk.fill()
+        database = self.successResultOf(self.open())
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(SqlFacts(database).get("any"))), None)
+        self.close(database)
+
+    def test_without_such_room_it_says_that_there_is_none(self) -> None:
+        self.disk.fill()
+        error = self.failureResultOf(self.open(reserve_bytes=0), StoreUnavailable)
+        self.assertIn("no room", error.getErrorMessage())
 
 
 class FailingDiskTests(SynchronousTestCase):

@@ -14,8 +14,9 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from e2ee.errors import StoreUnavailable
-from e2ee.store.connection import Connection
+from e2ee.errors import StoreError, StoreLocked, StoreUnavailable
+from e2ee.store import connection as connection_module
+from e2ee.store.connection import Connection, connect
 from e2ee.store.database import Database
 from e2ee.store.reserve import STEADY_SECONDS, Reserve
 from e2ee.store.stepping import Faults, SteppedLanes, sqlite_error
@@ -251,3 +252,84 @@ class GroupCommitTests(SynchronousTestCase):
         self.clock.advance(STEADY_SECONDS)
         self.successResultOf(self.write("b", frees_room=True))
         self.assertEqual(len(self.said), 1)
+
+
+class OpeningTests(SynchronousTestCase):
+    """A server that was stopped, on a disk that is full when it starts again."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.tries = 0
+        self.full = False
+        database = self.successResultOf(self.open())
+
+        def insert(connection: Connection) -> None:
+            connection.execute("INSERT INTO fact VALUES ('a', x'00')")
+
+        self.successResultOf(Deferred.fromCoroutine(database.write(insert)))
+        self.successResultOf(Deferred.fromCoroutine(database.close()))
+        self.assertTrue(self.reserved)
+        self.tries = 0
+
+    @property
+    def reserved(self) -> bool:
+        return self.path.with_name(self.path.name + "-reserve").exists()
+
+    def connect(self, path: Path, key: bytes) -> Connection:
+        """As on a disk on which there is no room but the reserve's."""
+        self.tries += 1
+        if self.full and self.reserved:
+            raise StoreError("the database cannot be opened: disk I/O error")
+        return connect(path, key)
+
+    def open(self, key: bytes = bytes(32), reserve_bytes: int = SIZE) -> Deferred[Database]:
+        return Deferred.fromCoroutine(Database.open(
+            self.path, key, "server", task.Clock(), lambda error: None,
+            reserve_bytes=reserve_bytes, lanes=SteppedLanes(), connector=self.connect,
+        ))  # fmt: skip
+
+    def test_the_room_that_was_set_aside_is_enough_to_open_the_database(self) -> None:
+        self.full = True
+        database = self.successResultOf(self.open())
+        self.assertFalse(self.reserved)
+        self.successResultOf(Deferred.fromCoroutine(database.close()))
+
+    def test_where_that_does_not_help_the_reason_is_told_after_one_more_try(self) -> None:
+        self.patch(OpeningTests, "reserved", True)
+        self.full = True
+        self.assertIn("disk I/O error", self.failureResultOf(self.open(), StoreError).getErrorMessage())
+        self.assertEqual(self.tries, 2)
+
+    def test_without_room_set_aside_there_is_no_other_try(self) -> None:
+        self.full = True
+        self.failureResultOf(self.open(reserve_bytes=0), StoreError)
+        self.path.with_name(self.path.name + "-reserve").unlink()
+        self.patch(OpeningTests, "reserved", True)
+        self.failureResultOf(self.open(), StoreError)
+        self.assertEqual(self.tries, 2)
+
+    def test_a_wrong_key_costs_no_room(self) -> None:
+        self.failureResultOf(self.open(b"k" * 32), StoreLocked)
+        self.assertEqual((self.tries, self.reserved), (1, True))
+
+
+class ReasonTests(SynchronousTestCase):
+    """SQLite says "disk I/O error" where there is no room for the index of its log."""
+
+    def opened(self, free: int) -> None:
+        """As SQLite fails it, with so many blocks of 4 KiB left."""
+        path = Path(self.mktemp())
+        error = sqlite_error(10, "disk I/O error")
+        left = mock.Mock(f_bavail=free, f_frsize=4096)
+        with mock.patch.object(os, "statvfs", return_value=left), \
+                mock.patch.object(connection_module, "_prepare", side_effect=error):  # fmt: skip
+            connect(path, bytes(32))
+
+    def test_a_full_disk_is_called_one(self) -> None:
+        error = self.assertRaises(StoreUnavailable, self.opened, 7)
+        self.assertIn("no room", str(error))
+
+    def test_an_error_of_a_disk_that_has_room_is_one(self) -> None:
+        error = self.assertRaises(StoreError, self.opened, 8)
+        self.assertIn("disk I/O error", str(error))
+        self.assertNotIsInstance(error, StoreUnavailable)
