@@ -23,7 +23,7 @@ from benchmarks.residents import ENVELOPE_BYTES, settled
 
 CONNECTIONS = 100
 MESSAGES = 200
-ROUNDS = int(os.environ.get("E2EE_BENCHMARK_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("E2EE_BENCHMARK_ROUNDS", "15"))
 PER_SECOND = 500
 SECONDS = 10.0
 
