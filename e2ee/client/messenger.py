@@ -288,7 +288,7 @@ class Messenger:
     def _key_settled(self, address: Address) -> None:
         self._sender.changed(address)
         self._sender.wake(address)
-        self._presence.learned(address)
+        self._presence.learned()
         self.files.look()
 
     def _timed(self) -> None:

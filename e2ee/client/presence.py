@@ -6,6 +6,7 @@ Knows tokens and pages; names belong to the address book. See `docs/protocol.md`
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from e2ee.client.contacts.own_token import is_announced, note_announced, own_token
 from e2ee.client.context import Context
@@ -24,10 +25,11 @@ class Presence:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._watching = False
-        self._online: set[str] = set()
+        self._here: set[str] = set()
         """Of those who are watched: the last answer, and what was pushed since."""
-        self._learned: set[Address] = set()
-        self._looking = False
+        self._told: set[str] = set()
+        """Who was here when the watching began on this connection, and what was told since."""
+        self._looking = self._again = False
 
     def connected(self) -> None:
         """A new connection: tell the server what it does not know, watch again."""
@@ -58,25 +60,25 @@ class Presence:
     async def watch(self) -> None:
         """Have changes pushed, from now on and on later connections. Raises LinkLost or Refusal."""
         self._watching = True
-        await self._subscribe(await self._targets())
+        self._told = set(await self._subscribe(await self._targets()))
 
-    def learned(self, address: Address) -> None:
-        """Somebody may have given us his token, or be a contact now. Who was here before that is told."""
+    def learned(self) -> None:
+        """Somebody may have given us his token, or be a contact now: if he is here already, it is told."""
         if self._watching and self._context.is_up:
-            self._learned.add(address)
+            self._again = True
             if not self._looking:
                 self._looking = True
                 self._context.tasks.spawn(self._look())
 
     async def _look(self) -> None:
-        """One request for all that have come in the meantime."""
+        """One question for all that come while the one before is answered."""
         try:
-            while self._learned:
-                learned, self._learned = self._learned, set()
-                before = set(self._online)
-                now = await self._subscribe(await self._targets())
-                for address in sorted(learned & now - before):
-                    await self._tell(address, online=True)
+            while self._again:
+                self._again = False
+                new = await self._subscribe(await self._targets()) - self._told
+                self._told |= new
+                # All at once, so that whoever leaves after the answer is told after it.
+                await self._tell(sorted(new), online=True)
         except (LinkLost, Refusal):
             pass  # whoever is told of a new connection asks then
         finally:
@@ -84,17 +86,20 @@ class Presence:
 
     async def changed(self, push: m.PresenceChanged) -> None:
         """The server says that somebody came or left."""
-        address = Address(push.number)
-        if push.online:
-            self._online.add(address)
-        else:
-            self._online.discard(address)
-        await self._tell(address, push.online)
+        for numbers in (self._here, self._told):
+            if push.online:
+                numbers.add(push.number)
+            else:
+                numbers.discard(push.number)
+        await self._tell([push.number], push.online)
 
-    async def _tell(self, address: Address, online: bool) -> None:
-        contact = await self._context.vault.read(lambda tx: contacts.load_contact(tx, address))
-        if not contact.blocked:
-            self._context.listeners.tell([PresenceChanged(address, contact.name, online)])
+    async def _tell(self, numbers: Sequence[str], online: bool) -> None:
+        known = await self._context.vault.read(
+            lambda tx: [contacts.load_contact(tx, one) for one in map(Address, numbers)]
+        )
+        self._context.listeners.tell(
+            [PresenceChanged(one.address, one.name, online) for one in known if not one.blocked]
+        )
 
     async def online(self) -> list[tuple[Address, str | None]]:
         """Who else is connected, as far as the server says it, sorted. Raises LinkLost or Refusal."""
@@ -115,7 +120,7 @@ class Presence:
     async def _subscribe(self, targets: list[m.Target]) -> set[str]:
         """Watch as many as one may; who of them is online. From each answer on changes are pushed."""
         numbers: set[str] = set()
-        self._online = numbers  # what is pushed between two pages belongs there, too
+        self._here = numbers  # what is pushed between two pages belongs there, too
         await self._pages(targets[:WATCHED_TARGETS], numbers, subscribe=True)
         return numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from e2ee.client import presence
-from e2ee.client.events import PresenceChanged
+from e2ee.client.events import Event, PresenceChanged
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.wire import messages as m
@@ -94,6 +94,38 @@ class PresenceTests(People):
         self.alice.link.push(m.PresenceChanged(BOB, True))
         self.add(self.bob, self.alice, "Alice")
         self.assertEqual(self.alice.heard(PresenceChanged), [PresenceChanged(Address(BOB), "Bob", True)])
+
+    def test_whoever_leaves_after_the_answer_is_told_after_it(self) -> None:
+        """Several are here whom nobody knew of, and one of them goes while it is told."""
+        for one, name in ((self.bob, "Bob"), (self.carol, "Carol")):
+            self.add(self.alice, one, name)
+        self.world.relay.intercept[self.alice.address] = self.nobody_is_here
+        self.alice.run(self.alice.messenger.watch_presence())
+        del self.world.relay.intercept[self.alice.address]
+        self.alice.messenger.subscribe(self.carol_leaves_after_bob)
+        self.alice.run(self.alice.messenger.book.set_timer(self.bob.address, 0))
+        self.world.settle()
+        bob, carol = (self.bob.address, "Bob"), (self.carol.address, "Carol")
+        told = [PresenceChanged(*bob, True), PresenceChanged(*carol, True), PresenceChanged(*carol, False)]
+        self.assertEqual(self.alice.heard(PresenceChanged), told)
+
+    def test_what_one_has_asked_for_is_told_to_all_others_who_watch(self) -> None:
+        """Two may use one messenger, and an answer is one's own."""
+        self.world.relay.everyone = False
+        self.add(self.alice, self.bob, "Bob")
+        self.alice.run(self.alice.messenger.watch_presence())
+        self.world.relay.everyone = True
+        self.alice.run(self.alice.messenger.online())
+        self.world.relay.everyone = False
+        self.add(self.bob, self.alice, "Alice")
+        self.assertEqual(self.alice.heard(PresenceChanged), [PresenceChanged(Address(BOB), "Bob", True)])
+
+    def nobody_is_here(self, message: m.Message) -> m.Message | None:
+        return m.Online(0, (), more=False) if isinstance(message, m.Watch) else None
+
+    def carol_leaves_after_bob(self, event: Event) -> None:
+        if isinstance(event, PresenceChanged) and event.address == BOB:
+            self.alice.link.push(m.PresenceChanged(CAROL, False))
 
     def test_of_more_than_may_be_watched_the_rest_is_asked_for_first(self) -> None:
         self.patch(presence, "WATCHED_TARGETS", 1)

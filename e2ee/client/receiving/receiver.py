@@ -35,8 +35,8 @@ _log = Logger()
 
 
 class Receiver:
-    """One profile's. `changed` is called with each number to whom something may be to be sent, `learned` with
-    each whose contact token is another."""
+    """One profile's. `changed` is called with each number to whom something may be to be sent, `learned`
+    when a contact token is another."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Receiver:
         receipts: Receipts,
         *,
         changed: Callable[[Address], None],
-        learned: Callable[[Address], None],
+        learned: Callable[[], None],
         stock_unknown: Callable[[], None],
         drained: Callable[[], None],
     ) -> None:
@@ -134,7 +134,7 @@ class Receiver:
         if taken.wake or any(isinstance(event, KeyChanged) for event in events):
             self._changed(pushed.address)
         if taken.learned:
-            self._learned(pushed.address)
+            self._learned()
         if taken.heal:
             self._healer.look()
         if taken.owed:
