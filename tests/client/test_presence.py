@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from e2ee.client import presence
-from e2ee.client.events import Event, PresenceChanged
+from e2ee.client.events import PresenceChanged
 from e2ee.errors import Code, Failure
 from e2ee.ids import Address
 from e2ee.wire import messages as m
@@ -102,9 +102,8 @@ class PresenceTests(People):
         self.world.relay.intercept[self.alice.address] = self.nobody_is_here
         self.alice.run(self.alice.messenger.watch_presence())
         del self.world.relay.intercept[self.alice.address]
-        self.alice.messenger.subscribe(self.carol_leaves_after_bob)
-        self.alice.run(self.alice.messenger.book.set_timer(self.bob.address, 0))
-        self.world.settle()
+        self.world.relay.intercept[self.alice.address] = self.carol_leaves_after_the_last_answer
+        self.look_again()
         bob, carol = (self.bob.address, "Bob"), (self.carol.address, "Carol")
         told = [PresenceChanged(*bob, True), PresenceChanged(*carol, True), PresenceChanged(*carol, False)]
         self.assertEqual(self.alice.heard(PresenceChanged), told)
@@ -123,9 +122,37 @@ class PresenceTests(People):
     def nobody_is_here(self, message: m.Message) -> m.Message | None:
         return m.Online(0, (), more=False) if isinstance(message, m.Watch) else None
 
-    def carol_leaves_after_bob(self, event: Event) -> None:
-        if isinstance(event, PresenceChanged) and event.address == BOB:
-            self.alice.link.push(m.PresenceChanged(CAROL, False))
+    def carol_leaves_after_the_last_answer(self, message: m.Message) -> None:
+        later = self.world.clock.callLater
+        if isinstance(message, m.Watch) and message.after:
+            later(0, later, 0, self.alice.link.push, m.PresenceChanged(CAROL, False))
+
+    def look_again(self) -> None:
+        """Something about a contact is new."""
+        self.alice.run(self.alice.messenger.book.set_timer(self.carol.address, 0))
+        self.world.settle()
+
+    def test_whoever_leaves_between_two_answers_is_told_when_he_is_seen_again(self) -> None:
+        self.add(self.alice, self.bob, "Bob")
+        self.world.relay.intercept[self.alice.address] = self.bob_leaves_before_the_last_answer
+        self.alice.run(self.alice.messenger.watch_presence())
+        del self.world.relay.intercept[self.alice.address]
+        for _ in range(2):
+            self.look_again()
+        bob = self.bob.address, "Bob"
+        self.assertEqual(self.alice.heard(PresenceChanged),
+                         [PresenceChanged(*bob, False), PresenceChanged(*bob, True)])
+
+    def bob_leaves_before_the_last_answer(self, message: m.Message) -> None:
+        if isinstance(message, m.Watch) and message.after:
+            self.alice.link.push(m.PresenceChanged(BOB, False))
+
+    def test_nothing_is_told_of_whom_one_has_blocked(self) -> None:
+        self.alice.run(self.alice.messenger.watch_presence())
+        self.alice.run(self.alice.messenger.book.block(self.bob.address))
+        self.alice.link.push(m.PresenceChanged(BOB, True))
+        self.world.settle()
+        self.assertEqual(self.alice.heard(PresenceChanged), [])
 
     def test_of_more_than_may_be_watched_the_rest_is_asked_for_first(self) -> None:
         self.patch(presence, "WATCHED_TARGETS", 1)
