@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
-from zope.interface import implementer
 
 from e2ee.errors import StoreUnavailable
 from e2ee.server.refusal import UNAVAILABLE_RETRY_SECONDS
+from tests.logged import logged
 from tests.server.town import ALICE, BOB, PeerDouble, TownCase, token_hash
 
 FULL = StoreUnavailable("there is no room on the disk")
@@ -23,20 +22,8 @@ class FullDiskCase(TownCase):
         for envelope in (b"one", b"two", b"three"):
             self.successResultOf(self.town.submit(alice, self.town.send(BOB, envelope)))
         self.mailbox = self.town.mailbox
-        self.said = self.logged()
+        self.said = logged(self)
         self.bob = self.log_in()
-
-    def logged(self) -> list[str]:
-        """The lines of the log from now on."""
-        lines: list[str] = []
-
-        @implementer(ILogObserver)
-        def note(event: LogEvent) -> None:
-            lines.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
-        return lines
 
     def log_in(self) -> PeerDouble:
         return self.now(self.town.log_in(BOB))

@@ -10,9 +10,7 @@ from unittest import mock
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from e2ee.errors import StoreError, StoreLocked, StoreUnavailable
 from e2ee.store import connection as connection_module
@@ -20,6 +18,7 @@ from e2ee.store.connection import Connection, connect
 from e2ee.store.database import Database
 from e2ee.store.reserve import STEADY_SECONDS, Reserve
 from e2ee.store.stepping import Faults, SteppedLanes, sqlite_error
+from tests.logged import logged
 
 SIZE = 64 * 1024
 FULL = sqlite_error(13, "database or disk is full")
@@ -38,19 +37,6 @@ class Disk:
         if self.full:
             raise OSError(self.reason, os.strerror(self.reason))
         self._allocate(descriptor, offset, size)
-
-
-def logged(case: SynchronousTestCase) -> list[str]:
-    """The lines of the log from now on."""
-    lines: list[str] = []
-
-    @implementer(ILogObserver)
-    def note(event: LogEvent) -> None:
-        lines.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(note)
-    case.addCleanup(globalLogPublisher.removeObserver, note)
-    return lines
 
 
 class ReserveTests(SynchronousTestCase):
